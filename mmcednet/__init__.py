@@ -1,0 +1,1 @@
+"""mmcednet: the CEDNet backbone for MMDetection, MMSegmentation and MMPretrain."""

@@ -1,0 +1,271 @@
+"""CEDNet: a cascade encoder-decoder backbone for dense prediction (paper, section 3, Figure 2)."""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple, Optional, Union
+
+import torch
+from mmengine.model import BaseModule
+from mmengine.registry import MODELS
+from torch import Tensor, nn
+
+from .blocks import BLOCKS
+from .layers import LayerNorm2d
+from .pretrained import load_pretrained
+from .pyramid import Pyramid
+from .stage import DECODERS, Blocks, MakeBlocks, Stage, downsample
+
+STEM_CHANNELS = 32
+MIN_SIZE = 32
+
+
+class Arch(NamedTuple):
+    """Widths and depths of a CEDNet."""
+
+    channels: tuple[int, int, int, int]  # at strides 4, 8, 16, 32
+    stem_blocks: int
+    stages: tuple[tuple[int, int, int], ...]  # blocks at strides 8, 16, 32, per stage
+
+
+ARCHS = {
+    'tiny': dict(channels=(96, 192, 352, 512), blocks=(3, 2, 4, 2), num_stages=3),
+    'small': dict(channels=(96, 192, 352, 512), blocks=(3, 2, 7, 2), num_stages=4),
+    'base': dict(channels=(128, 256, 448, 704), blocks=(3, 2, 7, 2), num_stages=4),
+}
+
+
+def parse_arch(arch: Union[str, dict]) -> Arch:
+    """Turn a preset's name, or a free-form dict, into an :class:`Arch`; see :class:`CEDNet`."""
+    if isinstance(arch, str):
+        arch = ARCHS[choice('arch', arch, ARCHS)]
+    keys = {'channels', 'blocks', 'num_stages'}
+    if not isinstance(arch, dict) or not {'channels', 'blocks'} <= set(arch) <= keys:
+        raise ValueError(
+            f'arch {arch!r} must be one of {", ".join(ARCHS)} or a dict of channels, blocks, num_stages'
+        )
+    channels, blocks = tuple(arch['channels']), tuple(arch['blocks'])
+    if len(channels) != 4 or not all(isinstance(c, int) and c > 0 for c in channels):
+        raise ValueError(f'arch channels {channels} must be four positive widths, at strides 4 to 32')
+    if len(blocks) > 1 and isinstance(blocks[1], Sequence):
+        stages = tuple(tuple(stage) for stage in blocks[1:])
+        num_stages = arch.get('num_stages', len(stages))
+    else:
+        num_stages = arch.get('num_stages', 1)
+        stages = (blocks[1:],) * num_stages
+    counts = [blocks[0] if blocks else None, *(n for stage in stages for n in stage)]
+    if any(len(stage) != 3 for stage in stages) or not all(
+        isinstance(n, int) and n >= 0 for n in counts
+    ):
+        raise ValueError(
+            f'arch blocks {blocks} must be (n0, n1, n2, n3), or n0 and one (n1, n2, n3) per stage'
+        )
+    if num_stages != len(stages) or num_stages < 1:
+        raise ValueError(
+            f'arch num_stages {num_stages} must be 1 or more and match the blocks, {blocks}'
+        )
+    return Arch(channels, blocks[0], stages)
+
+
+def choice(name: str, value: object, known: Iterable[str]) -> str:
+    """``value`` if it is one of the ``known`` ones; otherwise a ValueError that lists them."""
+    if value not in known:
+        raise ValueError(f'{name} {value!r} is unknown; choose one of: {", ".join(known)}')
+    return value
+
+
+class Stem(nn.Module):
+    """Two strided convolutions and blocks at stride 4 give c2; a third convolution goes to stride 8.
+
+    Args:
+        in_channels: Channels of the image.
+        channels: Widths (C0, C1) at strides 4 and 8.
+        blocks: Number n0 of blocks at stride 4.
+        make_blocks: (channels, number, long_range) -> blocks.
+    """
+
+    def __init__(
+        self, in_channels: int, channels: tuple[int, int], blocks: int, make_blocks: MakeBlocks
+    ) -> None:
+        super().__init__()
+        c2, c3 = channels
+        self.conv1 = nn.Conv2d(in_channels, STEM_CHANNELS, 3, stride=2, padding=1)
+        self.norm1 = LayerNorm2d(STEM_CHANNELS)
+        self.conv2 = nn.Conv2d(STEM_CHANNELS, c2, 3, stride=2, padding=1)
+        self.norm2 = LayerNorm2d(c2)
+        self.act = nn.GELU()
+        self.blocks = make_blocks(c2, blocks, False)
+        self.downsample = downsample(c2, c3)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(N, 3, H, W) -> c2 (N, C0, H/4, W/4) and the first stage's input (N, C1, H/8, W/8)."""
+        x = self.act(self.norm1(self.conv1(x)))
+        x = self.act(self.norm2(self.conv2(x)))
+        c2 = self.blocks(x)
+        return c2, self.downsample(c2)
+
+
+@MODELS.register_module()
+class CEDNet(BaseModule):
+    """The CEDNet backbone.
+
+    A stem to stride 8, then a cascade of identical encoder-decoder stages, each starting from the
+    highest-resolution output of the one before. What the last stage returns goes into a head as it
+    is (``neck=None``): as a feature pyramid, or as raw levels.
+
+    Args:
+        arch: 'tiny', 'small' or 'base', or a dict of ``channels`` (C0, C1, C2, C3) at strides 4, 8,
+            16, 32, ``blocks`` (n0, n1, n2, n3) and ``num_stages`` (default 1). Blocks may be given
+            per stage: (n0, (n1, n2, n3), (n1, n2, n3), ...). Default: 'tiny'.
+        style: Decoder of every stage (section 3.2): 'fpn'. Default: 'fpn'.
+        mixer: Token mixer of the blocks: 'dwconv'. Default: 'dwconv'.
+        lr_block: Long-range blocks at stride 32 (section 3.3, Table 8). Default: True.
+        final_decoder: Whether the last stage has a decoder, as in the paper's Figure 2; the authors'
+            released fpn-style models leave it out. Default: True.
+        pyramid: ``dict(levels=(3, 4, 5, 6, 7), channels=256)``: return P3..P7 for a head; see
+            :class:`Pyramid` for the levels there can be. Default: None.
+        out_levels: Raw features to return where there is no pyramid: 2 is c2 (stride 4), 3, 4, 5 the
+            last stage's levels (strides 8, 16, 32). A level that is left out, and what only it
+            needs, gets no gradient. Default: (2, 3, 4, 5).
+        aux_stages: Also return level 3 of each earlier stage, latest first, for auxiliary heads.
+            Default: False.
+        drop_path_rate: Stochastic depth of the last block; the others follow a linear ramp from 0
+            in the order in which data meets them. Default: 0.
+        layer_scale: Initial value of the blocks' gamma: 1e-6 for detection and classification, 1.0
+            for segmentation; 0 leaves gamma out. Default: 1e-6.
+        frozen_stages: -1 trains everything, 0 freezes the stem, k > 0 the stem and the first k
+            stages. Default: -1.
+        with_cp: Recompute the blocks' activations in the backward pass, to save memory.
+            Default: False.
+        in_channels: Channels of the image. Default: 3.
+        init_cfg: mmengine's. ``dict(type='Pretrained', checkpoint=...)`` takes the weights that the
+            checkpoint of a classifier, a detector, a segmenter or a backbone holds and reports what
+            it did not find. Default: None.
+
+    Attributes:
+        out_channels: Channels of each feature that :meth:`forward` returns.
+        out_strides: Its stride.
+
+    Raises:
+        ValueError: An argument is none of the values above.
+    """
+
+    def __init__(
+        self,
+        arch: Union[str, dict] = 'tiny',
+        style: str = 'fpn',
+        mixer: str = 'dwconv',
+        lr_block: bool = True,
+        final_decoder: bool = True,
+        pyramid: Optional[dict] = None,
+        out_levels: Sequence[int] = (2, 3, 4, 5),
+        aux_stages: bool = False,
+        drop_path_rate: float = 0.0,
+        layer_scale: float = 1e-6,
+        frozen_stages: int = -1,
+        with_cp: bool = False,
+        in_channels: int = 3,
+        init_cfg: Optional[dict] = None,
+    ) -> None:
+        super().__init__(init_cfg)
+        channels, stem_blocks, stages = parse_arch(arch)
+        choice('style', style, DECODERS)
+        if not -1 <= frozen_stages <= len(stages):
+            raise ValueError(f'frozen_stages {frozen_stages} must be -1 to {len(stages)}')
+        block, long_range_block = BLOCKS[choice('mixer', mixer, BLOCKS)]
+        num_blocks = stem_blocks + sum(map(sum, stages))
+        rates = iter(torch.linspace(0, drop_path_rate, num_blocks, device='cpu').tolist())
+
+        def make_blocks(width: int, number: int, long_range: bool) -> Blocks:
+            kind = long_range_block if long_range and lr_block else block
+            return Blocks(
+                *(kind(width, next(rates), layer_scale) for _ in range(number)), with_cp=with_cp
+            )
+
+        self.stem = Stem(in_channels, channels[:2], stem_blocks, make_blocks)
+        self.stages = nn.ModuleList(
+            Stage(channels[1:], blocks, make_blocks, style if has_decoder else None)
+            for blocks, has_decoder in zip(stages, [True] * (len(stages) - 1) + [final_decoder])
+        )
+        self.frozen_stages = frozen_stages
+        self.aux_stages = aux_stages
+        self._set_outputs(channels, pyramid, tuple(out_levels))
+        self.apply(init_layer)
+        self._freeze()
+
+    def _set_outputs(
+        self, channels: tuple[int, ...], pyramid: Optional[dict], out_levels: tuple[int, ...]
+    ) -> None:
+        """Build the pyramid, if any, and say what comes out."""
+        if pyramid is not None:
+            self.pyramid = Pyramid(channels, **pyramid)
+            self.out_levels = self.pyramid.levels
+            out_channels = (self.pyramid.channels,) * len(self.out_levels)
+        else:
+            self.pyramid = None
+            if not out_levels or not set(out_levels) <= {2, 3, 4, 5}:
+                raise ValueError(f'out_levels {out_levels} must be some of 2, 3, 4, 5')
+            self.out_levels = out_levels
+            out_channels = tuple(channels[level - 2] for level in out_levels)
+        num_aux = len(self.stages) - 1 if self.aux_stages else 0
+        self.out_channels = out_channels + (channels[1],) * num_aux
+        self.out_strides = tuple(2**level for level in self.out_levels) + (8,) * num_aux
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Images to features.
+
+        Args:
+            x: Images (N, 3, H, W), H and W at least 32 pixels.
+
+        Returns:
+            (N, ``out_channels[i]``, H / ``out_strides[i]``, W / ``out_strides[i]``) for each i.
+
+        Raises:
+            ValueError: The images are smaller.
+        """
+        if min(x.shape[-2:]) < MIN_SIZE:
+            raise ValueError(
+                f'the images are {x.shape[-2]}x{x.shape[-1]} pixels; '
+                f'CEDNet needs at least {MIN_SIZE}x{MIN_SIZE}'
+            )
+        c2, x = self.stem(x)
+        level3s = []
+        for stage in self.stages:
+            features = stage(x)
+            x = features[0]
+            level3s.append(x)
+
+        if self.pyramid is not None:
+            outs = self.pyramid(c2, features)
+        else:
+            levels = (c2, *features)
+            outs = tuple(levels[level - 2] for level in self.out_levels)
+        if self.aux_stages:
+            outs += tuple(level3s[-2::-1])
+        return outs
+
+    def init_weights(self) -> None:
+        """Load the checkpoint of ``init_cfg``; without one the weights stay as they were drawn."""
+        if self.init_cfg and self.init_cfg['type'] == 'Pretrained':
+            load_pretrained(self, self.init_cfg['checkpoint'], self.init_cfg.get('prefix'))
+            self.is_init = True
+        else:
+            super().init_weights()
+
+    def train(self, mode: bool = True) -> 'CEDNet':
+        """Set the mode; frozen stages stay in evaluation mode."""
+        super().train(mode)
+        self._freeze()
+        return self
+
+    def _freeze(self) -> None:
+        frozen = [self.stem, *self.stages][: self.frozen_stages + 1]
+        for module in frozen:
+            module.eval()
+            module.requires_grad_(False)
+
+
+def init_layer(module: nn.Module) -> None:
+    """Weights of convolutions and linears normal with std 1/sqrt(fan_out), biases 0."""
+    if isinstance(module, (nn.Conv2d, nn.Linear)):
+        nn.init.kaiming_normal_(module.weight, mode='fan_out', nonlinearity='linear')
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)

@@ -1,0 +1,49 @@
+"""The two layers that torch has no module for: channel LayerNorm and stochastic depth."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class LayerNorm2d(nn.LayerNorm):
+    """Layer normalisation over the channels of an (N, C, H, W) tensor.
+
+    Args:
+        channels: C.
+        eps: Added to the variance. Default: 1e-6, the value of the whole network.
+    """
+
+    def __init__(self, channels: int, eps: float = 1e-6) -> None:
+        super().__init__(channels, eps=eps)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x.permute(0, 2, 3, 1)  # (N, H, W, C)
+        x = F.layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)
+        return x.permute(0, 3, 1, 2)  # (N, C, H, W)
+
+
+class DropPath(nn.Module):
+    """Stochastic depth: drops a residual branch, sample by sample, while training.
+
+    Kept samples are divided by the keep probability, so that the expectation is unchanged; in
+    evaluation the branch is passed through.
+
+    Args:
+        rate: Probability of dropping, in [0, 1).
+    """
+
+    def __init__(self, rate: float = 0.0) -> None:
+        super().__init__()
+        if not 0 <= rate < 1:
+            raise ValueError(f'drop path rate {rate} is not in [0, 1)')
+        self.rate = rate
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.rate == 0 or not self.training:
+            return x
+        keep = 1 - self.rate
+        mask = torch.empty(x.shape[0], *(1,) * (x.ndim - 1), dtype=x.dtype, device=x.device)
+        return x * mask.bernoulli_(keep).div_(keep)
+
+    def extra_repr(self) -> str:
+        return f'rate={self.rate:.3f}'

@@ -1,0 +1,72 @@
+"""The adapter that stands in for a neck: CEDNet's features as P2..P7 for a detector's head."""
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from .layers import LayerNorm2d
+from .stage import resize_to
+
+
+def conv_norm(in_channels: int, out_channels: int, kernel: int, stride: int = 1) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(in_channels, out_channels, kernel, stride, padding=kernel // 2),
+        LayerNorm2d(out_channels),
+    )
+
+
+class Pyramid(nn.Module):
+    """Feature pyramid P_first..P_last, all of the same width.
+
+    P3, P4, P5 are conv1x1 + LN of the last stage's levels; each level above is conv3x3 with stride 2
+    + LN of the one below it; P2, where wanted, is conv3x3(LN(up(P3) + LN(conv1x1(c2)))).
+
+    Args:
+        in_channels: Widths (C0, C1, C2, C3) of c2 and the levels 3, 4, 5.
+        channels: Width of the pyramid. Default: 256.
+        levels: Consecutive levels, from 2 or 3 to 5 or more. Default: (3, 4, 5, 6, 7), for
+            RetinaNet; (3, 4, 5, 6) is for Deformable DETR, (2, 3, 4, 5, 6) for two-stage detectors.
+
+    Raises:
+        ValueError: ``levels`` are not such levels, or ``channels`` is not positive.
+    """
+
+    def __init__(
+        self,
+        in_channels: Sequence[int],
+        channels: int = 256,
+        levels: Sequence[int] = (3, 4, 5, 6, 7),
+    ) -> None:
+        super().__init__()
+        levels = tuple(levels)
+        if not levels or levels[0] not in (2, 3) or levels[-1] < 5 or not consecutive(levels):
+            raise ValueError(
+                f'pyramid levels {levels} must be consecutive, start at 2 or 3 and end at 5 or above'
+            )
+        if channels < 1:
+            raise ValueError(f'pyramid channels {channels} must be a positive number')
+        self.levels = levels
+        self.channels = channels
+        c2, *deeper = in_channels
+        self.laterals = nn.ModuleList(conv_norm(width, channels, 1) for width in deeper)
+        self.extras = nn.ModuleList(
+            conv_norm(channels, channels, 3, stride=2) for _ in range(levels[-1] - 5)
+        )
+        if levels[0] == 2:
+            self.lateral2 = conv_norm(c2, channels, 1)
+            self.merge2 = nn.Sequential(
+                LayerNorm2d(channels), nn.Conv2d(channels, channels, 3, padding=1)
+            )
+
+    def forward(self, c2: Tensor, features: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        """c2 (N, C0, H/4, W/4) and levels 3, 4, 5 -> one (N, channels, H/2^k, W/2^k) per level k."""
+        outs = [lateral(x) for lateral, x in zip(self.laterals, features)]
+        for extra in self.extras:
+            outs.append(extra(outs[-1]))
+        if self.levels[0] == 2:
+            outs.insert(0, self.merge2(resize_to(outs[0], c2) + self.lateral2(c2)))
+        return tuple(outs)
+
+
+def consecutive(levels: Sequence[int]) -> bool:
+    return list(levels) == list(range(levels[0], levels[0] + len(levels)))

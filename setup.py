@@ -1,0 +1,40 @@
+"""Package mmcednet. The two extras are alternatives: never install both, they share import names."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+ONEDL = [
+    'torchvision',
+    'onedl-mmengine>=0.10.12',
+    'onedl-mmcv>=2.3.6',
+    'onedl-mmdetection>=3.5.1',
+    'onedl-mmsegmentation>=1.4.2',
+    'onedl-mmpretrain>=1.3.6',
+]
+OPENMMLAB = [
+    'torchvision',
+    'numpy<2',
+    'mmengine>=0.10',
+    'mmcv>=2.1,<2.2',
+    'mmdet>=3.3',
+    'mmsegmentation>=1.2',
+    'mmpretrain>=1.2',
+    'ftfy',
+    'regex',
+]
+
+setup(
+    name='mmcednet',
+    version='0.1.0',
+    description='CEDNet, a cascade encoder-decoder backbone, for MMDetection, MMSegmentation and '
+    'MMPretrain',
+    long_description=Path(__file__).with_name('README.md').read_text(encoding='utf-8'),
+    long_description_content_type='text/markdown',
+    license='Apache-2.0',
+    packages=find_packages(include=['mmcednet', 'mmcednet.*']),
+    package_data={'mmcednet': ['paper_tables.json']},
+    python_requires='>=3.10',
+    install_requires=['torch>=2.1', 'numpy'],
+    extras_require={'onedl': ONEDL, 'openmmlab': OPENMMLAB},
+)

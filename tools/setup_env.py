@@ -174,7 +174,10 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--venv', type=Path, default=ROOT / '.venv', help='default: .venv')
     parser.add_argument(
-        '--lock', type=Path, default=ROOT / 'requirements' / 'onedl.lock', help='default: onedl.lock'
+        '--lock',
+        type=Path,
+        default=ROOT / 'requirements' / 'onedl.lock',
+        help='default: onedl.lock',
     )
     args = parser.parse_args()
     start = time.time()

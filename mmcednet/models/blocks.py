@@ -14,9 +14,7 @@ DILATION = 3
 
 def depthwise_conv(channels: int, dilation: int = 1) -> nn.Conv2d:
     """Depth-wise 7x7 convolution that keeps H and W."""
-    return nn.Conv2d(
-        channels, channels, 7, padding=3 * dilation, dilation=dilation, groups=channels
-    )
+    return nn.Conv2d(channels, channels, 7, padding=3 * dilation, dilation=dilation, groups=channels)
 
 
 class MLP(nn.Module):

@@ -1,7 +1,7 @@
 """CEDNet: a cascade encoder-decoder backbone for dense prediction (paper, section 3, Figure 2)."""
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple, Optional, Union
+from typing import NamedTuple
 
 import torch
 from mmengine.model import BaseModule
@@ -33,7 +33,7 @@ ARCHS = {
 }
 
 
-def parse_arch(arch: Union[str, dict]) -> Arch:
+def parse_arch(arch: str | dict) -> Arch:
     """Turn a preset's name, or a free-form dict, into an :class:`Arch`; see :class:`CEDNet`."""
     if isinstance(arch, str):
         arch = ARCHS[choice('arch', arch, ARCHS)]
@@ -150,12 +150,12 @@ class CEDNet(BaseModule):
 
     def __init__(
         self,
-        arch: Union[str, dict] = 'tiny',
+        arch: str | dict = 'tiny',
         style: str = 'fpn',
         mixer: str = 'dwconv',
         lr_block: bool = True,
         final_decoder: bool = True,
-        pyramid: Optional[dict] = None,
+        pyramid: dict | None = None,
         out_levels: Sequence[int] = (2, 3, 4, 5),
         aux_stages: bool = False,
         drop_path_rate: float = 0.0,
@@ -163,7 +163,7 @@ class CEDNet(BaseModule):
         frozen_stages: int = -1,
         with_cp: bool = False,
         in_channels: int = 3,
-        init_cfg: Optional[dict] = None,
+        init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
         channels, stem_blocks, stages = parse_arch(arch)
@@ -192,7 +192,7 @@ class CEDNet(BaseModule):
         self._freeze()
 
     def _set_outputs(
-        self, channels: tuple[int, ...], pyramid: Optional[dict], out_levels: tuple[int, ...]
+        self, channels: tuple[int, ...], pyramid: dict | None, out_levels: tuple[int, ...]
     ) -> None:
         """Build the pyramid, if any, and say what comes out."""
         if pyramid is not None:

@@ -1,7 +1,6 @@
 """Loads the backbone's weights from any checkpoint that holds them, and says what was found."""
 
 from collections.abc import Iterable
-from typing import Optional
 
 import torch
 from mmengine.logging import print_log
@@ -11,7 +10,7 @@ from torch import Tensor, nn
 BACKBONE = 'backbone.'
 
 
-def load_pretrained(module: nn.Module, checkpoint: str, prefix: Optional[str] = None) -> None:
+def load_pretrained(module: nn.Module, checkpoint: str, prefix: str | None = None) -> None:
     """Load what ``checkpoint`` holds of ``module``'s parameters and buffers, and log the rest.
 
     Args:
@@ -30,9 +29,7 @@ def load_pretrained(module: nn.Module, checkpoint: str, prefix: Optional[str] = 
         prefix = BACKBONE if any(key.startswith(BACKBONE) for key in source) else ''
     elif not prefix.endswith('.'):
         prefix += '.'
-    part = {
-        key.removeprefix(prefix): value for key, value in source.items() if key.startswith(prefix)
-    }
+    part = {key.removeprefix(prefix): value for key, value in source.items() if key.startswith(prefix)}
     target = module.state_dict()
     found = {key: value for key, value in part.items() if key in target}
     if not found:

@@ -1,7 +1,6 @@
 """A cascade stage: an encoder from stride 8 to 32 and a decoder back (paper, section 3.2)."""
 
 from collections.abc import Callable, Sequence
-from typing import Optional
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -33,9 +32,7 @@ MakeBlocks = Callable[[int, int, bool], Blocks]  # channels, number, long_range 
 
 def downsample(in_channels: int, out_channels: int) -> nn.Sequential:
     """conv2x2 with stride 2 and LN; an odd last row or column of (N, C, H, W) is dropped."""
-    return nn.Sequential(
-        nn.Conv2d(in_channels, out_channels, 2, stride=2), LayerNorm2d(out_channels)
-    )
+    return nn.Sequential(nn.Conv2d(in_channels, out_channels, 2, stride=2), LayerNorm2d(out_channels))
 
 
 def resize_to(x: Tensor, target: Tensor) -> Tensor:
@@ -52,9 +49,7 @@ class Encoder(nn.Module):
         make_blocks: (channels, number, long_range) -> the blocks of one level.
     """
 
-    def __init__(
-        self, channels: Sequence[int], blocks: Sequence[int], make_blocks: MakeBlocks
-    ) -> None:
+    def __init__(self, channels: Sequence[int], blocks: Sequence[int], make_blocks: MakeBlocks) -> None:
         super().__init__()
         c3, c4, c5 = channels
         n3, n4, n5 = blocks
@@ -112,7 +107,7 @@ class Stage(nn.Module):
         channels: Sequence[int],
         blocks: Sequence[int],
         make_blocks: MakeBlocks,
-        style: Optional[str],
+        style: str | None,
     ) -> None:
         super().__init__()
         self.encoder = Encoder(channels, blocks, make_blocks)

@@ -1,0 +1,211 @@
+"""The authors' released configs and checkpoints, turned into ours.
+
+The released code (github.com/zhanggang001/CEDNet) has three modules: 'det' for detection, 'seg' for
+segmentation and 'cls' for classification, each with a class ``CEDNet`` and wrappers around it.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from torch import Tensor
+
+# The released classes' keyword arguments and their defaults.
+CEDNET_DEFAULTS: dict[str, Any] = dict(
+    in_chans=3,
+    num_stages=3,
+    encoder_type='Encoder',
+    decoder_type='Decoder',
+    base_block='NeXtBlock',
+    focal_block='DNeXtBlock',
+    p2_dim=96,
+    p2_block=3,
+    dims=(192, 352, 512),
+    blocks=(2, 4, 2),
+    last_decoder=False,
+    layer_scale_init_value=1e-6,
+    drop_path_rate=0.1,
+    norm_cfg=dict(type='LN', eps=1e-6, data_format='channels_first'),
+    act_type='gelu',
+    pretrained=None,
+)
+PYRAMID_DEFAULTS = dict(out_chans=256, num_add_blocks=2)
+
+STYLES = {'Decoder': 'fpn'}
+# base_block -> mixer, the long-range block that goes with it, normalisation and activation
+MIXERS = {'NeXtBlock': ('dwconv', 'DNeXtBlock', 'LN', 'gelu')}
+
+
+def one_stage(kwargs: dict) -> dict:
+    levels = tuple(range(3, 6 + kwargs['num_add_blocks']))
+    return dict(pyramid=dict(levels=levels, channels=kwargs['out_chans']))
+
+
+def two_stage(kwargs: dict) -> dict:
+    levels = tuple(range(2, 6 + kwargs['num_add_blocks']))
+    return dict(pyramid=dict(levels=levels, channels=kwargs['out_chans']))
+
+
+# (module, class) -> further keyword arguments with their defaults, what CEDNet is to return
+WRAPPERS: dict[tuple[str, str], tuple[dict, Callable[[dict], dict]]] = {
+    ('det', 'CEDNet'): ({}, lambda kwargs: dict(out_levels=(3, 4, 5))),
+    ('det', 'CEDNetWrapper'): (PYRAMID_DEFAULTS, one_stage),
+    ('det', 'CEDNetWrapperTwoStage'): (PYRAMID_DEFAULTS, two_stage),
+    ('det', 'CEDNetWrapperMask2Former'): (
+        PYRAMID_DEFAULTS,
+        lambda kwargs: dict(out_levels=(2, 3, 4, 5)),
+    ),
+    ('seg', 'CEDNet'): ({}, lambda kwargs: dict(out_levels=(2, 3, 4, 5), aux_stages=True)),
+    ('cls', 'CEDNet'): (dict(num_classes=1000), lambda kwargs: dict(out_levels=(5,))),
+}
+
+
+def backbone_config(module: str, cls_name: str, kwargs: Mapping[str, Any]) -> dict:
+    """A config for ``MODELS.build`` of the backbone that a released class builds.
+
+    Args:
+        module: 'det', 'seg' or 'cls'.
+        cls_name: The class there, for instance 'CEDNetWrapper'.
+        kwargs: Its keyword arguments; the released defaults stand in for what is not given.
+
+    Raises:
+        ValueError: There is no such class, or a keyword argument, or its value, is not understood.
+    """
+    if (module, cls_name) not in WRAPPERS:
+        known = ', '.join(f'{m}.{c}' for m, c in WRAPPERS)
+        raise ValueError(f'class {module}.{cls_name} is unknown; known ones: {known}')
+    more, outputs = WRAPPERS[module, cls_name]
+    defaults = {**CEDNET_DEFAULTS, **more}
+    for name in kwargs:
+        if name not in defaults:
+            raise ValueError(f'keyword argument {name!r} of {module}.{cls_name} is unknown')
+    kwargs = {**defaults, **kwargs}
+
+    mixer, lr_block = mixer_of(kwargs)
+    blocks = tuple(kwargs['blocks'])
+    if not isinstance(blocks[0], int):
+        blocks = tuple(map(tuple, blocks))
+    return dict(
+        type='CEDNet',
+        arch=dict(
+            channels=(kwargs['p2_dim'], *kwargs['dims']),
+            blocks=(kwargs['p2_block'], *blocks),
+            num_stages=kwargs['num_stages'],
+        ),
+        style=lookup(STYLES, 'decoder_type', kwargs),
+        mixer=mixer,
+        lr_block=lr_block,
+        final_decoder=kwargs['last_decoder'],
+        drop_path_rate=kwargs['drop_path_rate'],
+        layer_scale=kwargs['layer_scale_init_value'],
+        in_channels=kwargs['in_chans'],
+        **outputs(kwargs),
+    )
+
+
+def mixer_of(kwargs: dict) -> tuple[str, bool]:
+    """The token mixer, and whether there are long-range blocks; checks what goes with the mixer."""
+    mixer, focal, norm, act = lookup(MIXERS, 'base_block', kwargs)
+    norm_cfg = {'eps': 1e-6, 'data_format': 'channels_first', 'requires_grad': True}
+    norm_cfg.update(kwargs['norm_cfg'])
+    lookup({'Encoder': None}, 'encoder_type', kwargs)
+    lookup({act: None}, 'act_type', kwargs)
+    lookup({None: None}, 'pretrained', kwargs)
+    if norm_cfg != {**norm_cfg, 'type': norm, 'eps': 1e-6, 'requires_grad': True}:
+        raise ValueError(f'norm_cfg {kwargs["norm_cfg"]} does not go with {kwargs["base_block"]}')
+    return mixer, lookup({focal: True, kwargs['base_block']: False}, 'focal_block', kwargs)
+
+
+def lookup(table: Mapping, name: str, kwargs: Mapping[str, Any]) -> Any:
+    """``table[kwargs[name]]``, or a ValueError that names both and lists what there is."""
+    if kwargs[name] not in table:
+        known = ', '.join(map(repr, table))
+        raise ValueError(f'{name}={kwargs[name]!r} is not understood; known here: {known}')
+    return table[kwargs[name]]
+
+
+def shift(match: re.Match) -> str:
+    """stages.0 of the released code is the stem, its stage s is our stage s - 1."""
+    return f'stages.{int(match[1]) - 1}.'
+
+
+# In order: the released name of a part -> ours. A key may pass several rows.
+PARTS: list[tuple[str, Any]] = [
+    (r'^stem\.0\.', 'stem.conv1.'),
+    (r'^stem\.1\.', 'stem.norm1.'),
+    (r'^stem\.3\.', 'stem.conv2.'),
+    (r'^stem\.4\.', 'stem.norm2.'),
+    (r'^stages\.0\.\d+\.([01])\.(weight|bias)$', r'stem.downsample.\1.\2'),
+    (r'^stages\.0\.(\d+)\.', r'stem.blocks.\1.'),
+    (r'^stages\.(\d+)\.(?=[01]\.)', shift),
+    (r'^(stages\.\d+)\.0\.encoder\.([012])\.', lambda m: f'{m[1]}.encoder.level{int(m[2]) + 3}.'),
+    (
+        r'^(stages\.\d+)\.0\.encoder_downsample\.([01])\.',
+        lambda m: f'{m[1]}.encoder.down{int(m[2]) + 4}.',
+    ),
+    (
+        r'^(stages\.\d+)\.1\.decoder_upsample\.([01])\.0\.',
+        lambda m: f'{m[1]}.decoder.reduce{5 - int(m[2])}.',
+    ),
+    (
+        r'^(stages\.\d+)\.1\.decoder_norm\.([01])\.',
+        lambda m: f'{m[1]}.decoder.norm{4 - int(m[2])}.',
+    ),
+    (r'^reduce_convs\.', 'pyramid.laterals.'),
+    (r'^add_blocks\.', 'pyramid.extras.'),
+    (r'^reduce_c2\.', 'pyramid.lateral2.'),
+    (r'^merge_c2\.', 'pyramid.merge2.'),
+    (r'^final_layers\.', 'head.convs.'),
+    (r'^norms\.', 'head.norms.'),
+    (r'^heads\.', 'head.fcs.'),
+    # inside a block
+    (r'\.(gamma|pwconv[12])\b', r'.mlp.\1'),
+    (r'\.dwconv([12])\.0\.', r'.dwconv\1.'),
+    (r'\.dwconv([12])\.1\.', r'.norm\1.'),
+]
+BLOCK = r'(dwconv[12]?|norm[12]?|mlp(\.pwconv[12])?)'
+# Every module of CEDNet that owns weights.
+OURS = re.compile(
+    rf'stem\.(conv[12]|norm[12]|downsample\.[01]|blocks\.\d+\.{BLOCK})'
+    rf'|stages\.\d+\.encoder\.(level[345]\.\d+\.{BLOCK}|down[45]\.[01])'
+    r'|stages\.\d+\.decoder\.(reduce[45]|norm[34])'
+    r'|pyramid\.((laterals|extras)\.\d+|lateral2|merge2)\.[01]'
+    r'|head\.(convs\.\d+\.[01]|norms\.\d+|fcs\.\d+)'
+)
+BACKBONE = 'backbone.'
+
+
+def convert_key(key: str) -> str:
+    """Our name of a released weight, without any prefix; a ValueError where it has no place."""
+    ours = key
+    for pattern, replacement in PARTS:
+        ours = re.sub(pattern, replacement, ours)
+    module, _, leaf = ours.rpartition('.')
+    if ours == key or leaf not in ('weight', 'bias', 'gamma') or not OURS.fullmatch(module):
+        raise ValueError(f'the weight {key!r} has no place in CEDNet')
+    return ours
+
+
+def convert_state_dict(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Rename the released weights to ours.
+
+    Args:
+        state_dict: Released weights. With the prefix 'backbone.', as in a detector, only the keys
+            that have it are converted, and keep it; the heads' keys stay as they are.
+
+    Returns:
+        The same tensors under our names. A classifier's become those of an mmpretrain
+        ``ImageClassifier``: 'backbone.' and 'head.'.
+
+    Raises:
+        ValueError: A key has no place in CEDNet.
+    """
+    if any(key.startswith(BACKBONE) for key in state_dict):
+        return {
+            BACKBONE + convert_key(key.removeprefix(BACKBONE)) if key.startswith(BACKBONE) else key: v
+            for key, v in state_dict.items()
+        }
+    converted = {convert_key(key): value for key, value in state_dict.items()}
+    if any(key.startswith('head.') for key in converted):
+        return {k if k.startswith('head.') else BACKBONE + k: v for k, v in converted.items()}
+    return converted

@@ -1,0 +1,92 @@
+# A very small CEDNet on the generated shapes, for the demo: minutes on two CPU cores
+_base_ = ['../_base_/models/retinanet.py', '../_base_/runtime.py']
+
+model = dict(
+    data_preprocessor=dict(pad_size_divisor=32),
+    backbone=dict(
+        arch=dict(_delete_=True, channels=(16, 32, 64, 96), blocks=(1, 1, 2, 1), num_stages=2),
+        pyramid=dict(levels=(3, 4, 5, 6), channels=64),
+        drop_path_rate=0.0,
+        layer_scale=1.0,
+    ),
+    bbox_head=dict(
+        num_classes=5,
+        in_channels=64,
+        feat_channels=64,
+        stacked_convs=2,
+        anchor_generator=dict(octave_base_scale=2, strides=[8, 16, 32, 64]),
+    ),
+)
+
+data_root = 'data/shapes/'
+metainfo = dict(classes=('disc', 'square', 'triangle', 'star', 'cross'))
+train_dataloader = dict(
+    batch_size=8,
+    num_workers=2,
+    persistent_workers=True,
+    sampler=dict(type='DefaultSampler', shuffle=True),
+    dataset=dict(
+        type='PairedDataset',
+        prob=0.5,
+        dataset=dict(
+            type='CocoDataset',
+            data_root=data_root,
+            ann_file='annotations/train.json',
+            data_prefix=dict(img='train/'),
+            metainfo=metainfo,
+            pipeline=[
+                dict(type='LoadImageFromFile'),
+                dict(type='LoadAnnotations', with_bbox=True),
+                dict(type='RandomFlip', prob=[0.25, 0.25], direction=['horizontal', 'vertical']),
+            ],
+        ),
+        pipeline=[dict(type='BoxCopyPaste', margin=3), dict(type='PackDetInputs')],
+    ),
+)
+val_dataloader = dict(
+    batch_size=8,
+    num_workers=2,
+    persistent_workers=True,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(
+        type='CocoDataset',
+        data_root=data_root,
+        ann_file='annotations/val.json',
+        data_prefix=dict(img='val/'),
+        metainfo=metainfo,
+        test_mode=True,
+        pipeline=[
+            dict(type='LoadImageFromFile'),
+            dict(type='Resize', scale=(256, 256), keep_ratio=True),
+            dict(type='LoadAnnotations', with_bbox=True),
+            dict(
+                type='PackDetInputs',
+                meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor'),
+            ),
+        ],
+    ),
+)
+test_dataloader = val_dataloader
+val_evaluator = dict(type='CocoMetric', ann_file=data_root + 'annotations/val.json', metric='bbox')
+test_evaluator = val_evaluator
+
+epochs = 16
+train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=epochs, val_interval=4)
+val_cfg = dict(type='ValLoop')
+test_cfg = dict(type='TestLoop')
+optim_wrapper = dict(
+    type='OptimWrapper',
+    optimizer=dict(type='AdamW', lr=2e-3, weight_decay=0.05),
+    constructor='LayerDecayOptimWrapperConstructor',
+    paramwise_cfg=dict(decay_type='coarse', decay_rate=0.9, num_layers=3),
+    clip_grad=dict(max_norm=10),
+)
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=50),
+    dict(type='CosineAnnealingLR', eta_min=0, begin=0, end=epochs, T_max=epochs, convert_to_iter_based=True),
+]
+default_hooks = dict(
+    logger=dict(interval=15),
+    checkpoint=dict(max_keep_ckpts=1, save_best='coco/bbox_mAP', rule='greater'),
+)
+auto_scale_lr = dict(base_batch_size=8)

@@ -1,0 +1,105 @@
+"""What can be known to fail is said before the long part starts, in a sentence."""
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from mmengine.config import Config
+from mmengine.runner import CheckpointLoader
+from torch import nn
+
+from .models.pretrained import state_dict_of
+
+REMOTE = '://'
+
+
+def check_data(cfg: Config, *loaders: str) -> None:
+    """Check the annotation files and images of COCO-format data sets.
+
+    Args:
+        cfg: Config with the data loaders.
+        loaders: Which of them: 'train', 'val', 'test'.
+
+    Raises:
+        ValueError: An annotation file is missing, is no JSON or has no annotations of the config's
+            classes, or an image that it names is not there.
+    """
+    checked = set()
+    for loader in loaders:
+        for dataset in datasets_in(cfg.get(f'{loader}_dataloader')):
+            files = (str(dataset.get('ann_file', '')), image_folder(dataset))
+            is_coco = files[0].endswith('.json') and REMOTE not in files[0] + files[1]
+            if is_coco and dataset.get('backend_args') is None and files not in checked:
+                checked.add(files)
+                check_coco(dataset, Path(joined(dataset, files[0])), Path(files[1]))
+
+
+def datasets_in(node: object) -> Iterator[dict]:
+    """All data sets in a loader's config, through wrappers."""
+    if isinstance(node, dict):
+        if 'ann_file' in node:
+            yield node
+        for value in node.values():
+            yield from datasets_in(value)
+    elif isinstance(node, (list, tuple)):
+        for value in node:
+            yield from datasets_in(value)
+
+
+def joined(dataset: dict, path: str) -> str:
+    return os.path.join(dataset.get('data_root') or '', path)
+
+
+def image_folder(dataset: dict) -> str:
+    prefix = dataset.get('data_prefix') or {}
+    return joined(dataset, prefix.get('img') or prefix.get('img_path') or '')
+
+
+def check_coco(dataset: dict, ann_file: Path, images: Path) -> None:
+    if not ann_file.is_file():
+        raise ValueError(f'the annotation file {ann_file} is not there')
+    try:
+        content = json.loads(ann_file.read_bytes())
+    except ValueError as error:
+        raise ValueError(f'the annotation file {ann_file} is no JSON: {error}') from None
+    if not isinstance(content, dict) or not content.get('images') or 'categories' not in content:
+        raise ValueError(f'the annotation file {ann_file} has no images or no categories')
+    if not dataset.get('test_mode') and not content.get('annotations'):
+        raise ValueError(f'the annotation file {ann_file} has no annotations to train on')
+    classes = (dataset.get('metainfo') or {}).get('classes')
+    names = [category['name'] for category in content['categories']]
+    if classes and not set(classes) & set(names):
+        raise ValueError(f'the annotation file {ann_file} has none of the classes {tuple(classes)}')
+    # One listing for each folder: asking for 118,000 files one by one is slow on a cluster's disks.
+    listings: dict[Path, set[str]] = {}
+    missing = []
+    for image in content['images']:
+        path = images / image['file_name']
+        if path.parent not in listings:
+            there = path.parent.is_dir()
+            listings[path.parent] = set(os.listdir(path.parent)) if there else set()
+        if path.name not in listings[path.parent]:
+            missing.append(path)
+    if missing:
+        raise ValueError(
+            f'{ann_file} names {len(missing)} images that are not there, the first is {missing[0]}'
+        )
+
+
+def check_checkpoint(model: nn.Module, checkpoint: str) -> None:
+    """Check that a checkpoint is one of ``model``, which would otherwise run with random weights.
+
+    Raises:
+        ValueError: It lacks weights of the model, or one is of another shape.
+    """
+    found = state_dict_of(CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu'))
+    found = {key.removeprefix('module.'): value for key, value in found.items()}
+    for key, param in model.state_dict().items():
+        if key not in found:
+            raise ValueError(f'{checkpoint} is of another model: it has no {key}')
+        if found[key].shape != param.shape:
+            raise ValueError(
+                f'{checkpoint} is of another size: its {key} is {tuple(found[key].shape)}, '
+                f'the model needs {tuple(param.shape)}'
+            )

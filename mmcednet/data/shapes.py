@@ -1,0 +1,205 @@
+"""Draws a small data set of textured shapes, for demos and tests: boxes, polygons, label maps.
+
+Objects of five classes, from the size of the image's 1/20 to 16 times that, overlap on a textured
+background whose colours are often close to theirs. Small and large objects both count::
+
+    OUT/train/00000.png, OUT/val/00000.png, ...   images
+    OUT/annotations/train.json, val.json          COCO format: boxes, polygons
+    OUT/labels/train/00000.png, ...               semantic label maps: 0 background, 1.. the classes
+    OUT/shapes.json                               what the data set was drawn with
+
+The random numbers are those of numpy's ``RandomState``, whose streams are frozen: a seed gives the
+same data on every machine.
+"""
+
+import argparse
+import json
+import math
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+from rich.progress import track
+
+CLASSES = ('disc', 'square', 'triangle', 'star', 'cross')
+SIZE_RANGE = 16
+MIN_VISIBLE = 0.6
+MIN_IMAGE = 64
+
+
+def outline(kind: str) -> np.ndarray:
+    """Corners (k, 2) of a shape of diameter 2 around the origin."""
+    if kind == 'cross':
+        arm = 0.3
+        top = [(-arm, -1), (arm, -1), (arm, -arm)]  # the other arms are quarter turns of it
+        right = [(-y, x) for x, y in top]
+        return np.array([*top, *right, *[(-x, -y) for x, y in top + right]])
+    corners = {'disc': 32, 'square': 4, 'triangle': 3, 'star': 10}[kind]
+    angles = [2 * math.pi * i / corners for i in range(corners)]
+    radii = [0.45 if kind == 'star' and i % 2 else 1.0 for i in range(corners)]
+    return np.array([(r * math.cos(a), r * math.sin(a)) for r, a in zip(radii, angles)])
+
+
+def paint(rng: np.random.RandomState, colour: np.ndarray, image: np.ndarray, mask: np.ndarray) -> None:
+    """Paint the mask (H, W) of an image (H, W, 3) in a colour with a texture around it.
+
+    The textures are plain, stripes, checks and dots.
+    """
+    kind, period, amplitude = rng.randint(4), rng.randint(4, 13), rng.randint(24)
+    dx, dy = rng.randint(-2, 3), rng.randint(1, 3)
+    left, top, width, height = cv2.boundingRect(mask)
+    y, x = np.mgrid[top : top + height, left : left + width]
+    if kind == 0:
+        pattern = np.ones((height, width), bool)
+    elif kind == 1:
+        pattern = (x * dx + y * dy) // period % 2
+    elif kind == 2:
+        pattern = (x // period + y // period) % 2
+    else:
+        pattern = (x % period - period // 2) ** 2 + (y % period - period // 2) ** 2 < period**2 // 6
+    surface = colour + amplitude * np.where(pattern, 1, -1)[..., None]
+    window = image[top : top + height, left : left + width]
+    np.copyto(window, surface, where=mask[top : top + height, left : left + width, None] > 0)
+
+
+def placed(rng: np.random.RandomState, kind: str, diameter: float, size: int) -> np.ndarray:
+    """The corners (k, 2), integer px, of a shape turned, squeezed and put somewhere."""
+    angle = rng.uniform(0, 2 * math.pi)
+    cos, sin = math.cos(angle), math.sin(angle)
+    points = outline(kind) * (1.0, rng.uniform(0.7, 1.0)) @ np.array([(cos, sin), (-sin, cos)])
+    centre = rng.uniform(0.35 * diameter, size - 0.35 * diameter, size=2)
+    return np.rint(centre + points * diameter / 2).astype(np.int32)
+
+
+def draw_image(
+    rng: np.random.RandomState, size: int
+) -> tuple[np.ndarray, np.ndarray, list[tuple[int, np.ndarray]]]:
+    """One picture.
+
+    Returns:
+        The image (S, S, 3), its label map (S, S), and for each object its class and the mask (S, S)
+        of what is seen of it.
+    """
+    background = rng.randint(40, 216, size=3)
+    image = np.empty((size, size, 3), np.int64)
+    paint(rng, background, image, np.ones((size, size), np.uint8))
+    owner = np.zeros((size, size), np.uint8)  # 0 background, i the i-th object
+    kinds: list[int] = []
+    smallest = size / 20
+    diameters = smallest * np.exp(rng.uniform(0, math.log(SIZE_RANGE), size=rng.randint(4, 11)))
+    for diameter in sorted(diameters, reverse=True):  # the small ones in front
+        kind = rng.randint(len(CLASSES))
+        # Half of the objects have nearly the colour of the background.
+        contrast = rng.randint(40, 70) if rng.randint(2) else rng.randint(70, 140)
+        # One channel goes the other way: a change of hue, not of brightness alone.
+        turn = np.where(np.arange(3) == rng.randint(3), -1, 1) * (1 if rng.randint(2) else -1)
+        colour = background + contrast * turn
+        mask = np.zeros((size, size), np.uint8)
+        cv2.fillPoly(mask, [placed(rng, CLASSES[kind], diameter, size)], 1)
+        trial = np.where(mask, len(kinds) + 1, owner)
+        if all(
+            np.count_nonzero(trial == i + 1) >= MIN_VISIBLE * np.count_nonzero(owner == i + 1)
+            for i in range(len(kinds))
+        ):
+            owner = trial.astype(np.uint8)
+            kinds.append(kind)
+            paint(rng, colour, image, mask)
+    image = image + rng.randint(-8, 9, size=(size, size, 1))
+    labels = np.array([0, *(kind + 1 for kind in kinds)], np.uint8)[owner]
+    objects = [(kind, (owner == i + 1).astype(np.uint8)) for i, kind in enumerate(kinds)]
+    return image.clip(0, 255).astype(np.uint8), labels, objects
+
+
+def annotation(kind: int, mask: np.ndarray) -> dict:
+    """COCO's entry for what is seen of an object; holes in its polygons are filled."""
+    contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    polygons = [contour.reshape(-1).tolist() for contour in contours if len(contour) >= 3]
+    x, y, width, height = cv2.boundingRect(mask)
+    return dict(
+        category_id=kind + 1,
+        bbox=[x, y, width, height],
+        area=int(mask.sum()),
+        segmentation=polygons,
+        iscrowd=0,
+    )
+
+
+def draw_split(folder: Path, split: str, number: int, size: int, seed: int) -> None:
+    """Draw the images of one split and write them with their annotations."""
+    for part in (folder / split, folder / 'labels' / split):
+        part.mkdir(parents=True)
+    images, annotations = [], []
+    for index in track(range(number), f'drawing {split}'):
+        rng = np.random.RandomState([seed, ('train', 'val').index(split), index])
+        image, labels, objects = draw_image(rng, size)
+        name = f'{index:05d}.png'
+        cv2.imwrite(str(folder / split / name), image)
+        cv2.imwrite(str(folder / 'labels' / split / name), labels)
+        images.append(dict(id=index, file_name=name, width=size, height=size))
+        for kind, mask in objects:
+            entry = annotation(kind, mask)
+            if entry['segmentation']:
+                annotations.append(dict(id=len(annotations) + 1, image_id=index, **entry))
+    content = dict(
+        images=images,
+        annotations=annotations,
+        categories=[dict(id=i + 1, name=name) for i, name in enumerate(CLASSES)],
+    )
+    (folder / 'annotations').mkdir(exist_ok=True)
+    (folder / 'annotations' / f'{split}.json').write_text(json.dumps(content))
+
+
+def draw(out: str | Path, train: int, val: int, size: int, seed: int) -> Path:
+    """Draw a data set, or find it drawn with the same arguments.
+
+    Args:
+        out: Folder; it appears when the data set is whole.
+        train, val: Number of images of the splits.
+        size: Height and width of the images in px.
+        seed: Another seed gives other images.
+
+    Returns:
+        ``out``.
+
+    Raises:
+        ValueError: A number is too small, or ``out`` is there and something else.
+    """
+    out = Path(out)
+    for name, value, least in (('train', train, 1), ('val', val, 1), ('size', size, MIN_IMAGE)):
+        if value < least:
+            raise ValueError(f'{name} {value} must be at least {least}')
+    if not 0 <= seed < 2**32:
+        raise ValueError(f'seed {seed} must be from 0 to 2**32 - 1')
+    recipe = dict(train=train, val=val, size=size, seed=seed)
+    if out.exists():
+        made_with = out / 'shapes.json'
+        if made_with.exists() and json.loads(made_with.read_text()) == recipe:
+            print(f'{out} is there already')
+            return out
+        raise ValueError(f'{out} is there and was not drawn with {recipe}; choose another folder')
+    unfinished = out.with_name(f'.{out.name}.unfinished')
+    shutil.rmtree(unfinished, ignore_errors=True)
+    draw_split(unfinished, 'train', train, size, seed)
+    draw_split(unfinished, 'val', val, size, seed)
+    (unfinished / 'shapes.json').write_text(json.dumps(recipe))
+    unfinished.rename(out)
+    print(f'{out}: {train} + {val} images, boxes, polygons and label maps')
+    return out
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('out', help='folder of the data set')
+    parser.add_argument('--train', type=int, default=600, help='images to train on; default: 600')
+    parser.add_argument('--val', type=int, default=100, help='images to validate on; default: 100')
+    parser.add_argument('--size', type=int, default=256, help='height and width; default: 256')
+    parser.add_argument('--seed', type=int, default=0, help='default: 0')
+    try:
+        draw(**vars(parser.parse_args()))
+    except ValueError as error:
+        parser.error(str(error))
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,116 @@
+"""What the command lines share: arguments, and a config made ready to run on this machine."""
+
+import argparse
+import os
+from pathlib import Path
+
+import torch
+from mmengine.config import Config, DictAction
+from mmengine.logging import print_log
+from mmengine.registry import RUNNERS
+from mmengine.runner import Runner
+
+# What draws predictions: scope -> arguments of its visualisation hook, where show_dir is put
+VISUALISATION = {
+    'mmdet': (dict(draw=True), 'test_out_dir'),
+    'mmseg': (dict(draw=True, interval=1), None),
+    'mmpretrain': (dict(enable=True), 'out_dir'),
+}
+
+
+def add_common_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments that train and test have in common."""
+    parser.add_argument('--work-dir', help='folder of logs and checkpoints; default: work_dirs/CONFIG')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='settings of the config to override, such as train_dataloader.batch_size=4',
+    )
+    parser.add_argument(
+        '--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='default: none'
+    )
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
+
+
+def load_config(args: argparse.Namespace) -> Config:
+    """The config that the arguments name, with their overrides.
+
+    Raises:
+        ValueError: There is no such file.
+    """
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    if not Path(args.config).is_file():
+        raise ValueError(f'there is no config {args.config}')
+    cfg = Config.fromfile(args.config)
+    cfg.launcher = args.launcher
+    if args.cfg_options:
+        cfg.merge_from_dict(args.cfg_options)
+    default = cfg.get('work_dir') or str(Path('work_dirs') / Path(args.config).stem)
+    cfg.work_dir = args.work_dir or default
+    return cfg
+
+
+def use_amp(cfg: Config) -> None:
+    """Train in mixed precision."""
+    wrapper = cfg.optim_wrapper
+    if wrapper.get('type', 'OptimWrapper') not in ('OptimWrapper', 'AmpOptimWrapper'):
+        raise ValueError(f'--amp does not go with the optim_wrapper {wrapper.type}')
+    wrapper.type = 'AmpOptimWrapper'
+    wrapper.setdefault('loss_scale', 'dynamic')
+
+
+def fit_to_machine(cfg: Config) -> None:
+    """Where there is no GPU, train in float32 and without SyncBN, instead of not at all."""
+    if torch.cuda.is_available():
+        return
+    wrapper = cfg.get('optim_wrapper') or {}
+    if wrapper.get('type') == 'AmpOptimWrapper':
+        print_log('There is no GPU: training in float32 instead of mixed precision', 'current')
+        wrapper.type = 'OptimWrapper'
+        for key in ('loss_scale', 'dtype', 'use_fsdp'):
+            wrapper.pop(key, None)
+    if cfg.launcher == 'pytorch':
+        torch.distributed.init_process_group('gloo')  # mmengine's own way needs GPUs
+
+
+def auto_scale_lr(cfg: Config) -> None:
+    """Scale the rate by the batch size over the config's base batch size."""
+    if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
+        raise ValueError('--auto-scale-lr needs auto_scale_lr.base_batch_size in the config')
+    cfg.auto_scale_lr.enable = True
+
+
+def build_runner(cfg: Config) -> Runner:
+    return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+
+
+def dump_predictions(cfg: Config, out: str) -> None:
+    """Have the test write its predictions to a pickle file.
+
+    Raises:
+        ValueError: The file's name does not end in .pkl or .pickle.
+    """
+    if not out.endswith(('.pkl', '.pickle')):
+        raise ValueError(f'--out {out} must end in .pkl or .pickle')
+    dump = 'DumpDetResults' if cfg.get('default_scope') == 'mmdet' else 'DumpResults'
+    metrics = cfg.test_evaluator
+    metrics = list(metrics) if isinstance(metrics, (list, tuple)) else [metrics]
+    cfg.test_evaluator = [*metrics, dict(type=dump, out_file_path=out)]
+
+
+def draw_predictions(cfg: Config, show_dir: str | None, show: bool, wait_time: float) -> None:
+    """Have the test write its predictions as images into ``show_dir``, or show them."""
+    scope = cfg.get('default_scope')
+    hook = cfg.get('default_hooks', {}).get('visualization')
+    if scope not in VISUALISATION or hook is None:
+        raise ValueError(f'--show and --show-dir need a visualization hook; scope {scope!r} has none')
+    settings, folder_key = VISUALISATION[scope]
+    hook.update(settings)
+    if show:
+        hook.update(show=True, wait_time=wait_time)
+    if show_dir and folder_key:
+        hook[folder_key] = show_dir
+    elif show_dir:
+        cfg.visualizer.save_dir = show_dir

@@ -1,0 +1,15 @@
+#!/usr/bin/env bash
+# Evaluates on several GPUs: tools/dist_test.sh CONFIG CHECKPOINT GPUS [ARGUMENTS OF test.py]
+# On several machines, set NNODES, NODE_RANK, MASTER_ADDR and PORT on each.
+set -eu
+if [ $# -lt 3 ]; then
+    echo "usage: $0 CONFIG CHECKPOINT GPUS [arguments of tools/test.py]" >&2
+    exit 2
+fi
+config=$1 checkpoint=$2 gpus=$3
+shift 3
+tools=$(cd "$(dirname "$0")" && pwd)
+exec "${PYTHON:-python}" -m torch.distributed.run \
+    --nnodes="${NNODES:-1}" --node-rank="${NODE_RANK:-0}" --nproc-per-node="$gpus" \
+    --master-addr="${MASTER_ADDR:-127.0.0.1}" --master-port="${PORT:-29500}" \
+    "$tools/test.py" "$config" "$checkpoint" --launcher pytorch "$@"

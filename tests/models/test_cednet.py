@@ -1,0 +1,279 @@
+"""The backbone: shapes, switches, and the published network computed another way."""
+
+import copy
+import pickle
+import subprocess
+import sys
+
+import pytest
+import torch
+from mmengine.registry import MODELS
+from torch import nn
+from torch.nn import functional as F
+
+from mmcednet.models import CEDNet
+
+SIZES = [(32, 32), (33, 47), (96, 128), (101, 75)]
+
+
+def parameters_m(model: nn.Module) -> float:
+    return sum(param.numel() for param in model.parameters()) / 1e6
+
+
+# Parameters of RetinaNet in architecture.md less its head's: 4 + 4 convolutions of 256, 9 anchors.
+HEAD = (8 * (256 * 256 * 9 + 256) + 256 * 9 * 9 * 80 + 9 * 80 + 256 * 9 * 9 * 4 + 9 * 4) / 1e6
+
+
+@pytest.mark.parametrize(
+    ('arch', 'final_decoder', 'lr_block', 'retinanet'),
+    [
+        ('tiny', True, True, 38.88),
+        ('tiny', False, True, 38.64),
+        ('tiny', True, False, 38.72),
+        ('tiny', False, False, 38.48),
+        ('small', True, True, 61.23),
+        ('small', False, True, 60.98),
+        (dict(channels=(96, 192, 352, 512), blocks=(3, 3, 6, 3), num_stages=2), True, True, 37.64),
+        (dict(channels=(96, 192, 352, 512), blocks=(3, (5, 10, 5), (1, 2, 1))), True, True, 37.64),
+        (dict(channels=(96, 192, 384, 768), blocks=(3, 6, 9, 3)), True, True, 37.24),
+        (dict(channels=(96, 192, 384, 768), blocks=(3, 6, 9, 3)), False, True, 36.87),
+        (dict(channels=(96, 192, 352, 512), blocks=(3, 1, 4, 1), num_stages=4), True, True, 39.26),
+    ],
+)
+def test_parameters_are_those_of_the_paper(arch, final_decoder, lr_block, retinanet):
+    with torch.device('meta'):
+        model = CEDNet(arch, final_decoder=final_decoder, lr_block=lr_block, pyramid=dict())
+    assert parameters_m(model) + HEAD == pytest.approx(retinanet, abs=0.006)
+
+
+@pytest.mark.parametrize('size', SIZES)
+@pytest.mark.parametrize('levels', [(3, 4, 5, 6, 7), (3, 4, 5, 6), (2, 3, 4, 5, 6), (3, 4, 5)])
+@pytest.mark.parametrize('final_decoder', [True, False])
+def test_pyramid_shapes_and_gradients(small, size, levels, final_decoder):
+    model = CEDNet(small, final_decoder=final_decoder, pyramid=dict(levels=levels, channels=12))
+    outs = model(torch.randn(2, 3, *size))
+    assert model.out_channels == (12,) * len(levels)
+    assert model.out_strides == tuple(2**level for level in levels)
+    height, width = size
+    height, width = (height + 3) // 4, (width + 3) // 4  # two convolutions with padding round up
+    expected = {2: (height, width)}
+    for level in (3, 4, 5):  # 2x2 convolutions round down
+        height, width = height // 2, width // 2
+        expected[level] = (height, width)
+    for level in (6, 7):  # 3x3 with padding round up
+        height, width = (height + 1) // 2, (width + 1) // 2
+        expected[level] = (height, width)
+    assert [out.shape for out in outs] == [(2, 12, *expected[level]) for level in levels]
+    sum(out.square().mean() for out in outs).backward()
+    without = [name for name, param in model.named_parameters() if param.grad is None]
+    assert not without
+
+
+def test_raw_levels_and_auxiliary_stages(small):
+    small['num_stages'] = 3
+    model = CEDNet(small, aux_stages=True)
+    outs = model(torch.randn(1, 3, 64, 96))
+    assert [tuple(out.shape[1:]) for out in outs] == [
+        (8, 16, 24),
+        (16, 8, 12),
+        (24, 4, 6),
+        (32, 2, 3),
+        (16, 8, 12),
+        (16, 8, 12),
+    ]
+    assert model.out_channels == (8, 16, 24, 32, 16, 16)
+    assert model.out_strides == (4, 8, 16, 32, 8, 8)
+
+
+def test_auxiliary_features_are_the_earlier_stages_latest_first(small):
+    small['num_stages'] = 3
+    model = CEDNet(small, aux_stages=True, out_levels=(3,)).eval()
+    seen = []
+    for stage in model.stages:
+        stage.register_forward_hook(lambda module, args, out: seen.append(out[0]))
+    last, second, first = model(torch.randn(1, 3, 64, 64))
+    assert [x is y for x, y in zip((first, second, last), seen)] == [True] * 3
+
+
+def layer_norm(x, norm):
+    mean = x.mean(1, keepdim=True)
+    var = ((x - mean) ** 2).mean(1, keepdim=True)
+    x = (x - mean) / (var + 1e-6).sqrt()
+    return x * norm.weight[:, None, None] + norm.bias[:, None, None]
+
+
+def mlp_1x1(x, mlp):
+    """The MLP as two 1x1 convolutions."""
+    x = F.gelu(F.conv2d(x, mlp.pwconv1.weight[..., None, None], mlp.pwconv1.bias))
+    return mlp.gamma[:, None, None] * F.conv2d(
+        x, mlp.pwconv2.weight[..., None, None], mlp.pwconv2.bias
+    )
+
+
+def test_forward_is_the_written_network():
+    """Every equation of the stem, a stage, the blocks and the pyramid, written out again."""
+    arch = dict(channels=(4, 6, 8, 10), blocks=(1, 1, 1, 1), num_stages=1)
+    model = CEDNet(arch, layer_scale=0.5, pyramid=dict(levels=(2, 3, 4, 5, 6), channels=5))
+    model = model.double().eval()
+    for param in model.parameters():
+        nn.init.normal_(param, std=0.3)
+
+    def ced(x, block):
+        conv = block.dwconv
+        x_ = F.conv2d(x, conv.weight, conv.bias, padding=3, groups=x.shape[1])
+        return x + mlp_1x1(layer_norm(x_, block.norm), block.mlp)
+
+    def lr_ced(x, block):
+        one, two = block.dwconv1, block.dwconv2
+        y = F.conv2d(x, one.weight, one.bias, padding=3, groups=x.shape[1])
+        y = F.gelu(layer_norm(y, block.norm1)) + x
+        z = F.conv2d(y, two.weight, two.bias, padding=9, dilation=3, groups=x.shape[1])
+        z = F.gelu(layer_norm(z, block.norm2)) + y
+        return x + mlp_1x1(z, block.mlp)
+
+    def conv(x, layer, stride=1, padding=0):
+        return F.conv2d(x, layer.weight, layer.bias, stride, padding)
+
+    def up(x, target):
+        return F.interpolate(x, target.shape[-2:], mode='bilinear', align_corners=False)
+
+    images = torch.randn(2, 3, 70, 90, dtype=torch.float64)
+    stem, (stage,) = model.stem, model.stages
+    x = F.gelu(layer_norm(conv(images, stem.conv1, 2, 1), stem.norm1))
+    x = F.gelu(layer_norm(conv(x, stem.conv2, 2, 1), stem.norm2))
+    c2 = ced(x, stem.blocks[0])
+    x = layer_norm(conv(c2, stem.downsample[0], 2), stem.downsample[1])
+    encoder, decoder = stage.encoder, stage.decoder
+    e3 = ced(x, encoder.level3[0])
+    e4 = ced(layer_norm(conv(e3, encoder.down4[0], 2), encoder.down4[1]), encoder.level4[0])
+    e5 = lr_ced(layer_norm(conv(e4, encoder.down5[0], 2), encoder.down5[1]), encoder.level5[0])
+    d4 = layer_norm(e4 + up(conv(e5, decoder.reduce5), e4), decoder.norm4)
+    d3 = layer_norm(e3 + up(conv(d4, decoder.reduce4), e3), decoder.norm3)
+    pyramid = model.pyramid
+    p3, p4, p5 = (layer_norm(conv(f, p[0]), p[1]) for f, p in zip((d3, d4, e5), pyramid.laterals))
+    p6 = layer_norm(conv(p5, pyramid.extras[0][0], 2, 1), pyramid.extras[0][1])
+    lateral2 = layer_norm(conv(c2, pyramid.lateral2[0]), pyramid.lateral2[1])
+    p2 = conv(layer_norm(up(p3, c2) + lateral2, pyramid.merge2[0]), pyramid.merge2[1], 1, 1)
+    with torch.no_grad():
+        outs = model(images)
+    for ours, expected in zip(outs, (p2, p3, p4, p5, p6), strict=True):
+        torch.testing.assert_close(ours, expected, rtol=0, atol=1e-11)
+
+
+def test_without_final_decoder_the_last_encoder_comes_out(small):
+    model = CEDNet(small, final_decoder=False, out_levels=(3, 4, 5)).eval()
+    assert isinstance(model.stages[-1].decoder, nn.Identity)
+    assert not isinstance(model.stages[0].decoder, nn.Identity)
+
+
+def test_stochastic_depth_is_a_ramp_over_all_blocks(small):
+    model = CEDNet(small, drop_path_rate=0.4)
+    blocks = list(model.stem.blocks)
+    for stage in model.stages:
+        encoder = stage.encoder
+        blocks += [*encoder.level3, *encoder.level4, *encoder.level5]
+    rates = [block.drop_path.rate for block in blocks]
+    assert rates == pytest.approx([0.4 * i / 8 for i in range(9)])
+
+
+def test_initial_weights_follow_the_fan_out():
+    model = CEDNet('tiny', pyramid=dict())
+    for layer in (model.stem.downsample[0], model.stages[0].encoder.level4[0].mlp.pwconv1):
+        fan_out = layer.weight.shape[0] * layer.weight[0, 0].numel()
+        assert layer.weight.std().item() == pytest.approx(fan_out**-0.5, rel=0.05)
+        assert not layer.bias.any()
+    assert (model.stages[0].encoder.level4[0].mlp.gamma == 1e-6).all()
+    model.init_weights()  # leaves them alone
+    assert not model.stem.conv1.bias.any()
+
+
+@pytest.mark.parametrize('frozen', [-1, 0, 1, 2])
+def test_frozen_stages(small, frozen):
+    model = CEDNet(small, frozen_stages=frozen, drop_path_rate=0.2, pyramid=dict(channels=8)).train()
+    parts = [model.stem, *model.stages]
+    for i, part in enumerate(parts):
+        assert part.training == (i > frozen)
+        assert all(param.requires_grad == (i > frozen) for param in part.parameters())
+    assert model.pyramid.training
+    sum(out.sum() for out in model(torch.randn(1, 3, 64, 64))).backward()
+
+
+def test_checkpointing_gives_the_same_gradients(small):
+    images = torch.randn(2, 3, 64, 64)
+    gradients = []
+    plain = CEDNet(small, pyramid=dict(channels=8), drop_path_rate=0.5)
+    saving = CEDNet(small, pyramid=dict(channels=8), drop_path_rate=0.5, with_cp=True)
+    saving.load_state_dict(plain.state_dict())
+    for model in (plain, saving):
+        torch.manual_seed(1)
+        sum(out.square().mean() for out in model(images)).backward()
+        gradients.append([param.grad for param in model.parameters()])
+    for ours, expected in zip(*gradients, strict=True):
+        torch.testing.assert_close(ours, expected)
+
+
+def test_evaluation_ignores_the_rest_of_the_batch(small):
+    model = CEDNet(small, drop_path_rate=0.5, layer_scale=1.0, pyramid=dict(channels=8)).eval()
+    images = torch.randn(3, 3, 65, 50)
+    with torch.no_grad():
+        for whole, single in zip(model(images), model(images[1:2])):
+            torch.testing.assert_close(whole[1:2], single, rtol=1e-4, atol=1e-5)
+
+
+def test_copies_and_state_dict(small):
+    model = CEDNet(small).eval()
+    images = torch.randn(1, 3, 64, 64)
+    other = CEDNet(small).eval()
+    other.load_state_dict(model.state_dict())
+    with torch.no_grad():
+        expected = model(images)
+        for twin in (copy.deepcopy(model), pickle.loads(pickle.dumps(model)), other):
+            for ours, theirs in zip(twin(images), expected):
+                assert torch.equal(ours, theirs)
+
+
+@pytest.mark.parametrize(
+    ('settings', 'message'),
+    [
+        (dict(arch='huge'), "arch 'huge' is unknown; choose one of: tiny, small, base"),
+        (dict(arch=dict(channels=(8, 16, 24), blocks=(1, 1, 1, 1))), r'channels \(8, 16, 24\)'),
+        (dict(arch=dict(channels=(8, 16, 24, 0), blocks=(1, 1, 1, 1))), 'four positive widths'),
+        (dict(arch=dict(channels=(8, 16, 24, 32), blocks=(1, 1, 1))), r'blocks \(1, 1, 1\)'),
+        (dict(arch=dict(channels=(8, 16, 24, 32), blocks=(1, 1, -1, 1))), 'blocks'),
+        (
+            dict(arch=dict(channels=(8,) * 4, blocks=(1, (1, 1, 1), (1, 1, 1)), num_stages=3)),
+            'num_stages 3',
+        ),
+        (dict(arch=dict(widths=(8, 16, 24, 32))), 'channels, blocks, num_stages'),
+        (dict(style='pan'), "style 'pan' is unknown; choose one of: fpn"),
+        (dict(mixer='mamba'), "mixer 'mamba' is unknown; choose one of: dwconv"),
+        (dict(pyramid=dict(levels=(4, 5, 6))), r'levels \(4, 5, 6\)'),
+        (dict(pyramid=dict(levels=(3, 5, 6))), 'consecutive'),
+        (dict(pyramid=dict(levels=())), 'consecutive'),
+        (dict(pyramid=dict(channels=0)), 'channels 0'),
+        (dict(out_levels=(1, 2)), r'out_levels \(1, 2\)'),
+        (dict(out_levels=()), r'out_levels \(\)'),
+        (dict(drop_path_rate=1.5), 'drop path rate'),
+        (dict(frozen_stages=4), 'frozen_stages 4 must be -1 to 3'),
+    ],
+)
+def test_wrong_settings_end_in_a_sentence(settings, message):
+    with pytest.raises(ValueError, match=message), torch.device('meta'):
+        MODELS.build(dict(type='CEDNet', **settings))
+
+
+def test_small_images_end_in_a_sentence(small):
+    with pytest.raises(ValueError, match='31x40 pixels; CEDNet needs at least 32x32'):
+        CEDNet(small)(torch.randn(1, 3, 31, 40))
+
+
+@pytest.mark.slow
+def test_models_need_torch_and_mmengine_only():
+    code = 'import mmcednet.models, sys; print([m for m in sys.modules if m in %r])' % [
+        'mmcv',
+        'mmdet',
+        'mmseg',
+        'mmpretrain',
+    ]
+    out = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == '[]'

@@ -1,0 +1,43 @@
+"""Channel LayerNorm and stochastic depth against their definitions."""
+
+import pytest
+import torch
+
+from mmcednet.models.blocks import CEDBlock, LRCEDBlock
+from mmcednet.models.layers import DropPath, LayerNorm2d
+
+
+def test_layer_norm_is_over_channels():
+    norm = LayerNorm2d(6).double()
+    torch.nn.init.normal_(norm.weight)
+    torch.nn.init.normal_(norm.bias)
+    x = torch.randn(2, 6, 3, 4, dtype=torch.float64)
+    for n, h, w in ((0, 0, 0), (1, 2, 3)):
+        pixel = x[n, :, h, w]
+        expected = (pixel - pixel.mean()) / (pixel.var(unbiased=False) + 1e-6).sqrt()
+        torch.testing.assert_close(norm(x)[n, :, h, w], expected * norm.weight + norm.bias)
+
+
+def test_drop_path_keeps_the_expectation_and_whole_samples():
+    drop = DropPath(0.25).train()
+    out = drop(torch.ones(4000, 2, 3, 3))
+    values = out.flatten(1)
+    assert (values == values[:, :1]).all()
+    kept = values[:, 0][values[:, 0] > 0]
+    torch.testing.assert_close(kept, torch.full_like(kept, 4 / 3))
+    assert 0 < len(kept) < len(values)
+    assert out.mean().item() == pytest.approx(1, abs=0.05)
+    assert torch.equal(drop.eval()(torch.ones(3, 1)), torch.ones(3, 1))
+
+
+@pytest.mark.parametrize('block', [CEDBlock, LRCEDBlock])
+def test_gradients_of_blocks(block):
+    module = block(3, layer_scale=0.7).double()
+    x = torch.randn(1, 3, 4, 5, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(module, x)
+
+
+def test_layer_scale_of_zero_leaves_gamma_out():
+    assert CEDBlock(4, layer_scale=0).mlp.gamma is None
+    x = torch.randn(1, 4, 8, 8)
+    assert CEDBlock(4, layer_scale=0)(x).shape == x.shape

@@ -1,0 +1,93 @@
+"""Loading a backbone's weights from the checkpoints of other models."""
+
+import pytest
+import torch
+from mmengine.registry import MODELS
+
+from mmcednet.models import CEDNet
+from mmcednet.models import pretrained as module
+
+PYRAMID = dict(levels=(3, 4, 5, 6), channels=8)
+
+
+@pytest.fixture
+def logged(monkeypatch):
+    lines = []
+    monkeypatch.setattr(module, 'print_log', lambda text, logger: lines.append(text))
+    return lines
+
+
+def build(small, path, **kwargs):
+    init_cfg = dict(type='Pretrained', checkpoint=str(path))
+    model = MODELS.build(dict(type='CEDNet', arch=small, init_cfg=init_cfg, **kwargs))
+    model.init_weights()
+    return model
+
+
+@pytest.mark.parametrize('prefix', ['', 'backbone.', 'module.', 'module.backbone.'])
+@pytest.mark.parametrize('wrapper', [None, 'state_dict', 'model'])
+def test_with_and_without_prefix(small, tmp_path, logged, prefix, wrapper):
+    source = CEDNet(small, pyramid=PYRAMID)
+    weights = {prefix + key: value for key, value in source.state_dict().items()}
+    weights['bbox_head.weight'] = torch.zeros(3)
+    torch.save({wrapper: weights} if wrapper else weights, tmp_path / 'model.pth')
+    model = build(small, tmp_path / 'model.pth', pyramid=PYRAMID)
+    for key, value in model.state_dict().items():
+        assert torch.equal(value, source.state_dict()[key]), key
+    number = len(source.state_dict())
+    assert logged[0] == f'Loaded {number} of {number} tensors from {tmp_path / "model.pth"}'
+
+
+def test_classifier_into_detector_says_what_it_did_not_find(small, tmp_path, logged):
+    """A classifier has no final decoder and no pyramid; they start afresh."""
+    source = CEDNet(small, final_decoder=False)
+    weights = {f'backbone.{key}': value for key, value in source.state_dict().items()}
+    weights['head.fc.weight'] = torch.zeros(10, 32)
+    torch.save(dict(state_dict=weights), tmp_path / 'classifier.pth')
+    model = build(small, tmp_path / 'classifier.pth', pyramid=PYRAMID)
+    for key, value in source.state_dict().items():
+        assert torch.equal(model.state_dict()[key], value), key
+    missing = next(line for line in logged if line.startswith('Not found'))
+    assert 'stages.1.decoder.reduce5.* (2)' not in missing  # counted by stage and decoder
+    assert 'stages.1.decoder.* (8)' in missing
+    assert 'pyramid.laterals.0.* (4)' in missing
+
+
+def test_unused_weights_are_named(small, tmp_path, logged):
+    torch.save(CEDNet(small, pyramid=PYRAMID).state_dict(), tmp_path / 'detector.pth')
+    build(small, tmp_path / 'detector.pth')
+    assert any('of no use here' in line and 'pyramid.extras.0' in line for line in logged)
+
+
+def test_other_size_names_file_and_shapes(small, tmp_path):
+    torch.save(CEDNet(small).state_dict(), tmp_path / 'small.pth')
+    small['channels'] = (8, 16, 24, 40)
+    with pytest.raises(ValueError, match=r'small\.pth is of another size: its stages.*needs'):
+        build(small, tmp_path / 'small.pth')
+
+
+def test_foreign_checkpoint_is_refused(small, tmp_path):
+    torch.save({'stem.0.weight': torch.zeros(3)}, tmp_path / 'foreign.pth')
+    with pytest.raises(ValueError, match=r'holds no weight of CEDNet .*official_cednet\.py'):
+        build(small, tmp_path / 'foreign.pth')
+
+
+def test_missing_file(small, tmp_path):
+    with pytest.raises(FileNotFoundError, match=r'nothing\.pth'):
+        build(small, tmp_path / 'nothing.pth')
+
+
+def test_inside_a_detector(small, tmp_path):
+    """The detector's own init_weights reaches the backbone's."""
+    from mmdet.registry import MODELS as DETECTORS
+    from mmengine.config import Config
+
+    torch.save(CEDNet(small, pyramid=dict()).state_dict(), tmp_path / 'net.pth')
+    cfg = Config.fromfile('configs/retinanet/cednet_t.py')
+    cfg.model.backbone.arch = small
+    cfg.model.backbone.init_cfg = dict(type='Pretrained', checkpoint=str(tmp_path / 'net.pth'))
+    detector = DETECTORS.build(cfg.model)
+    detector.init_weights()
+    expected = torch.load(tmp_path / 'net.pth', weights_only=True)
+    for key, value in detector.backbone.state_dict().items():
+        assert torch.equal(value, expected[key]), key

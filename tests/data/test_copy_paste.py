@@ -1,0 +1,255 @@
+"""Copy-paste on real data sets, against a pixel-by-pixel reading of the recipe."""
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from mmdet.structures.bbox import HorizontalBoxes, bbox_overlaps
+from mmdet.structures.mask import BitmapMasks
+from mmengine.registry import DATASETS, TRANSFORMS, init_default_scope
+from torch.utils.data import DataLoader
+
+from mmcednet.data import BoxCopyPaste, PairedDataset
+
+SIZE = 60
+
+
+@pytest.fixture(autouse=True)
+def scope():
+    init_default_scope('mmdet')
+    np.random.seed(0)
+
+
+def sample(boxes, colour, masks=False, ignore=()):
+    boxes = torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4)
+    results = dict(
+        img=np.full((SIZE, SIZE, 3), colour, np.uint8),
+        img_path=f'{colour}.png',
+        gt_bboxes=HorizontalBoxes(boxes),
+        gt_bboxes_labels=np.arange(len(boxes)) + colour,
+        gt_ignore_flags=np.array([i in ignore for i in range(len(boxes))], bool),
+    )
+    if masks:
+        bitmaps = np.zeros((len(boxes), SIZE, SIZE), np.uint8)
+        for bitmap, (x1, y1, x2, y2) in zip(bitmaps, boxes.int().tolist()):
+            bitmap[y1:y2, x1:x2] = 1
+        results['gt_masks'] = BitmapMasks(bitmaps, SIZE, SIZE)
+    return results
+
+
+TARGET = [[5, 5, 25, 25], [30, 30, 50, 50]]
+SOURCE = [[6, 5, 26, 25], [2, 40, 12, 55], [40, 2, 58, 12], [20, 40, 34, 58]]
+
+
+@pytest.mark.parametrize('masks', [False, True])
+@pytest.mark.parametrize('margin', [0, 4])
+def test_what_is_pasted(masks, margin):
+    target, source = sample(TARGET, 10, masks), sample(SOURCE, 200, masks)
+    before, source_masks = target['img'], source.get('gt_masks')
+    results = BoxCopyPaste(margin=margin)(dict(target, mix_results=[source]))
+
+    # the first source box overlaps a target's, the others stay below an IoU of 0.2
+    overlaps = bbox_overlaps(torch.tensor(SOURCE, dtype=torch.float), torch.tensor(TARGET, dtype=torch.float))
+    free = (overlaps.max(dim=1).values < 0.2).tolist()
+    assert free == [False, True, True, True]
+
+    boxes = results['gt_bboxes'].tensor.tolist()
+    assert boxes[:2] == TARGET
+    assert sorted(boxes[2:]) == sorted(SOURCE[1:])
+    order = [SOURCE.index(box) for box in boxes[2:]]
+    assert results['gt_bboxes_labels'].tolist() == [10, 11, *(200 + i for i in order)]
+    assert results['gt_ignore_flags'].tolist() == [False] * 5
+    assert 'mix_results' not in results
+
+    pasted = (results['img'] == 200).all(axis=2)
+    assert ((results['img'] == 10).all(axis=2) | pasted).all()
+    least, most = np.zeros((SIZE, SIZE), bool), np.zeros((SIZE, SIZE), bool)
+    for x1, y1, x2, y2 in SOURCE[1:]:
+        least[y1:y2, x1:x2] = True
+        most[max(y1 - margin, 0) : y2 + margin, max(x1 - margin, 0) : x2 + margin] = True
+    assert pasted[least].all()
+    assert not pasted[~most].any()
+    assert margin == 0 or pasted.sum() > least.sum()
+    assert (before == 10).all()  # the image that was handed in is left alone
+    if masks:
+        assert len(results['gt_masks']) == 5
+        for i, index in enumerate(order):
+            assert (results['gt_masks'].masks[2 + i] == source_masks.masks[index]).all()
+    else:
+        assert 'gt_masks' not in results
+
+
+def test_margins_reach_their_ends():
+    source = sample([[20, 20, 30, 30]], 200)
+    seen = set()
+    for _ in range(300):
+        results = BoxCopyPaste(margin=2)(dict(sample([], 10), mix_results=[source]))
+        rows, columns = np.nonzero(results['img'][..., 0] == 200)
+        seen.add((rows.min(), rows.max() + 1, columns.min(), columns.max() + 1))
+    for side, values in enumerate(zip(*seen)):
+        inside, step = ((20, -1), (30, 1))[side % 2]
+        assert sorted(set(values)) == sorted(inside + step * i for i in range(3))
+
+
+def test_at_most_seven_and_each_once():
+    boxes = [[10 * x, 10 * y, 10 * x + 8, 10 * y + 8] for x in range(4) for y in range(5)]
+    chosen = set()
+    for _ in range(60):
+        results = BoxCopyPaste()(dict(sample([], 10), mix_results=[sample(boxes, 200)]))
+        labels = results['gt_bboxes_labels'].tolist()
+        assert len(labels) == len(set(labels)) == 7
+        chosen |= set(labels)
+    assert len(chosen) == len(boxes)  # any of them can be drawn
+
+
+@pytest.mark.parametrize('masks', [False, True])
+def test_empty_sides_and_ignored_regions(masks):
+    paste = BoxCopyPaste(margin=0)
+    into_empty = paste(dict(sample([], 10, masks), mix_results=[sample(SOURCE, 200, masks)]))
+    assert len(into_empty['gt_bboxes']) == 4
+    from_empty = paste(dict(sample(TARGET, 10, masks), mix_results=[sample([], 200, masks)]))
+    assert len(from_empty['gt_bboxes']) == 2
+    assert (from_empty['img'] == 10).all()
+    crowd = paste(dict(sample([], 10, masks), mix_results=[sample(SOURCE, 200, masks, ignore=(1,))]))
+    assert sorted(crowd['gt_bboxes_labels']) == [200, 202, 203]
+    alone = paste(dict(sample(TARGET, 10, masks), mix_results=[]))
+    assert len(alone['gt_bboxes']) == 2
+
+
+def test_sentences_for_what_does_not_fit():
+    other = sample(SOURCE, 200)
+    other['img'] = other['img'][:50]
+    with pytest.raises(ValueError, match=r'200\.png is of shape \(50, 60, 3\)'):
+        BoxCopyPaste()(dict(sample(TARGET, 10), mix_results=[other]))
+    with pytest.raises(ValueError, match='has masks'):
+        BoxCopyPaste()(dict(sample(TARGET, 10, masks=True), mix_results=[sample(SOURCE, 200)]))
+
+
+def coco(folder, number, objects=2):
+    """A data set whose image i is of one grey, 10 * i."""
+    folder.mkdir()
+    images, annotations = [], []
+    for i in range(number):
+        cv2.imwrite(str(folder / f'{i}.png'), np.full((40, 48, 3), 10 * i, np.uint8))
+        images.append(dict(id=i, file_name=f'{i}.png', width=48, height=40))
+        for k in range(objects):
+            x, y = 4 + 20 * k, 3 + 2 * i
+            box = [x, y, 10, 12]
+            polygon = [x, y, x + 10, y, x + 10, y + 12, x, y + 12]
+            entry = dict(bbox=box, segmentation=[polygon], area=120, iscrowd=0, category_id=1)
+            annotations.append(dict(id=len(annotations) + 1, image_id=i, **entry))
+    content = dict(images=images, annotations=annotations, categories=[dict(id=1, name='thing')])
+    (folder / 'ann.json').write_text(json.dumps(content))
+    return folder
+
+
+def paired(folder, prob, masks=False, **settings):
+    size = (64, 64)
+    jitter = [
+        dict(type='LoadImageFromFile'),
+        dict(type='LoadAnnotations', with_bbox=True, with_mask=masks),
+        dict(type='RandomResize', scale=size, ratio_range=(0.1, 2.0), keep_ratio=True),
+        dict(
+            type='RandomCrop',
+            crop_type='absolute',
+            crop_size=size,
+            recompute_bbox=True,
+            allow_negative_crop=True,
+        ),
+        dict(type='FilterAnnotations', min_gt_bbox_wh=(1e-2, 1e-2), keep_empty=False),
+        dict(type='RandomFlip', prob=0.5),
+        dict(type='Pad', size=size, pad_val=dict(img=(255, 255, 255))),
+    ]
+    dataset = dict(
+        type='CocoDataset',
+        data_root=str(folder),
+        ann_file='ann.json',
+        data_prefix=dict(img=''),
+        metainfo=dict(classes=('thing',)),
+        pipeline=jitter if not settings.get('plain') else jitter[:2],
+    )
+    pipeline = [dict(type='BoxCopyPaste'), dict(type='PackDetInputs')]
+    return DATASETS.build(dict(type='PairedDataset', dataset=dataset, pipeline=pipeline, prob=prob))
+
+
+def greys(inputs):
+    return set(inputs.unique().tolist()) - {255}
+
+
+@pytest.mark.parametrize('masks', [False, True])
+@pytest.mark.parametrize('workers', [0, 2])
+def test_inside_data_loader_workers(tmp_path, masks, workers):
+    """Large-scale jitter and copy-paste as in the recipe, drawn by real workers."""
+    dataset = paired(coco(tmp_path / 'coco', 6), prob=1.0, masks=masks)
+    loader = DataLoader(dataset, batch_size=2, num_workers=workers, collate_fn=list)
+    packed = [item for _ in range(5) for batch in loader for item in batch]
+    assert len(packed) == 30
+    pasted = 0
+    for item in packed:
+        instances = item['data_samples'].gt_instances
+        assert item['inputs'].shape == (3, 64, 64)
+        assert len(instances.bboxes) == len(instances.labels)
+        assert masks == ('masks' in instances)
+        if masks:
+            assert len(instances.masks) == len(instances.bboxes)
+            assert instances.masks.masks.shape[1:] == (64, 64)
+        pasted += len(instances.bboxes) > 2
+    assert pasted > 5  # a third image's objects are there
+
+
+def test_source_is_another_image(tmp_path):
+    """With two images the source is always the other one; each is pasted with the probability."""
+    dataset = paired(coco(tmp_path / 'coco', 2, objects=1), prob=1.0, plain=True)
+    for index in (0, 1) * 20:
+        results = dataset.dataset[index]
+        assert dataset.another(results)['img_id'] == 1 - index
+    share = np.mean(
+        [
+            len(dict_with_mix['mix_results'])
+            for dict_with_mix in spied(paired(tmp_path / 'coco', prob=0.3, plain=True), 400)
+        ]
+    )
+    assert share == pytest.approx(0.3, abs=0.08)
+
+
+def spied(dataset, number):
+    """What the transforms are handed."""
+    seen = []
+    dataset.pipeline = seen.append
+    for i in range(number):
+        dataset[i % 2]
+    return seen
+
+
+def test_workers_draw_differently_and_seeds_repeat(tmp_path):
+    dataset = paired(coco(tmp_path / 'coco', 8), prob=1.0)
+
+    def run(seed):
+        generator = torch.Generator().manual_seed(seed)
+        loader = DataLoader(
+            dataset,
+            num_workers=2,
+            collate_fn=list,
+            generator=generator,
+            worker_init_fn=lambda worker: np.random.seed(seed + worker),
+        )
+        return torch.stack([item['inputs'] for (item,) in loader])
+
+    assert torch.equal(run(1), run(1))
+    assert not torch.equal(run(1), run(2))
+
+
+def test_wrapper_serves_the_toolbox(tmp_path):
+    dataset = paired(coco(tmp_path / 'coco', 3), prob=0.5)
+    assert len(dataset) == 3
+    assert dataset.metainfo['classes'] == ('thing',)
+    assert dataset.get_data_info(1)['img_id'] == 1
+    assert isinstance(dataset, PairedDataset)
+    dataset.full_init()
+    with pytest.raises(ValueError, match='1 samples, copy-paste needs two'):
+        paired(coco(tmp_path / 'one', 1), prob=0.5)
+    with pytest.raises(ValueError, match='prob 2'):
+        paired(tmp_path / 'coco', prob=2)
+    assert 'max_pasted=7' in repr(TRANSFORMS.build(dict(type='BoxCopyPaste')))

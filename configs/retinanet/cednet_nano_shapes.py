@@ -5,21 +5,22 @@ model = dict(
     data_preprocessor=dict(pad_size_divisor=32),
     backbone=dict(
         arch=dict(_delete_=True, channels=(16, 32, 64, 96), blocks=(1, 1, 2, 1), num_stages=2),
-        pyramid=dict(levels=(3, 4, 5, 6), channels=64),
+        pyramid=dict(levels=(2, 3, 4, 5), channels=48),
         drop_path_rate=0.0,
         layer_scale=1.0,
     ),
     bbox_head=dict(
-        num_classes=5,
-        in_channels=64,
-        feat_channels=64,
+        num_classes=4,
+        in_channels=48,
+        feat_channels=48,
         stacked_convs=2,
-        anchor_generator=dict(octave_base_scale=2, strides=[8, 16, 32, 64]),
+        norm_cfg=dict(type='GN', num_groups=8),
+        anchor_generator=dict(octave_base_scale=2, ratios=[1.0], strides=[4, 8, 16, 32]),
     ),
 )
 
 data_root = 'data/shapes/'
-metainfo = dict(classes=('disc', 'square', 'triangle', 'star', 'cross'))
+metainfo = dict(classes=('disc', 'square', 'triangle', 'star'))
 train_dataloader = dict(
     batch_size=8,
     num_workers=2,
@@ -27,7 +28,7 @@ train_dataloader = dict(
     sampler=dict(type='DefaultSampler', shuffle=True),
     dataset=dict(
         type='PairedDataset',
-        prob=0.5,
+        prob=0.0,
         dataset=dict(
             type='CocoDataset',
             data_root=data_root,
@@ -37,7 +38,7 @@ train_dataloader = dict(
             pipeline=[
                 dict(type='LoadImageFromFile'),
                 dict(type='LoadAnnotations', with_bbox=True),
-                dict(type='RandomFlip', prob=[0.25, 0.25], direction=['horizontal', 'vertical']),
+                dict(type='RandomFlip', prob=0.5),
             ],
         ),
         pipeline=[dict(type='BoxCopyPaste', margin=3), dict(type='PackDetInputs')],
@@ -57,7 +58,7 @@ val_dataloader = dict(
         test_mode=True,
         pipeline=[
             dict(type='LoadImageFromFile'),
-            dict(type='Resize', scale=(256, 256), keep_ratio=True),
+            dict(type='Resize', scale=(128, 128), keep_ratio=True),
             dict(type='LoadAnnotations', with_bbox=True),
             dict(
                 type='PackDetInputs',
@@ -70,15 +71,15 @@ test_dataloader = val_dataloader
 val_evaluator = dict(type='CocoMetric', ann_file=data_root + 'annotations/val.json', metric='bbox')
 test_evaluator = val_evaluator
 
-epochs = 16
-train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=epochs, val_interval=4)
+epochs = 8
+train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=epochs, val_interval=2)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 optim_wrapper = dict(
     type='OptimWrapper',
-    optimizer=dict(type='AdamW', lr=2e-3, weight_decay=0.05),
+    optimizer=dict(type='AdamW', lr=1e-3, betas=(0.9, 0.99), weight_decay=0.05),
     constructor='LayerDecayOptimWrapperConstructor',
-    paramwise_cfg=dict(decay_type='coarse', decay_rate=0.9, num_layers=3),
+    paramwise_cfg=dict(decay_type='coarse', decay_rate=1.0, num_layers=3),
     clip_grad=dict(max_norm=10),
 )
 param_scheduler = [

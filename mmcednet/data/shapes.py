@@ -22,7 +22,9 @@ import cv2
 import numpy as np
 from rich.progress import track
 
-CLASSES = ('disc', 'square', 'triangle', 'star', 'cross')
+CLASSES = ('disc', 'square', 'triangle', 'star')
+TEXTURES = ('dots', 'checks', 'stripes', 'plain')  # of the classes, and of backgrounds
+TILT = math.pi / 6
 SIZE_RANGE = 16
 MIN_VISIBLE = 0.6
 MIN_IMAGE = 64
@@ -36,25 +38,24 @@ def outline(kind: str) -> np.ndarray:
         right = [(-y, x) for x, y in top]
         return np.array([*top, *right, *[(-x, -y) for x, y in top + right]])
     corners = {'disc': 32, 'square': 4, 'triangle': 3, 'star': 10}[kind]
-    angles = [2 * math.pi * i / corners for i in range(corners)]
+    angles = [2 * math.pi * (i + 0.5 * (kind == 'square')) / corners - math.pi / 2 for i in range(corners)]
     radii = [0.45 if kind == 'star' and i % 2 else 1.0 for i in range(corners)]
     return np.array([(r * math.cos(a), r * math.sin(a)) for r, a in zip(radii, angles)])
 
 
-def paint(rng: np.random.RandomState, colour: np.ndarray, image: np.ndarray, mask: np.ndarray) -> None:
-    """Paint the mask (H, W) of an image (H, W, 3) in a colour with a texture around it.
-
-    The textures are plain, stripes, checks and dots.
-    """
-    kind, period, amplitude = rng.randint(4), rng.randint(4, 13), rng.randint(24)
+def paint(
+    rng: np.random.RandomState, colour: np.ndarray, texture: str, image: np.ndarray, mask: np.ndarray
+) -> None:
+    """Paint the mask (H, W) of an image (H, W, 3) in a colour with a texture around it."""
+    period, amplitude = rng.randint(4, 13), rng.randint(4, 20)
     dx, dy = rng.randint(-2, 3), rng.randint(1, 3)
     left, top, width, height = cv2.boundingRect(mask)
     y, x = np.mgrid[top : top + height, left : left + width]
-    if kind == 0:
+    if texture == 'plain':
         pattern = np.ones((height, width), bool)
-    elif kind == 1:
+    elif texture == 'stripes':
         pattern = (x * dx + y * dy) // period % 2
-    elif kind == 2:
+    elif texture == 'checks':
         pattern = (x // period + y // period) % 2
     else:
         pattern = (x % period - period // 2) ** 2 + (y % period - period // 2) ** 2 < period**2 // 6
@@ -65,9 +66,9 @@ def paint(rng: np.random.RandomState, colour: np.ndarray, image: np.ndarray, mas
 
 def placed(rng: np.random.RandomState, kind: str, diameter: float, size: int) -> np.ndarray:
     """The corners (k, 2), integer px, of a shape turned, squeezed and put somewhere."""
-    angle = rng.uniform(0, 2 * math.pi)
+    angle = rng.uniform(-TILT, TILT)
     cos, sin = math.cos(angle), math.sin(angle)
-    points = outline(kind) * (1.0, rng.uniform(0.7, 1.0)) @ np.array([(cos, sin), (-sin, cos)])
+    points = outline(kind) * (1.0, rng.uniform(0.85, 1.0)) @ np.array([(cos, sin), (-sin, cos)])
     centre = rng.uniform(0.35 * diameter, size - 0.35 * diameter, size=2)
     return np.rint(centre + points * diameter / 2).astype(np.int32)
 
@@ -81,9 +82,9 @@ def draw_image(
         The image (S, S, 3), its label map (S, S), and for each object its class and the mask (S, S)
         of what is seen of it.
     """
-    background = rng.randint(40, 216, size=3)
+    background = rng.randint(90, 166, size=3)
     image = np.empty((size, size, 3), np.int64)
-    paint(rng, background, image, np.ones((size, size), np.uint8))
+    paint(rng, background, TEXTURES[rng.randint(len(TEXTURES))], image, np.ones((size, size), np.uint8))
     owner = np.zeros((size, size), np.uint8)  # 0 background, i the i-th object
     kinds: list[int] = []
     smallest = size / 20
@@ -91,7 +92,7 @@ def draw_image(
     for diameter in sorted(diameters, reverse=True):  # the small ones in front
         kind = rng.randint(len(CLASSES))
         # Half of the objects have nearly the colour of the background.
-        contrast = rng.randint(40, 70) if rng.randint(2) else rng.randint(70, 140)
+        contrast = rng.randint(40, 60) if rng.randint(2) else rng.randint(60, 90)
         # One channel goes the other way: a change of hue, not of brightness alone.
         turn = np.where(np.arange(3) == rng.randint(3), -1, 1) * (1 if rng.randint(2) else -1)
         colour = background + contrast * turn
@@ -104,8 +105,8 @@ def draw_image(
         ):
             owner = trial.astype(np.uint8)
             kinds.append(kind)
-            paint(rng, colour, image, mask)
-    image = image + rng.randint(-8, 9, size=(size, size, 1))
+            paint(rng, colour, TEXTURES[kind], image, mask)
+    image = image + rng.randint(-5, 6, size=(size, size, 1))
     labels = np.array([0, *(kind + 1 for kind in kinds)], np.uint8)[owner]
     objects = [(kind, (owner == i + 1).astype(np.uint8)) for i, kind in enumerate(kinds)]
     return image.clip(0, 255).astype(np.uint8), labels, objects

@@ -1,0 +1,163 @@
+"""The demo: a very small detector trained, evaluated and drawn in a few minutes."""
+
+import json
+from pathlib import Path
+
+import cv2
+import matplotlib
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.hooks import Hook
+from mmengine.registry import VISUALIZERS
+from mmengine.runner import Runner
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from .launch import fit_to_machine
+
+matplotlib.use('Agg')
+from matplotlib import pyplot as plt  # noqa: E402
+
+AP = 'coco/bbox_mAP'
+DRAWN_IMAGES = 12
+COLUMNS = 3
+ENLARGED = 3
+MIN_SCORE = 0.4
+
+
+class ProgressHook(Hook):
+    """A progress bar of the training, with the loss, and a line for each validation.
+
+    Attributes:
+        ap: Box AP (0.50:0.95) of the last validation.
+    """
+
+    def __init__(self) -> None:
+        self.ap = float('nan')
+        self.loss = float('nan')
+        self.bar = Progress(
+            TextColumn('training'),
+            BarColumn(),
+            TextColumn('{task.completed}/{task.total} iterations, loss {task.fields[loss]:.2f}'),
+            TimeElapsedColumn(),
+            TextColumn('left:'),
+            TimeRemainingColumn(),
+        )
+
+    def before_train(self, runner: Runner) -> None:
+        self.task = self.bar.add_task('training', total=runner.max_iters, loss=self.loss)
+        self.bar.start()
+
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None) -> None:
+        loss = float(outputs['loss'])
+        self.loss = loss if np.isnan(self.loss) else 0.95 * self.loss + 0.05 * loss
+        self.bar.update(self.task, advance=1, loss=self.loss)
+
+    def after_val_epoch(self, runner, metrics=None) -> None:
+        self.ap = metrics[AP]
+        epochs = f'{runner.epoch}/{runner.max_epochs}'
+        self.bar.console.print(f'epoch {epochs}: loss {self.loss:.2f}, AP {self.ap:.3f}')
+
+    def after_train(self, runner: Runner) -> None:
+        self.bar.stop()
+
+
+def train(config: Path, data: Path, work_dir: Path, seed: int) -> tuple[Runner, float]:
+    """Train the detector of a config on a shapes data set.
+
+    Returns:
+        The runner, its training done, and the box AP (0.50:0.95) on the validation images.
+    """
+    cfg = Config.fromfile(config)
+    cfg.launcher = 'none'
+    cfg.work_dir = str(work_dir)
+    cfg.log_level = 'WARNING'  # the progress bar says enough
+    cfg.randomness = dict(seed=seed)
+    for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
+        inner = loader.dataset.get('dataset', loader.dataset)
+        inner.data_root = str(data)
+    for evaluator in (cfg.val_evaluator, cfg.test_evaluator):
+        evaluator.ann_file = str(data / 'annotations' / 'val.json')
+    fit_to_machine(cfg)
+    runner = Runner.from_cfg(cfg)
+    hook = ProgressHook()
+    runner.register_hook(hook)
+    try:
+        runner.train()
+    finally:
+        hook.bar.stop()
+    return runner, hook.ap
+
+
+def draw_detections(runner: Runner, out: Path) -> None:
+    """Draw validation images, each with its ground truth on the left and detections on the right."""
+    dataset = runner.val_dataloader.dataset
+    visualizer = VISUALIZERS.build(dict(type='DetLocalVisualizer', name='demo', line_width=2))
+    visualizer.dataset_meta = dataset.metainfo
+    runner.model.eval()
+    pairs = []
+    for index in range(min(DRAWN_IMAGES, len(dataset))):
+        item = dataset[index]
+        batch = dict(inputs=[item['inputs']], data_samples=[item['data_samples']])
+        with torch.no_grad():
+            (result,) = runner.model.test_step(batch)
+        result = result.cpu()
+        image = cv2.cvtColor(cv2.imread(item['data_samples'].img_path), cv2.COLOR_BGR2RGB)
+        image = cv2.resize(image, None, fx=ENLARGED, fy=ENLARGED, interpolation=cv2.INTER_NEAREST)
+        # The toolbox draws in px of the image; ground truth may come in a box class of its own.
+        truth = result.gt_instances
+        truth.bboxes = getattr(truth.bboxes, 'tensor', truth.bboxes) * ENLARGED
+        result.pred_instances.bboxes = result.pred_instances.bboxes * ENLARGED
+        visualizer.add_datasample('demo', image, result, pred_score_thr=MIN_SCORE)
+        pairs.append(np.pad(visualizer.get_image(), ((4, 4), (8, 8), (0, 0)), constant_values=255))
+    while len(pairs) % COLUMNS:
+        pairs.append(np.full_like(pairs[0], 255))
+    rows = [np.hstack(pairs[i : i + COLUMNS]) for i in range(0, len(pairs), COLUMNS)]
+    save_image(out, cv2.cvtColor(np.vstack(rows), cv2.COLOR_RGB2BGR))
+
+
+def save_image(out: Path, image: np.ndarray) -> None:
+    unfinished = out.with_name(f'unfinished-{out.name}')
+    cv2.imwrite(str(unfinished), image)
+    unfinished.replace(out)
+
+
+def draw_curves(log: Path, out: Path) -> None:
+    """Draw the loss and the AP of a training's scalars.json."""
+    entries = [json.loads(line) for line in log.read_text().splitlines()]
+    losses = [(entry['iter'], entry['loss']) for entry in entries if 'loss' in entry]
+    aps = [(entry['step'], entry[AP]) for entry in entries if AP in entry]
+    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout='constrained')
+    left.plot(*zip(*losses))
+    left.set(xlabel='iteration', ylabel='training loss', ylim=(0, None))
+    right.plot(*zip(*aps), marker='o')
+    right.set(xlabel='epoch', ylabel='box AP (0.50:0.95), validation', ylim=(0, 1))
+    for axes in (left, right):
+        axes.grid(alpha=0.3)
+    unfinished = out.with_name(f'unfinished-{out.name}')
+    figure.savefig(unfinished, dpi=120)
+    plt.close(figure)
+    unfinished.replace(out)
+
+
+def run(config: Path, data: Path, work_dir: Path, seed: int) -> float:
+    """Train, evaluate, draw, and print where everything is.
+
+    Args:
+        config: A detector for the shapes data set.
+        data: The data set.
+        work_dir: Folder of the checkpoint and the pictures.
+        seed: Of the training.
+
+    Returns:
+        Box AP (0.50:0.95) on the validation images.
+    """
+    runner, ap = train(config, data, work_dir, seed)
+    detections, curves = work_dir / 'detections.png', work_dir / 'curves.png'
+    draw_detections(runner, detections)
+    draw_curves(Path(runner.log_dir) / 'vis_data' / 'scalars.json', curves)
+    checkpoint = (work_dir / 'last_checkpoint').read_text().strip()
+    print(f'box AP (0.50:0.95): {ap:.3f} on {len(runner.val_dataloader.dataset)} validation images')
+    print(f'checkpoint: {checkpoint}')
+    print(f'pictures: {detections} and {curves}')
+    return ap

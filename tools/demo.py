@@ -23,7 +23,7 @@ def main() -> None:
         os.environ['CUDA_VISIBLE_DEVICES'] = ''  # a detector on the GPU needs mmcv's CUDA operators
         if shutil.which('nvidia-smi'):
             print('mmcv was compiled without CUDA, so the GPU is not used; the README says how to')
-    data = shapes.draw(ROOT / 'data' / f'shapes-{args.seed}', 1200, 100, 128, args.seed)
+    data = shapes.draw(ROOT / 'data' / f'shapes-{args.seed}', 1200, 100, 96, args.seed)
     config = ROOT / 'configs' / 'retinanet' / 'cednet_nano_shapes.py'
     demo.run(config, data, ROOT / 'work_dirs' / f'demo-{args.seed}', args.seed)
 

@@ -13,7 +13,7 @@ model = dict(
         num_classes=4,
         in_channels=48,
         feat_channels=48,
-        stacked_convs=2,
+        stacked_convs=1,
         norm_cfg=dict(type='GN', num_groups=8),
         anchor_generator=dict(octave_base_scale=2, ratios=[1.0], strides=[4, 8, 16, 32]),
     ),
@@ -22,26 +22,22 @@ model = dict(
 data_root = 'data/shapes/'
 metainfo = dict(classes=('disc', 'square', 'triangle', 'star'))
 train_dataloader = dict(
-    batch_size=8,
+    batch_size=4,
     num_workers=2,
     persistent_workers=True,
     sampler=dict(type='DefaultSampler', shuffle=True),
     dataset=dict(
-        type='PairedDataset',
-        prob=0.0,
-        dataset=dict(
-            type='CocoDataset',
-            data_root=data_root,
-            ann_file='annotations/train.json',
-            data_prefix=dict(img='train/'),
-            metainfo=metainfo,
-            pipeline=[
-                dict(type='LoadImageFromFile'),
-                dict(type='LoadAnnotations', with_bbox=True),
-                dict(type='RandomFlip', prob=0.5),
-            ],
-        ),
-        pipeline=[dict(type='BoxCopyPaste', margin=3), dict(type='PackDetInputs')],
+        type='CocoDataset',
+        data_root=data_root,
+        ann_file='annotations/train.json',
+        data_prefix=dict(img='train/'),
+        metainfo=metainfo,
+        pipeline=[
+            dict(type='LoadImageFromFile'),
+            dict(type='LoadAnnotations', with_bbox=True),
+            dict(type='RandomFlip', prob=0.5),
+            dict(type='PackDetInputs'),
+        ],
     ),
 )
 val_dataloader = dict(
@@ -58,7 +54,7 @@ val_dataloader = dict(
         test_mode=True,
         pipeline=[
             dict(type='LoadImageFromFile'),
-            dict(type='Resize', scale=(128, 128), keep_ratio=True),
+            dict(type='Resize', scale=(96, 96), keep_ratio=True),
             dict(type='LoadAnnotations', with_bbox=True),
             dict(
                 type='PackDetInputs',
@@ -83,11 +79,11 @@ optim_wrapper = dict(
     clip_grad=dict(max_norm=10),
 )
 param_scheduler = [
-    dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=50),
+    dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=100),
     dict(type='CosineAnnealingLR', eta_min=0, begin=0, end=epochs, T_max=epochs, convert_to_iter_based=True),
 ]
 default_hooks = dict(
     logger=dict(interval=15),
     checkpoint=dict(max_keep_ckpts=1, save_best='coco/bbox_mAP', rule='greater'),
 )
-auto_scale_lr = dict(base_batch_size=8)
+auto_scale_lr = dict(base_batch_size=4)

@@ -1,7 +1,8 @@
 """Draws a small data set of textured shapes, for demos and tests: boxes, polygons, label maps.
 
-Objects of five classes, from the size of the image's 1/20 to 16 times that, overlap on a textured
-background whose colours are often close to theirs. Small and large objects both count::
+Objects of four classes, from 1/16 of the image to all of it, overlap on a textured background. A class
+has its shape, its texture and a hue that it tends to; half of the objects differ little from the
+background. Small and large objects both count::
 
     OUT/train/00000.png, OUT/val/00000.png, ...   images
     OUT/annotations/train.json, val.json          COCO format: boxes, polygons
@@ -24,6 +25,7 @@ from rich.progress import track
 
 CLASSES = ('disc', 'square', 'triangle', 'star')
 TEXTURES = ('dots', 'checks', 'stripes', 'plain')  # of the classes, and of backgrounds
+HUES = np.array([(-1, -1, 1), (-1, 1, -1), (1, -1, -1), (-1, 1, 1)])  # BGR: what classes tend to
 TILT = math.pi / 6
 SIZE_RANGE = 16
 MIN_VISIBLE = 0.6
@@ -87,15 +89,13 @@ def draw_image(
     paint(rng, background, TEXTURES[rng.randint(len(TEXTURES))], image, np.ones((size, size), np.uint8))
     owner = np.zeros((size, size), np.uint8)  # 0 background, i the i-th object
     kinds: list[int] = []
-    smallest = size / 20
-    diameters = smallest * np.exp(rng.uniform(0, math.log(SIZE_RANGE), size=rng.randint(4, 11)))
+    smallest = size / 16
+    diameters = smallest * np.exp(rng.uniform(0, math.log(SIZE_RANGE), size=rng.randint(3, 9)))
     for diameter in sorted(diameters, reverse=True):  # the small ones in front
         kind = rng.randint(len(CLASSES))
         # Half of the objects have nearly the colour of the background.
         contrast = rng.randint(40, 60) if rng.randint(2) else rng.randint(60, 90)
-        # One channel goes the other way: a change of hue, not of brightness alone.
-        turn = np.where(np.arange(3) == rng.randint(3), -1, 1) * (1 if rng.randint(2) else -1)
-        colour = background + contrast * turn
+        colour = background + contrast * HUES[kind] + rng.randint(-15, 16, size=3)
         mask = np.zeros((size, size), np.uint8)
         cv2.fillPoly(mask, [placed(rng, CLASSES[kind], diameter, size)], 1)
         trial = np.where(mask, len(kinds) + 1, owner)
@@ -192,9 +192,9 @@ def draw(out: str | Path, train: int, val: int, size: int, seed: int) -> Path:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('out', help='folder of the data set')
-    parser.add_argument('--train', type=int, default=600, help='images to train on; default: 600')
+    parser.add_argument('--train', type=int, default=1200, help='images to train on; default: 1200')
     parser.add_argument('--val', type=int, default=100, help='images to validate on; default: 100')
-    parser.add_argument('--size', type=int, default=256, help='height and width; default: 256')
+    parser.add_argument('--size', type=int, default=96, help='height and width, px; default: 96')
     parser.add_argument('--seed', type=int, default=0, help='default: 0')
     try:
         draw(**vars(parser.parse_args()))

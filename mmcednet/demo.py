@@ -1,6 +1,8 @@
 """The demo: a very small detector trained, evaluated and drawn in a few minutes."""
 
 import json
+import sys
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import cv2
@@ -11,6 +13,7 @@ from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.registry import VISUALIZERS
 from mmengine.runner import Runner
+from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from .launch import fit_to_machine
@@ -42,6 +45,7 @@ class ProgressHook(Hook):
             TimeElapsedColumn(),
             TextColumn('left:'),
             TimeRemainingColumn(),
+            console=Console(file=sys.stdout),  # also while others' output goes to a file
         )
 
     def before_train(self, runner: Runner) -> None:
@@ -49,7 +53,7 @@ class ProgressHook(Hook):
         self.bar.start()
 
     def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None) -> None:
-        loss = float(outputs['loss'])
+        loss = outputs['loss'].item()
         self.loss = loss if np.isnan(self.loss) else 0.95 * self.loss + 0.05 * loss
         self.bar.update(self.task, advance=1, loss=self.loss)
 
@@ -62,12 +66,8 @@ class ProgressHook(Hook):
         self.bar.stop()
 
 
-def train(config: Path, data: Path, work_dir: Path, seed: int) -> tuple[Runner, float]:
-    """Train the detector of a config on a shapes data set.
-
-    Returns:
-        The runner, its training done, and the box AP (0.50:0.95) on the validation images.
-    """
+def train(config: Path, data: Path, work_dir: Path, seed: int, progress: ProgressHook) -> Runner:
+    """Train the detector of a config on a shapes data set; returns the runner when it is done."""
     cfg = Config.fromfile(config)
     cfg.launcher = 'none'
     cfg.work_dir = str(work_dir)
@@ -80,13 +80,12 @@ def train(config: Path, data: Path, work_dir: Path, seed: int) -> tuple[Runner, 
         evaluator.ann_file = str(data / 'annotations' / 'val.json')
     fit_to_machine(cfg)
     runner = Runner.from_cfg(cfg)
-    hook = ProgressHook()
-    runner.register_hook(hook)
+    runner.register_hook(progress)
     try:
         runner.train()
     finally:
-        hook.bar.stop()
-    return runner, hook.ap
+        progress.bar.stop()
+    return runner
 
 
 def draw_detections(runner: Runner, out: Path) -> None:
@@ -109,11 +108,18 @@ def draw_detections(runner: Runner, out: Path) -> None:
         truth.bboxes = getattr(truth.bboxes, 'tensor', truth.bboxes) * ENLARGED
         result.pred_instances.bboxes = result.pred_instances.bboxes * ENLARGED
         visualizer.add_datasample('demo', image, result, pred_score_thr=MIN_SCORE)
-        pairs.append(np.pad(visualizer.get_image(), ((4, 4), (8, 8), (0, 0)), constant_values=255))
+        halves = np.hsplit(visualizer.get_image(), 2)
+        titled = [titled_image(*half) for half in zip(halves, ('ground truth', 'detections'))]
+        pairs.append(np.pad(np.hstack(titled), ((0, 12), (12, 12), (0, 0)), constant_values=255))
     while len(pairs) % COLUMNS:
         pairs.append(np.full_like(pairs[0], 255))
     rows = [np.hstack(pairs[i : i + COLUMNS]) for i in range(0, len(pairs), COLUMNS)]
     save_image(out, cv2.cvtColor(np.vstack(rows), cv2.COLOR_RGB2BGR))
+
+
+def titled_image(image: np.ndarray, title: str) -> np.ndarray:
+    image = np.pad(image, ((20, 0), (2, 2), (0, 0)), constant_values=255)
+    return cv2.putText(image, title, (2, 14), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (0, 0, 0), 1, cv2.LINE_AA)
 
 
 def save_image(out: Path, image: np.ndarray) -> None:
@@ -152,12 +158,17 @@ def run(config: Path, data: Path, work_dir: Path, seed: int) -> float:
     Returns:
         Box AP (0.50:0.95) on the validation images.
     """
-    runner, ap = train(config, data, work_dir, seed)
-    detections, curves = work_dir / 'detections.png', work_dir / 'curves.png'
-    draw_detections(runner, detections)
-    draw_curves(Path(runner.log_dir) / 'vis_data' / 'scalars.json', curves)
+    work_dir.mkdir(parents=True, exist_ok=True)
+    hook = ProgressHook()
+    print('reading the data, building the model', flush=True)
+    output = work_dir / 'output.log'
+    with open(output, 'w') as file, redirect_stdout(file), redirect_stderr(file):
+        runner = train(config, data, work_dir, seed, hook)
+        detections, curves = work_dir / 'detections.png', work_dir / 'curves.png'
+        draw_detections(runner, detections)
+        draw_curves(Path(runner.log_dir) / 'vis_data' / 'scalars.json', curves)
     checkpoint = (work_dir / 'last_checkpoint').read_text().strip()
-    print(f'box AP (0.50:0.95): {ap:.3f} on {len(runner.val_dataloader.dataset)} validation images')
+    print(f'box AP (0.50:0.95): {hook.ap:.3f} on {len(runner.val_dataloader.dataset)} validation images')
     print(f'checkpoint: {checkpoint}')
     print(f'pictures: {detections} and {curves}')
-    return ap
+    return hook.ap

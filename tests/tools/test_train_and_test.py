@@ -1,0 +1,239 @@
+"""The command lines as users run them: real processes, on data on disk."""
+
+import json
+import os
+import pickle
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+pytestmark = pytest.mark.slow
+
+# A config that is not of this repository: the toolbox's, with the backbone put in as the README says.
+FOREIGN = """
+_base_ = 'mmdet::retinanet/retinanet_r50_fpn_1x_coco.py'
+custom_imports = dict(imports=['mmcednet'])
+model = dict(
+    backbone=dict(
+        _delete_=True, type='CEDNet',
+        arch=dict(channels=(8, 16, 24, 32), blocks=(1, 1, 2, 1), num_stages=2),
+        pyramid=dict(levels=(3, 4, 5, 6, 7), channels=16)),
+    neck=None,
+    bbox_head=dict(num_classes=4, in_channels=16, feat_channels=16),
+    test_cfg=dict(score_thr=0.0))
+"""
+DATA = """
+data = dict(
+    data_root={root!r}, metainfo=dict(classes=('disc', 'square', 'triangle', 'star')))
+train_dataloader = dict(num_workers=1, dataset=dict(
+    ann_file='annotations/train.json', data_prefix=dict(img='train/'), **data))
+val_dataloader = dict(num_workers=1, dataset=dict(
+    ann_file='annotations/val.json', data_prefix=dict(img='val/'), **data))
+test_dataloader = val_dataloader
+val_evaluator = dict(ann_file={root!r} + '/annotations/val.json')
+test_evaluator = val_evaluator
+train_cfg = dict(max_epochs=1)
+default_hooks = dict(logger=dict(interval=1))
+"""
+SCALE = ['train_dataloader.dataset.pipeline.2.scale=(96,64)', 'model.data_preprocessor.pad_size_divisor=32']
+
+
+@pytest.fixture
+def config(tmp_path, shapes):
+    path = tmp_path / 'foreign.py'
+    path.write_text(FOREIGN + DATA.format(root=str(shapes)))
+    return path
+
+
+@pytest.fixture
+def tool(root, tmp_path):
+    def run(name, *args, expect=0):
+        command = [root / 'tools' / name, *map(str, args)]
+        if name.endswith('.py'):
+            command.insert(0, sys.executable)
+        env = dict(os.environ, PYTHON=sys.executable, PORT='29511', OMP_NUM_THREADS='1')
+        result = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=env)
+        assert result.returncode == expect, result.stdout[-2000:] + result.stderr[-4000:]
+        return result
+
+    return run
+
+
+def losses(work_dir):
+    (log,) = work_dir.glob('*/vis_data/scalars.json')
+    entries = [json.loads(line) for line in log.read_text().splitlines()]
+    return [entry['loss'] for entry in entries if 'loss' in entry]
+
+
+def test_a_foreign_config_trains_tests_and_resumes(tool, config, tmp_path):
+    work = tmp_path / 'work_dirs' / 'foreign'
+    done = tool('train.py', config, '--amp', '--auto-scale-lr', '--cfg-options', *SCALE)
+    assert 'training in float32' in done.stdout + done.stderr or torch.cuda.is_available()
+    assert len(losses(work)) == 3  # 6 images in batches of 2
+    assert np.isfinite(losses(work)).all()
+
+    checkpoint = work / 'epoch_1.pth'
+    out, drawn = tmp_path / 'out.pkl', tmp_path / 'tested'
+    args = ['--work-dir', drawn, '--show-dir', 'drawn', '--out', out]
+    tested = tool('test.py', config, checkpoint, *args)
+    assert 'coco/bbox_mAP' in tested.stdout + tested.stderr
+    predictions = pickle.loads(out.read_bytes())
+    assert len(predictions) == 3
+    assert predictions[0]['pred_instances']['bboxes'].shape[1] == 4
+    assert len(list(drawn.glob('**/drawn/*.png'))) == 3
+
+    resumed = tool('train.py', config, '--resume', '--cfg-options', 'train_cfg.max_epochs=2', *SCALE)
+    assert 'resumed epoch: 1' in resumed.stdout + resumed.stderr
+    assert (work / 'epoch_2.pth').is_file()
+
+
+def test_two_processes(tool, config, tmp_path):
+    work = tmp_path / 'dist'
+    tool('dist_train.sh', config, 2, '--work-dir', work, '--cfg-options', *SCALE)
+    assert (work / 'epoch_1.pth').is_file()
+    assert len(losses(work)) == 2  # 6 images in two processes with batches of 2
+    result = tool('dist_test.sh', config, work / 'epoch_1.pth', 2, '--work-dir', work)
+    assert 'coco/bbox_mAP' in result.stdout + result.stderr
+
+
+def test_the_recipe_runs(tool, root, tmp_path, shapes):
+    """configs/retinanet/cednet_t.py with another width and data, everything else as it is."""
+    path = tmp_path / 'recipe.py'
+    path.write_text(
+        f"_base_ = '{root / 'configs/retinanet/cednet_t.py'}'\n"
+        'model = dict(\n'
+        '    backbone=dict(\n'
+        '        arch=dict(_delete_=True, channels=(4, 6, 8, 10), blocks=(1, 1, 1, 1), num_stages=3),\n'
+        '        pyramid=dict(channels=8)),\n'
+        '    bbox_head=dict(num_classes=4, in_channels=8, feat_channels=8))\n'
+        f"data = dict(data_root={str(shapes)!r},\n"
+        "    metainfo=dict(classes=('disc', 'square', 'triangle', 'star')))\n"
+        'train_dataloader = dict(num_workers=1, dataset=dict(dataset=dict(\n'
+        "    ann_file='annotations/train.json', data_prefix=dict(img='train/'), **data)))\n"
+        'val_dataloader = dict(dataset=dict(\n'
+        "    ann_file='annotations/val.json', data_prefix=dict(img='val/'), **data))\n"
+        'test_dataloader = val_dataloader\n'
+        f"val_evaluator = dict(ann_file={str(shapes)!r} + '/annotations/val.json')\n"
+        'test_evaluator = val_evaluator\n'
+        'train_cfg = dict(max_epochs=1)\n'
+        'default_hooks = dict(logger=dict(interval=1))\n'
+    )
+    result = tool('train.py', path, '--work-dir', tmp_path / 'work')
+    assert np.isfinite(losses(tmp_path / 'work')).all()
+    assert 'layer group 5: lr 1.000e-04' in result.stdout + result.stderr
+
+
+SEGMENTER = """
+default_scope = 'mmseg'
+custom_imports = dict(imports=['mmcednet'])
+arch = dict(channels=(8, 16, 24, 32), blocks=(1, 1, 2, 1), num_stages=2)
+model = dict(
+    type='EncoderDecoder',
+    data_preprocessor=dict(type='SegDataPreProcessor', size=(64, 64)),
+    backbone=dict(type='CEDNet', arch=arch, out_levels=(2, 3)),
+    decode_head=dict(
+        type='FCNHead', in_channels=16, in_index=1, channels=8, num_convs=1, num_classes=5,
+        norm_cfg=dict(type='BN')),
+    test_cfg=dict(mode='whole'))
+pipeline = [
+    dict(type='LoadImageFromFile'), dict(type='LoadAnnotations'), dict(type='PackSegInputs')]
+dataset = dict(
+    type='BaseSegDataset', data_root={root!r}, img_suffix='.png', seg_map_suffix='.png',
+    metainfo=dict(classes=('background', 'disc', 'square', 'triangle', 'star')), pipeline=pipeline)
+train_dataloader = dict(
+    batch_size=3, num_workers=0, sampler=dict(type='DefaultSampler', shuffle=True),
+    dataset=dict(data_prefix=dict(img_path='train', seg_map_path='labels/train'), **dataset))
+test_dataloader = dict(
+    batch_size=1, num_workers=0, sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(data_prefix=dict(img_path='val', seg_map_path='labels/val'), **dataset))
+test_evaluator = dict(type='IoUMetric')
+train_cfg = dict(by_epoch=True, max_epochs=1)
+test_cfg = dict()
+optim_wrapper = dict(optimizer=dict(type='SGD', lr=0.01))
+default_hooks = dict(
+    logger=dict(type='LoggerHook', interval=1), visualization=dict(type='SegVisualizationHook'))
+visualizer = dict(type='SegLocalVisualizer', vis_backends=[dict(type='LocalVisBackend')])
+"""
+
+
+def test_a_segmenter(tool, tmp_path, shapes):
+    path = tmp_path / 'segmenter.py'
+    path.write_text(SEGMENTER.replace('{root!r}', repr(str(shapes))))
+    tool('train.py', path, '--work-dir', tmp_path / 'work')
+    assert np.isfinite(losses(tmp_path / 'work')).all()
+    args = [path, tmp_path / 'work' / 'epoch_1.pth', '--out', tmp_path / 'out.pkl']
+    result = tool('test.py', *args, '--show-dir', tmp_path / 'drawn')
+    assert 'mIoU' in result.stdout + result.stderr
+    assert len(pickle.loads((tmp_path / 'out.pkl').read_bytes())) == 3
+    assert len(list((tmp_path / 'drawn').rglob('*.png'))) == 3
+
+
+CLASSIFIER = """
+default_scope = 'mmpretrain'
+custom_imports = dict(imports=['mmcednet'])
+arch = dict(channels=(8, 16, 24, 32), blocks=(1, 1, 2, 1), num_stages=2)
+model = dict(
+    type='ImageClassifier',
+    backbone=dict(type='CEDNet', arch=arch, final_decoder=False, out_levels=(5,)),
+    neck=dict(type='GlobalAveragePooling'),
+    head=dict(type='LinearClsHead', num_classes=2, in_channels=32))
+data_preprocessor = dict(num_classes=2)
+pipeline = [dict(type='LoadImageFromFile'), dict(type='PackInputs')]
+loader = dict(batch_size=2, num_workers=0, sampler=dict(type='DefaultSampler', shuffle=True))
+train_dataloader = dict(dataset=dict(type='CustomDataset', data_root='images', pipeline=pipeline), **loader)
+test_dataloader = train_dataloader
+test_evaluator = dict(type='Accuracy', topk=(1,))
+train_cfg = dict(by_epoch=True, max_epochs=1)
+test_cfg = dict()
+optim_wrapper = dict(optimizer=dict(type='SGD', lr=0.01))
+default_hooks = dict(logger=dict(type='LoggerHook', interval=1))
+"""
+
+
+def test_a_classifier(tool, tmp_path):
+    for name in ('black', 'white'):
+        (tmp_path / 'images' / name).mkdir(parents=True)
+        for i in range(2):
+            colour = 255 * (name == 'white')
+            cv2.imwrite(str(tmp_path / 'images' / name / f'{i}.png'), np.full((32, 32, 3), colour, np.uint8))
+    path = tmp_path / 'classifier.py'
+    path.write_text(CLASSIFIER)
+    tool('train.py', path, '--work-dir', tmp_path / 'work')
+    assert np.isfinite(losses(tmp_path / 'work')).all()
+    result = tool('test.py', path, tmp_path / 'work' / 'epoch_1.pth')
+    assert 'accuracy/top1' in result.stdout + result.stderr
+
+
+def test_bad_input_ends_in_one_sentence(tool, config, root, shapes, tmp_path):
+    def error(*args):
+        return tool(*args, expect=1).stderr.strip().splitlines()[-1]
+
+    assert error('train.py', 'absent.py') == 'error: there is no config absent.py'
+    absent = 'train_dataloader.dataset.ann_file=absent.json'
+    assert error('train.py', config, '--cfg-options', absent).startswith(
+        f'error: the annotation file {shapes}/absent.json is not there'
+    )
+    style = error('train.py', config, '--cfg-options', 'model.backbone.style=pan')
+    assert style.startswith('error: ')
+    assert "style 'pan' is unknown; choose one of: fpn" in style
+    torch.save(dict(state_dict={'backbone.stem.conv1.weight': torch.zeros(2)}), tmp_path / 'other.pth')
+    other = error('test.py', config, tmp_path / 'other.pth')
+    assert other.startswith(f'error: {tmp_path}/other.pth is of another size: its backbone.stem.conv1')
+    assert 'other.txt must end in .pkl' in error('test.py', config, 'x.pth', '--out', 'other.txt')
+    usage = tool('dist_train.sh', config, expect=2).stderr
+    assert 'CONFIG GPUS' in usage
+
+
+def test_an_image_that_cannot_be_decoded_is_named(tool, config, shapes, tmp_path):
+    broken = tmp_path / 'data'
+    subprocess.run(['cp', '-r', shapes, broken], check=True)
+    for image in (broken / 'train').iterdir():
+        image.write_bytes(b'no image')
+    config.write_text(FOREIGN + DATA.format(root=str(broken)))
+    result = tool('train.py', config, '--cfg-options', *SCALE, expect=1)
+    assert 'failed to load image' in result.stderr
+    assert str(broken / 'train') in result.stderr

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mmengine.config import Config
+from mmengine.model import is_model_wrapper
 from mmengine.runner import CheckpointLoader
 from torch import nn
 
@@ -95,6 +96,7 @@ def check_checkpoint(model: nn.Module, checkpoint: str) -> None:
     """
     found = state_dict_of(CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu'))
     found = {key.removeprefix('module.'): value for key, value in found.items()}
+    model = model.module if is_model_wrapper(model) else model
     for key, param in model.state_dict().items():
         if key not in found:
             raise ValueError(f'{checkpoint} is of another model: it has no {key}')

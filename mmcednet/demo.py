@@ -19,7 +19,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from .launch import fit_to_machine
 
 matplotlib.use('Agg')
-from matplotlib import pyplot as plt  # noqa: E402
+from matplotlib import pyplot as plt
 
 AP = 'coco/bbox_mAP'
 DRAWN_IMAGES = 12
@@ -168,7 +168,9 @@ def run(config: Path, data: Path, work_dir: Path, seed: int) -> float:
         draw_detections(runner, detections)
         draw_curves(Path(runner.log_dir) / 'vis_data' / 'scalars.json', curves)
     checkpoint = (work_dir / 'last_checkpoint').read_text().strip()
-    print(f'box AP (0.50:0.95): {hook.ap:.3f} on {len(runner.val_dataloader.dataset)} validation images')
+    print(
+        f'box AP (0.50:0.95): {hook.ap:.3f} on {len(runner.val_dataloader.dataset)} validation images'
+    )
     print(f'checkpoint: {checkpoint}')
     print(f'pictures: {detections} and {curves}')
     return hook.ap

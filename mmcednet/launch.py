@@ -72,7 +72,11 @@ def fit_to_machine(cfg: Config) -> None:
         for key in ('loss_scale', 'dtype', 'use_fsdp'):
             wrapper.pop(key, None)
     if cfg.launcher == 'pytorch':
-        torch.distributed.init_process_group('gloo')  # mmengine's own way needs GPUs
+        # mmengine's own ways, of starting and of wrapping the model, take GPUs for granted.
+        torch.distributed.init_process_group('gloo')
+        unused = cfg.get('find_unused_parameters', False)
+        wrapper = dict(type='MMDistributedDataParallel', find_unused_parameters=unused)
+        cfg.model_wrapper_cfg = dict(wrapper, **cfg.get('model_wrapper_cfg', {}), device_ids=None)
 
 
 def auto_scale_lr(cfg: Config) -> None:

@@ -15,9 +15,9 @@ def test_run(root, tmp_path, capsys, shapes):
     config = tmp_path / 'short.py'
     config.write_text(
         f"_base_ = '{root / CONFIG}'\n"
-        "train_cfg = dict(max_epochs=2, val_interval=1)\n"
-        "default_hooks = dict(logger=dict(interval=1))\n"
-        "model = dict(test_cfg=dict(score_thr=0.0))\n"
+        'train_cfg = dict(max_epochs=2, val_interval=1)\n'
+        'default_hooks = dict(logger=dict(interval=1))\n'
+        'model = dict(test_cfg=dict(score_thr=0.0))\n'
     )
     ap = demo.run(config, shapes, tmp_path / 'work', seed=0)
     assert 0 <= ap <= 1

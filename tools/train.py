@@ -22,9 +22,7 @@ def parse_args() -> argparse.Namespace:
         metavar='CHECKPOINT',
         help='go on from a checkpoint, or from the latest in the work dir',
     )
-    parser.add_argument(
-        '--auto-scale-lr', action='store_true', help='scale the rate by the batch size'
-    )
+    parser.add_argument('--auto-scale-lr', action='store_true', help='scale the rate by the batch size')
     return parser.parse_args()
 
 

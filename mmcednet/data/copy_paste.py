@@ -128,9 +128,7 @@ class BoxCopyPaste:
                 f'{results["img_path"]} of shape {results["img"].shape}; pad both to one size before'
             )
         if ('gt_masks' in results) != ('gt_masks' in source):
-            raise ValueError(
-                f'only one of {results["img_path"]} and {source["img_path"]} has masks'
-            )
+            raise ValueError(f'only one of {results["img_path"]} and {source["img_path"]} has masks')
 
     def choose(self, results: dict, source: dict) -> np.ndarray:
         """Indices (k,) of the boxes of ``source`` to paste."""

@@ -40,7 +40,9 @@ def outline(kind: str) -> np.ndarray:
         right = [(-y, x) for x, y in top]
         return np.array([*top, *right, *[(-x, -y) for x, y in top + right]])
     corners = {'disc': 32, 'square': 4, 'triangle': 3, 'star': 10}[kind]
-    angles = [2 * math.pi * (i + 0.5 * (kind == 'square')) / corners - math.pi / 2 for i in range(corners)]
+    angles = [
+        2 * math.pi * (i + 0.5 * (kind == 'square')) / corners - math.pi / 2 for i in range(corners)
+    ]
     radii = [0.45 if kind == 'star' and i % 2 else 1.0 for i in range(corners)]
     return np.array([(r * math.cos(a), r * math.sin(a)) for r, a in zip(radii, angles)])
 

@@ -51,7 +51,9 @@ def test_what_is_pasted(masks, margin):
     results = BoxCopyPaste(margin=margin)(dict(target, mix_results=[source]))
 
     # the first source box overlaps a target's, the others stay below an IoU of 0.2
-    overlaps = bbox_overlaps(torch.tensor(SOURCE, dtype=torch.float), torch.tensor(TARGET, dtype=torch.float))
+    overlaps = bbox_overlaps(
+        torch.tensor(SOURCE, dtype=torch.float), torch.tensor(TARGET, dtype=torch.float)
+    )
     free = (overlaps.max(dim=1).values < 0.2).tolist()
     assert free == [False, True, True, True]
 

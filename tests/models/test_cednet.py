@@ -105,9 +105,7 @@ def layer_norm(x, norm):
 def mlp_1x1(x, mlp):
     """The MLP as two 1x1 convolutions."""
     x = F.gelu(F.conv2d(x, mlp.pwconv1.weight[..., None, None], mlp.pwconv1.bias))
-    return mlp.gamma[:, None, None] * F.conv2d(
-        x, mlp.pwconv2.weight[..., None, None], mlp.pwconv2.bias
-    )
+    return mlp.gamma[:, None, None] * F.conv2d(x, mlp.pwconv2.weight[..., None, None], mlp.pwconv2.bias)
 
 
 def test_forward_is_the_written_network():

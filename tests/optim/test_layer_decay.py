@@ -105,7 +105,10 @@ def test_one_line_per_group(monkeypatch):
 @pytest.mark.parametrize(
     ('paramwise', 'message'),
     [
-        (dict(decay_type='middle', decay_rate=0.9, num_layers=4), "'middle' must be one of: coarse, fine"),
+        (
+            dict(decay_type='middle', decay_rate=0.9, num_layers=4),
+            "'middle' must be one of: coarse, fine",
+        ),
         (dict(decay_type='fine', decay_rate=0, num_layers=4), 'decay_rate 0 must be'),
         (dict(decay_type='fine', decay_rate=0.9), 'decay_type, decay_rate and num_layers'),
     ],

@@ -39,7 +39,10 @@ test_evaluator = val_evaluator
 train_cfg = dict(max_epochs=1)
 default_hooks = dict(logger=dict(interval=1))
 """
-SCALE = ['train_dataloader.dataset.pipeline.2.scale=(96,64)', 'model.data_preprocessor.pad_size_divisor=32']
+SCALE = [
+    'train_dataloader.dataset.pipeline.2.scale=(96,64)',
+    'model.data_preprocessor.pad_size_divisor=32',
+]
 
 
 @pytest.fixture
@@ -110,7 +113,7 @@ def test_the_recipe_runs(tool, root, tmp_path, shapes):
         '        arch=dict(_delete_=True, channels=(4, 6, 8, 10), blocks=(1, 1, 1, 1), num_stages=3),\n'
         '        pyramid=dict(channels=8)),\n'
         '    bbox_head=dict(num_classes=4, in_channels=8, feat_channels=8))\n'
-        f"data = dict(data_root={str(shapes)!r},\n"
+        f'data = dict(data_root={str(shapes)!r},\n'
         "    metainfo=dict(classes=('disc', 'square', 'triangle', 'star')))\n"
         'train_dataloader = dict(num_workers=1, dataset=dict(dataset=dict(\n'
         "    ann_file='annotations/train.json', data_prefix=dict(img='train/'), **data)))\n"
@@ -195,11 +198,12 @@ default_hooks = dict(logger=dict(type='LoggerHook', interval=1))
 
 
 def test_a_classifier(tool, tmp_path):
-    for name in ('black', 'white'):
+    rng = np.random.RandomState(0)
+    for name, brightest in (('dark', 100), ('bright', 256)):
         (tmp_path / 'images' / name).mkdir(parents=True)
         for i in range(2):
-            colour = 255 * (name == 'white')
-            cv2.imwrite(str(tmp_path / 'images' / name / f'{i}.png'), np.full((32, 32, 3), colour, np.uint8))
+            pixels = rng.randint(brightest, size=(32, 32, 3)).astype(np.uint8)
+            cv2.imwrite(str(tmp_path / 'images' / name / f'{i}.png'), pixels)
     path = tmp_path / 'classifier.py'
     path.write_text(CLASSIFIER)
     tool('train.py', path, '--work-dir', tmp_path / 'work')

@@ -3,13 +3,13 @@
 from importlib import metadata
 from importlib.util import find_spec
 
-# import name -> (name of the distribution, oldest version); the maintained forks add 'onedl-'
+# Name of the distribution -> oldest version; the maintained forks add 'onedl-' to the name.
 TOOLBOXES = {
-    'mmengine': ('mmengine', (0, 10)),
-    'mmcv': ('mmcv', (2, 1)),
-    'mmdet': ('mmdet', (3, 3)),
-    'mmseg': ('mmsegmentation', (1, 2)),
-    'mmpretrain': ('mmpretrain', (1, 2)),
+    'mmengine': (0, 10),
+    'mmcv': (2, 1),
+    'mmdet': (3, 3),
+    'mmsegmentation': (1, 2),
+    'mmpretrain': (1, 2),
 }
 FORKS = {'mmdet': 'onedl-mmdetection'}
 INSTALL = 'install one set of them: pip install "mmcednet[onedl]" or pip install "mmcednet[openmmlab]"'
@@ -24,7 +24,7 @@ def check_requirements() -> None:
     """
     if find_spec('mmengine') is None:
         raise ImportError(f'mmcednet needs mmengine and the toolboxes on it; {INSTALL}')
-    for module, (name, oldest) in TOOLBOXES.items():
+    for name, oldest in TOOLBOXES.items():
         versions = installed_versions((name, FORKS.get(name, f'onedl-{name}')))
         if len(versions) > 1:
             both = ' and '.join(versions)
@@ -35,7 +35,7 @@ def check_requirements() -> None:
             if release(version) < oldest:
                 need = '.'.join(map(str, oldest))
                 raise ImportError(
-                    f'mmcednet needs {name}>={need}, found {found} {version} (module {module}); {INSTALL}'
+                    f'mmcednet needs {name}>={need}, but {found} {version} is installed; {INSTALL}'
                 )
 
 

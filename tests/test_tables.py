@@ -19,6 +19,7 @@ model = dict(
         arch=dict(channels=(4, 6, 8, 10), blocks=(1, 1, 1, 1), num_stages=1),
         final_decoder=False,
         pyramid=dict(levels=(3, 4, 5), channels=5)),
+    neck=None,
     bbox_head=dict(
         type='RetinaHead', num_classes=2, in_channels=5, feat_channels=5, stacked_convs=1,
         anchor_generator=dict(

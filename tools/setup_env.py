@@ -105,7 +105,7 @@ def mmcv_wheel(python, requirement):
     minutes = max(2, round((60 if with_cuda else 26) / int(env['MAX_JOBS'])))
     say(
         f'compiling {requirement} ({"CUDA " + cuda_home if with_cuda else "CPU only"}), about '
-        f'{minutes} minutes on {env["MAX_JOBS"]} cores; this happens once, the wheel is kept in {folder}'
+        f'{minutes} minutes on {env["MAX_JOBS"]} cores, once; the wheel is kept in {folder}'
     )
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder) as temporary:

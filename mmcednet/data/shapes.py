@@ -29,20 +29,15 @@ HUES = np.array([(-1, -1, 1), (-1, 1, -1), (1, -1, -1), (-1, 1, 1)])  # BGR: wha
 TILT = math.pi / 6
 SIZE_RANGE = 16
 MIN_VISIBLE = 0.6
+ENLARGED = 4
 MIN_IMAGE = 64
 
 
 def outline(kind: str) -> np.ndarray:
     """Corners (k, 2) of a shape of diameter 2 around the origin."""
-    if kind == 'cross':
-        arm = 0.3
-        top = [(-arm, -1), (arm, -1), (arm, -arm)]  # the other arms are quarter turns of it
-        right = [(-y, x) for x, y in top]
-        return np.array([*top, *right, *[(-x, -y) for x, y in top + right]])
     corners = {'disc': 32, 'square': 4, 'triangle': 3, 'star': 10}[kind]
-    angles = [
-        2 * math.pi * (i + 0.5 * (kind == 'square')) / corners - math.pi / 2 for i in range(corners)
-    ]
+    first = -math.pi / 2 + (math.pi / 4 if kind == 'square' else 0)  # a corner up; a square lies flat
+    angles = [first + 2 * math.pi * i / corners for i in range(corners)]
     radii = [0.45 if kind == 'star' and i % 2 else 1.0 for i in range(corners)]
     return np.array([(r * math.cos(a), r * math.sin(a)) for r, a in zip(radii, angles)])
 
@@ -116,9 +111,11 @@ def draw_image(
 
 def annotation(kind: int, mask: np.ndarray) -> dict:
     """COCO's entry for what is seen of an object; holes in its polygons are filled."""
-    contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
-    polygons = [contour.reshape(-1).tolist() for contour in contours if len(contour) >= 3]
     x, y, width, height = cv2.boundingRect(mask)
+    # Contours run through the centres of pixels; on an enlarged mask these are near the real edge.
+    enlarged = mask[y : y + height, x : x + width].repeat(ENLARGED, 0).repeat(ENLARGED, 1)
+    contours, _ = cv2.findContours(enlarged, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    polygons = [((c.reshape(-1, 2) + 0.5) / ENLARGED + (x, y)).reshape(-1).tolist() for c in contours]
     return dict(
         category_id=kind + 1,
         bbox=[x, y, width, height],
@@ -141,9 +138,8 @@ def draw_split(folder: Path, split: str, number: int, size: int, seed: int) -> N
         cv2.imwrite(str(folder / 'labels' / split / name), labels)
         images.append(dict(id=index, file_name=name, width=size, height=size))
         for kind, mask in objects:
-            entry = annotation(kind, mask)
-            if entry['segmentation']:
-                annotations.append(dict(id=len(annotations) + 1, image_id=index, **entry))
+            entry = dict(id=len(annotations) + 1, image_id=index, **annotation(kind, mask))
+            annotations.append(entry)
     content = dict(
         images=images,
         annotations=annotations,

@@ -63,7 +63,8 @@ def test_boxes_masks_and_label_maps_agree(shapes, split, capsys):
             assert inside.any(axis=1)[[0, -1]].all()
             assert inside.sum() >= entry['area']
             mask = coco.annToMask(entry)
-            assert (mask[labels == entry['category_id']]).sum() >= 0.6 * entry['area']
+            # the polygons cover what is seen, and the holes in it
+            assert mask[labels == entry['category_id']].sum() >= 0.95 * entry['area'] - 1
 
 
 def test_sizes_span_a_wide_range_and_objects_overlap():

@@ -119,7 +119,7 @@ def test_wrong_settings(paramwise, message):
 
 
 def test_a_model_without_backbone_is_refused():
-    with pytest.raises(ValueError, match="no parameters under 'backbone.'"):
+    with pytest.raises(ValueError, match=r"no parameters under 'backbone\.'"):
         rates(nn.Linear(2, 2), decay_type='fine', decay_rate=0.9, num_layers=4)
 
 

@@ -187,7 +187,8 @@ model = dict(
 data_preprocessor = dict(num_classes=2)
 pipeline = [dict(type='LoadImageFromFile'), dict(type='PackInputs')]
 loader = dict(batch_size=2, num_workers=0, sampler=dict(type='DefaultSampler', shuffle=True))
-train_dataloader = dict(dataset=dict(type='CustomDataset', data_root='images', pipeline=pipeline), **loader)
+dataset = dict(type='CustomDataset', data_root='images', pipeline=pipeline)
+train_dataloader = dict(dataset=dataset, **loader)
 test_dataloader = train_dataloader
 test_evaluator = dict(type='Accuracy', topk=(1,))
 train_cfg = dict(by_epoch=True, max_epochs=1)

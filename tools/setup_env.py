@@ -31,7 +31,7 @@ from torch.utils.cpp_extension import CUDA_HOME
 gpu = torch.cuda.is_available()
 tag = f'cp{sys.version_info[0]}{sys.version_info[1]}'
 ops = 'cpu'
-if gpu and CUDA_HOME:
+if gpu and CUDA_HOME and torch.version.cuda:
     major, minor = torch.cuda.get_device_capability()
     ops = f"cu{torch.version.cuda.replace('.', '')}-sm{major}{minor}"
 print(f'torch{torch.__version__.split("+")[0]}-{tag}-{ops}', int(gpu), CUDA_HOME or '')
@@ -87,8 +87,8 @@ def mmcv_wheel(python, requirement):
     with_cuda = '-cu' in key
     if gpu == '1' and not with_cuda:
         say(
-            'there is a GPU but no nvcc, so mmcv is built for the CPU only; '
-            'install the CUDA toolkit and run this again to train on the GPU'
+            'there is a GPU but no nvcc, so mmcv is built for the CPU only; to train on the GPU, '
+            'install the CUDA toolkit, remove this environment and run this again'
         )
     name = requirement.replace('-', '_').replace('==', '-')
     folder = cache_folder() / key
@@ -96,7 +96,8 @@ def mmcv_wheel(python, requirement):
     if cached:
         say(f'{requirement} was built before: {cached[0]}')
         return cached[0]
-    env = dict(os.environ, MMCV_WITH_OPS='1')
+    path = os.pathsep.join([str(Path(python).parent), os.environ.get('PATH', '')])  # for ninja
+    env = dict(os.environ, MMCV_WITH_OPS='1', PATH=path)
     env.setdefault('MAX_JOBS', str(os.cpu_count() or 1))
     if with_cuda:
         env.update(FORCE_CUDA='1')

@@ -1,6 +1,7 @@
 # make demo: train, evaluate and draw a small detector; make test: the tests. Both call setup first.
 PYTHON ?= python3
 VENV ?= .venv
+SEED ?= 0
 VENV_OPENMMLAB ?= .venv-openmmlab
 BIN = $(VENV)/bin
 
@@ -10,7 +11,7 @@ setup:
 	@$(PYTHON) tools/setup_env.py --venv $(VENV)
 
 demo: setup
-	@$(BIN)/python tools/demo.py
+	@$(BIN)/python tools/demo.py --seed $(SEED)
 
 test: setup
 	@$(BIN)/python -m pytest

@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 import torch
+from mmcv.ops import get_compiling_cuda_version
 from mmengine.config import Config, DictAction
 from mmengine.logging import print_log
 from mmengine.registry import RUNNERS
@@ -62,8 +63,17 @@ def use_amp(cfg: Config) -> None:
 
 
 def fit_to_machine(cfg: Config) -> None:
-    """Where there is no GPU, train in float32 and without SyncBN, instead of not at all."""
+    """Where there is no GPU, train in float32 instead of not at all.
+
+    Raises:
+        ValueError: There is a GPU, but mmcv's operators, which detectors need, were compiled without.
+    """
     if torch.cuda.is_available():
+        if cfg.get('default_scope') == 'mmdet' and get_compiling_cuda_version() == 'not available':
+            raise ValueError(
+                'mmcv was compiled without CUDA, which a detector needs on a GPU; compile it on this '
+                "machine with nvcc, or hide the GPU with CUDA_VISIBLE_DEVICES=''"
+            )
         return
     wrapper = cfg.get('optim_wrapper') or {}
     if wrapper.get('type') == 'AmpOptimWrapper':
@@ -76,7 +86,8 @@ def fit_to_machine(cfg: Config) -> None:
         torch.distributed.init_process_group('gloo')
         unused = cfg.get('find_unused_parameters', False)
         wrapper = dict(type='MMDistributedDataParallel', find_unused_parameters=unused)
-        cfg.model_wrapper_cfg = dict(wrapper, **cfg.get('model_wrapper_cfg', {}), device_ids=None)
+        wrapper.update(cfg.get('model_wrapper_cfg') or {}, device_ids=None)
+        cfg.model_wrapper_cfg = wrapper
 
 
 def auto_scale_lr(cfg: Config) -> None:

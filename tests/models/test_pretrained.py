@@ -77,13 +77,13 @@ def test_missing_file(small, tmp_path):
         build(small, tmp_path / 'nothing.pth')
 
 
-def test_inside_a_detector(small, tmp_path):
+def test_inside_a_detector(small, root, tmp_path):
     """The detector's own init_weights reaches the backbone's."""
     from mmdet.registry import MODELS as DETECTORS
     from mmengine.config import Config
 
     torch.save(CEDNet(small, pyramid=dict()).state_dict(), tmp_path / 'net.pth')
-    cfg = Config.fromfile('configs/retinanet/cednet_t.py')
+    cfg = Config.fromfile(root / 'configs' / 'retinanet' / 'cednet_t.py')
     cfg.model.backbone.arch = small
     cfg.model.backbone.init_cfg = dict(type='Pretrained', checkpoint=str(tmp_path / 'net.pth'))
     detector = DETECTORS.build(cfg.model)

@@ -1,6 +1,6 @@
 """Draws a small data set of textured shapes, for demos and tests: boxes, polygons, label maps.
 
-Objects of four classes, from 1/16 of the image to all of it, overlap on a textured background. A class
+Objects of four classes, from 1/14 of the image to a little more than all of it, overlap on a textured background. A class
 has its shape, its texture and a hue that it tends to; half of the objects differ little from the
 background. Small and large objects both count::
 
@@ -103,7 +103,7 @@ def draw_image(
     paint(rng, background, TEXTURES[rng.randint(len(TEXTURES))], image, np.ones((size, size), np.uint8))
     owner = np.zeros((size, size), np.uint8)  # 0 background, i the i-th object
     kinds: list[int] = []
-    smallest = size / 16
+    smallest = size / 14
     diameters = smallest * np.exp(rng.uniform(0, math.log(SIZE_RANGE), size=rng.randint(3, 9)))
     for diameter in sorted(diameters, reverse=True):  # the small ones in front
         kind = rng.randint(len(CLASSES))

@@ -106,12 +106,11 @@ def backbone_config(module: str, cls_name: str, kwargs: Mapping[str, Any]) -> di
 def mixer_of(kwargs: dict) -> tuple[str, bool]:
     """The token mixer, and whether there are long-range blocks; checks what goes with the mixer."""
     mixer, focal, norm, act = lookup(MIXERS, 'base_block', kwargs)
-    norm_cfg = {'eps': 1e-6, 'data_format': 'channels_first', 'requires_grad': True}
-    norm_cfg.update(kwargs['norm_cfg'])
     lookup({'Encoder': None}, 'encoder_type', kwargs)
     lookup({act: None}, 'act_type', kwargs)
     lookup({None: None}, 'pretrained', kwargs)
-    if norm_cfg != {**norm_cfg, 'type': norm, 'eps': 1e-6, 'requires_grad': True}:
+    norm_cfg = dict(type=norm, eps=1e-6, data_format='channels_first', requires_grad=True)
+    if {**norm_cfg, **kwargs['norm_cfg']} != norm_cfg:
         raise ValueError(f'norm_cfg {kwargs["norm_cfg"]} does not go with {kwargs["base_block"]}')
     return mixer, lookup({focal: True, kwargs['base_block']: False}, 'focal_block', kwargs)
 

@@ -67,6 +67,7 @@ def test_a_key_without_a_place_is_named(key):
         ('det', 'CEDNetWrapper', dict(focal_block='Mystery'), "focal_block='Mystery'"),
         ('det', 'CEDNetWrapper', dict(act_type='relu'), "act_type='relu'"),
         ('det', 'CEDNetWrapper', dict(norm_cfg=dict(type='BN')), 'norm_cfg'),
+        ('det', 'CEDNetWrapper', dict(norm_cfg=dict(type='LN', affine=False)), 'norm_cfg .*affine'),
         ('det', 'CEDNetWrapper', dict(pretrained='a.pth'), "pretrained='a.pth'"),
     ],
 )

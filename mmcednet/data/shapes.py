@@ -1,8 +1,8 @@
 """Draws a small data set of textured shapes, for demos and tests: boxes, polygons, label maps.
 
-Objects of four classes, from 1/14 of the image to a little more than all of it, overlap on a textured background. A class
-has its shape, its texture and a hue that it tends to; half of the objects differ little from the
-background. Small and large objects both count::
+Objects of four classes, from 1/14 of the image to a little more than all of it, overlap on a textured
+background. A class has its shape, its texture and a hue that it tends to; half of the objects differ
+little from the background. Small and large objects both count::
 
     OUT/train/00000.png, OUT/val/00000.png, ...   images
     OUT/annotations/train.json, val.json          COCO format: boxes, polygons

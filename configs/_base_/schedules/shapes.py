@@ -1,5 +1,5 @@
 # A few minutes on two CPU cores
-epochs = 8
+epochs = 9
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=epochs, val_interval=2)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')

@@ -5,8 +5,8 @@ segmentation and 'cls' for classification, each with a class ``CEDNet`` and wrap
 """
 
 import re
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
@@ -31,9 +31,30 @@ CEDNET_DEFAULTS: dict[str, Any] = dict(
 )
 PYRAMID_DEFAULTS = dict(out_chans=256, num_add_blocks=2)
 
-STYLES = {'Decoder': 'fpn'}
-# base_block -> mixer, the long-range block that goes with it, normalisation and activation
-MIXERS = {'NeXtBlock': ('dwconv', 'DNeXtBlock', 'LN', 'gelu')}
+CLASSIFIER_DEFAULTS = dict(num_classes=1000, head_init_scale=1.0)
+
+STYLES = {'Decoder': 'fpn', 'DecoderUNet': 'unet', 'DecoderHourglass': 'hourglass'}
+
+
+class Mixer(NamedTuple):
+    """What goes with a base_block of the released code."""
+
+    name: str
+    focal_block: str  # its long-range block
+    encoder_type: str = 'Encoder'
+    norms: tuple[str, ...] = ('LN',)
+    norm_settings: Mapping[str, Any] = dict(eps=1e-6, data_format='channels_first')
+    act_type: str = 'gelu'
+
+
+MIXERS = {
+    'NeXtBlock': Mixer('dwconv', 'DNeXtBlock'),
+    'Bottleneck': Mixer(
+        'conv', 'DBottleneck', norms=('BN', 'SyncBN'), norm_settings={}, act_type='relu'
+    ),
+    'SwinBlock': Mixer('window', 'DSwinBlock'),
+    'CSwinBlock': Mixer('cross_window', 'CSwinBlock', encoder_type='CSwinEncoder'),
+}
 
 
 def one_stage(kwargs: dict) -> dict:
@@ -56,7 +77,10 @@ WRAPPERS: dict[tuple[str, str], tuple[dict, Callable[[dict], dict]]] = {
         lambda kwargs: dict(out_levels=(2, 3, 4, 5)),
     ),
     ('seg', 'CEDNet'): ({}, lambda kwargs: dict(out_levels=(2, 3, 4, 5), aux_stages=True)),
-    ('cls', 'CEDNet'): (dict(num_classes=1000), lambda kwargs: dict(out_levels=(5,))),
+    ('cls', 'CEDNet'): (
+        CLASSIFIER_DEFAULTS,
+        lambda kwargs: dict(out_levels=(5,), aux_stages=True, aux_level=5, final_decoder=False),
+    ),
 }
 
 
@@ -95,24 +119,50 @@ def backbone_config(module: str, cls_name: str, kwargs: Mapping[str, Any]) -> di
         style=lookup(STYLES, 'decoder_type', kwargs),
         mixer=mixer,
         lr_block=lr_block,
-        final_decoder=kwargs['last_decoder'],
         drop_path_rate=kwargs['drop_path_rate'],
         layer_scale=kwargs['layer_scale_init_value'],
         in_channels=kwargs['in_chans'],
-        **outputs(kwargs),
+        **dict(final_decoder=kwargs['last_decoder']) | outputs(kwargs),
+    )
+
+
+def classifier_config(kwargs: Mapping[str, Any]) -> dict:
+    """A config for ``MODELS.build`` of the ``ImageClassifier`` that the released 'cls' class is.
+
+    Args:
+        kwargs: Its keyword arguments; the released defaults stand in for what is not given.
+
+    Raises:
+        ValueError: A keyword argument, or its value, is not understood.
+    """
+    backbone = backbone_config('cls', 'CEDNet', kwargs)
+    kwargs = {**CLASSIFIER_DEFAULTS, **kwargs}
+    return dict(
+        type='mmpretrain.ImageClassifier',
+        backbone=backbone,
+        head=dict(
+            type='CEDNetClsHead',
+            num_classes=kwargs['num_classes'],
+            in_channels=backbone['arch']['channels'][-1],
+            num_stages=backbone['arch']['num_stages'],
+            mixer=backbone['mixer'],
+            init_scale=kwargs['head_init_scale'],
+        ),
     )
 
 
 def mixer_of(kwargs: dict) -> tuple[str, bool]:
     """The token mixer, and whether there are long-range blocks; checks what goes with the mixer."""
-    mixer, focal, norm, act = lookup(MIXERS, 'base_block', kwargs)
-    lookup({'Encoder': None}, 'encoder_type', kwargs)
-    lookup({act: None}, 'act_type', kwargs)
+    mixer = lookup(MIXERS, 'base_block', kwargs)
+    lookup({mixer.encoder_type: None}, 'encoder_type', kwargs)
+    lookup({mixer.act_type: None}, 'act_type', kwargs)
     lookup({None: None}, 'pretrained', kwargs)
-    norm_cfg = dict(type=norm, eps=1e-6, data_format='channels_first', requires_grad=True)
-    if {**norm_cfg, **kwargs['norm_cfg']} != norm_cfg:
+    given = dict(kwargs['norm_cfg'])
+    settings = dict(mixer.norm_settings, requires_grad=True)
+    if given.pop('type', None) not in mixer.norms or {**settings, **given} != settings:
         raise ValueError(f'norm_cfg {kwargs["norm_cfg"]} does not go with {kwargs["base_block"]}')
-    return mixer, lookup({focal: True, kwargs['base_block']: False}, 'focal_block', kwargs)
+    lr_blocks = {kwargs['base_block']: False, mixer.focal_block: True}
+    return mixer.name, lookup(lr_blocks, 'focal_block', kwargs)
 
 
 def lookup(table: Mapping, name: str, kwargs: Mapping[str, Any]) -> Any:
@@ -128,13 +178,16 @@ def shift(match: re.Match) -> str:
     return f'stages.{int(match[1]) - 1}.'
 
 
+# Of the convolutional mixer, whose dilated convolution has another mixer's name; before the others.
+BOTTLENECK_PARTS = [(r'\.dwconv1\.0\.', '.dwconv.'), (r'\.dwconv1\.1\.', '.dwconv_norm.')]
+BOTTLENECK = re.compile(r'\.conv3\.0\.')
 # In order: the released name of a part -> ours. A key may pass several rows.
 PARTS: list[tuple[str, Any]] = [
     (r'^stem\.0\.', 'stem.conv1.'),
     (r'^stem\.1\.', 'stem.norm1.'),
     (r'^stem\.3\.', 'stem.conv2.'),
     (r'^stem\.4\.', 'stem.norm2.'),
-    (r'^stages\.0\.\d+\.([01])\.(weight|bias)$', r'stem.downsample.\1.\2'),
+    (r'^stages\.0\.\d+\.([01])\.(\w+)$', r'stem.downsample.\1.\2'),
     (r'^stages\.0\.(\d+)\.', r'stem.blocks.\1.'),
     (r'^stages\.(\d+)\.(?=[01]\.)', shift),
     (r'^(stages\.\d+)\.0\.encoder\.([012])\.', lambda m: f'{m[1]}.encoder.level{int(m[2]) + 3}.'),
@@ -150,6 +203,8 @@ PARTS: list[tuple[str, Any]] = [
         r'^(stages\.\d+)\.1\.decoder_norm\.([01])\.',
         lambda m: f'{m[1]}.decoder.norm{4 - int(m[2])}.',
     ),
+    (r'^(stages\.\d+)\.1\.decoder\.([01])\.', lambda m: f'{m[1]}.decoder.level{4 - int(m[2])}.'),
+    (r'^(stages\.\d+)\.1\.lateral\.([01])\.', lambda m: f'{m[1]}.decoder.lateral{4 - int(m[2])}.0.'),
     (r'^reduce_convs\.', 'pyramid.laterals.'),
     (r'^add_blocks\.', 'pyramid.extras.'),
     (r'^reduce_c2\.', 'pyramid.lateral2.'),
@@ -159,28 +214,46 @@ PARTS: list[tuple[str, Any]] = [
     (r'^heads\.', 'head.fcs.'),
     # inside a block
     (r'\.(gamma|pwconv[12])\b', r'.mlp.\1'),
+    (r'\.conv([123])\.0\.', r'.conv\1.'),
+    (r'\.conv([123])\.1\.', r'.norm\1.'),
+    (r'\.dwconv2\.(?=weight|bias)', '.dwconv.'),
+    (r'\.norm_act1\.0\.', '.mixer_norm.'),
+    (r'\.norm_act2\.0\.', '.dwconv_norm.'),
     (r'\.dwconv([12])\.0\.', r'.dwconv\1.'),
     (r'\.dwconv([12])\.1\.', r'.norm\1.'),
+    (r'\.attn\.', '.mixer.'),
+    (r'(?<!\.mixer)\.(qkv|proj)\.', r'.mixer.\1.'),
+    (r'\.relative_position_bias_table$', '.bias_table'),
+    (r'\.attns\.([01])\.get_v\.', r'.mixer.branches.\1.lepe.'),
 ]
-BLOCK = r'(dwconv[12]?|norm[12]?|mlp(\.pwconv[12])?)'
-# Every module of CEDNet that owns weights.
+BLOCK = (
+    r'(conv[123]|dwconv[12]?|norm[123]?|mixer_norm|dwconv_norm|mlp(\.pwconv[12])?'
+    r'|mixer(\.qkv|\.proj|\.branches\.[01]\.lepe)?)'
+)
+# Every module of CEDNet and of the classifier's head that owns weights.
 OURS = re.compile(
     rf'stem\.(conv[12]|norm[12]|downsample\.[01]|blocks\.\d+\.{BLOCK})'
     rf'|stages\.\d+\.encoder\.(level[345]\.\d+\.{BLOCK}|down[45]\.[01])'
-    r'|stages\.\d+\.decoder\.(reduce[45]|norm[34])'
+    rf'|stages\.\d+\.decoder\.(reduce[45]|norm[34]|(level|lateral)[34]\.\d+\.{BLOCK})'
     r'|pyramid\.((laterals|extras)\.\d+|lateral2|merge2)\.[01]'
     r'|head\.(convs\.\d+\.[01]|norms\.\d+|fcs\.\d+)'
 )
+# The last part of a weight's name: only norms have running statistics.
+LEAF = re.compile(
+    r'.*\.(weight|bias|gamma|bias_table)'
+    r'|.*(norm\w*|\.1)\.(running_mean|running_var|num_batches_tracked)'
+)
+COMPUTED = '.relative_position_index'  # saved by the released code, computed here
 BACKBONE = 'backbone.'
 
 
-def convert_key(key: str) -> str:
+def convert_key(key: str, parts: Iterable[tuple[str, Any]]) -> str:
     """Our name of a released weight, without any prefix; a ValueError where it has no place."""
     ours = key
-    for pattern, replacement in PARTS:
+    for pattern, replacement in parts:
         ours = re.sub(pattern, replacement, ours)
-    module, _, leaf = ours.rpartition('.')
-    if ours == key or leaf not in ('weight', 'bias', 'gamma') or not OURS.fullmatch(module):
+    module = ours.rpartition('.')[0]
+    if ours == key or not LEAF.fullmatch(ours) or not OURS.fullmatch(module):
         raise ValueError(f'the weight {key!r} has no place in CEDNet')
     return ours
 
@@ -199,12 +272,15 @@ def convert_state_dict(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
     Raises:
         ValueError: A key has no place in CEDNet.
     """
-    if any(key.startswith(BACKBONE) for key in state_dict):
-        return {
-            BACKBONE + convert_key(key.removeprefix(BACKBONE)) if key.startswith(BACKBONE) else key: v
-            for key, v in state_dict.items()
-        }
-    converted = {convert_key(key): value for key, value in state_dict.items()}
-    if any(key.startswith('head.') for key in converted):
+    prefix = BACKBONE if any(key.startswith(BACKBONE) for key in state_dict) else ''
+    is_bottleneck = any(BOTTLENECK.search(key) for key in state_dict)
+    parts = [*BOTTLENECK_PARTS, *PARTS] if is_bottleneck else PARTS
+    converted = {}
+    for key, value in state_dict.items():
+        if not key.startswith(prefix):
+            converted[key] = value
+        elif not key.endswith(COMPUTED):
+            converted[prefix + convert_key(key.removeprefix(prefix), parts)] = value
+    if not prefix and any(key.startswith('head.') for key in converted):
         return {k if k.startswith('head.') else BACKBONE + k: v for k, v in converted.items()}
     return converted

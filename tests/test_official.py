@@ -6,10 +6,18 @@ import sys
 import pytest
 import torch
 from mmengine.registry import MODELS
+from mmpretrain.registry import MODELS as mmpretrain_models
 
-from mmcednet.official import backbone_config, convert_state_dict
+from mmcednet.official import backbone_config, classifier_config, convert_state_dict
 
-FILES = ['det_onestage_fpn', 'det_twostage_fpn', 'seg_fpn']
+FILES = [
+    'det_onestage_fpn',
+    'det_onestage_resnet',
+    'det_onestage_swin',
+    'det_onestage_unet',
+    'det_twostage_fpn',
+    'seg_fpn',
+]
 
 
 def load(root, name):
@@ -29,6 +37,71 @@ def test_outputs_equal_the_released_code(root, name):
     assert model.out_channels == tuple(out.shape[1] for out in outs)
 
 
+def test_classifier_equals_the_released_code(root):
+    data = load(root, 'cls_fpn')
+    model = mmpretrain_models.build(classifier_config(data['kwargs'])).eval()
+    model.load_state_dict(convert_state_dict(data['state_dict']))
+    with torch.no_grad():
+        logits = model(data['input'], mode='tensor')
+        stages = model.head.stage_logits(model.extract_feat(data['input']))
+    torch.testing.assert_close(logits, data['outputs']['logits'], rtol=0, atol=1e-5)
+    for ours, theirs in zip(stages, data['outputs']['stage_logits'], strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-5)
+
+
+def released_names(ours, mixer):
+    """Names of the released code for all weights of one of our models, written out block by block."""
+    blocks = {
+        'window': {'mixer.bias_table': 'attn.relative_position_bias_table', 'mixer.': 'attn.'},
+        'cross_window': {'mixer.branches.': 'attns.', '.lepe.': '.get_v.', 'mixer.': ''},
+    }[mixer]
+    if mixer == 'window':
+        blocks |= {'mixer_norm.': 'norm_act1.0.', 'dwconv_norm.': 'norm_act2.0.', 'dwconv.': 'dwconv2.'}
+    parts = {
+        'stem.conv1': 'stem.0',
+        'stem.norm1': 'stem.1',
+        'stem.conv2': 'stem.3',
+        'stem.norm2': 'stem.4',
+        'stem.downsample': 'stages.0.1',
+        'stem.blocks': 'stages.0',
+        'stages.1': 'stages.2',
+        'stages.0.encoder': 'stages.1.encoder',
+        'stages.0.decoder': 'stages.1.decoder',
+        '.encoder.level3': '.0.encoder.0',
+        '.encoder.level4': '.0.encoder.1',
+        '.encoder.level5': '.0.encoder.2',
+        '.encoder.down4': '.0.encoder_downsample.0',
+        '.encoder.down5': '.0.encoder_downsample.1',
+        '.decoder.reduce5': '.1.decoder_upsample.0.0',
+        '.decoder.reduce4': '.1.decoder_upsample.1.0',
+        '.decoder.norm4': '.1.decoder_norm.0',
+        '.decoder.norm3': '.1.decoder_norm.1',
+        '.decoder.level4': '.1.decoder.0',
+        '.decoder.level3': '.1.decoder.1',
+        '.decoder.lateral4.0': '.1.lateral.0',
+        '.decoder.lateral3.0': '.1.lateral.1',
+        '.mlp.': '.',
+    }
+    names = {}
+    for key in ours:
+        name = key
+        for old, new in (parts | blocks).items():
+            name = name.replace(old, new)
+        names[key] = name
+    return names
+
+
+@pytest.mark.parametrize('mixer', ['window', 'cross_window'])
+def test_weights_of_attention_mixers_and_laterals_find_their_place(mixer):
+    arch = dict(channels=(32, 32, 64, 320), blocks=(1, 2, 2, 1), num_stages=2)
+    model = MODELS.build(dict(type='CEDNet', arch=arch, style='hourglass', mixer=mixer))
+    ours = model.state_dict()
+    released = {name: ours[key] for key, name in released_names(ours, mixer).items()}
+    converted = convert_state_dict(released)
+    assert set(converted) == set(ours)
+    assert all(converted[key] is value for key, value in ours.items())
+
+
 def test_prefix_is_kept_and_heads_stay(root):
     weights = load(root, 'det_onestage_fpn')['state_dict']
     plain = convert_state_dict(weights)
@@ -44,6 +117,9 @@ def test_prefix_is_kept_and_heads_stay(root):
     [
         'stem.2.weight',
         'stem.0.running_mean',
+        'stages.0.0.conv1.0.running_mean',
+        'stages.1.1.lateral.2.norm.weight',
+        'stages.1.1.decoder.2.0.norm.weight',
         'stages.0.0.mystery.weight',
         'stages.1.0.encoder.3.0.gamma',
         'stages.1.2.decoder_norm.0.weight',
@@ -67,6 +143,11 @@ def test_a_key_without_a_place_is_named(key):
         ('det', 'CEDNetWrapper', dict(focal_block='Mystery'), "focal_block='Mystery'"),
         ('det', 'CEDNetWrapper', dict(act_type='relu'), "act_type='relu'"),
         ('det', 'CEDNetWrapper', dict(norm_cfg=dict(type='BN')), 'norm_cfg'),
+        ('det', 'CEDNetWrapper', dict(base_block='Bottleneck'), "act_type='gelu'"),
+        ('det', 'CEDNetWrapper', dict(base_block='Bottleneck', act_type='relu'), 'norm_cfg .*LN'),
+        ('det', 'CEDNetWrapper', dict(base_block='CSwinBlock'), "encoder_type='Encoder'"),
+        ('det', 'CEDNetWrapper', dict(base_block='SwinBlock'), "focal_block='DNeXtBlock'"),
+        ('cls', 'CEDNet', dict(out_chans=3), "'out_chans' of cls.CEDNet"),
         ('det', 'CEDNetWrapper', dict(norm_cfg=dict(type='LN', affine=False)), 'norm_cfg .*affine'),
         ('det', 'CEDNetWrapper', dict(pretrained='a.pth'), "pretrained='a.pth'"),
     ],
@@ -87,6 +168,25 @@ def test_released_defaults_are_tiny_without_final_decoder():
     plain = backbone_config('det', 'CEDNetWrapperMask2Former', dict(focal_block='NeXtBlock'))
     assert not plain['lr_block']
     assert plain['out_levels'] == (2, 3, 4, 5)
+
+
+def test_classifiers_never_have_a_final_decoder():
+    config = classifier_config(dict(num_classes=7, last_decoder=True, decoder_type='DecoderUNet'))
+    assert not config['backbone']['final_decoder']
+    assert config['backbone']['style'] == 'unet'
+    assert config['head']['num_classes'] == 7
+    config = classifier_config(
+        dict(
+            base_block='Bottleneck',
+            focal_block='Bottleneck',
+            norm_cfg=dict(type='SyncBN', requires_grad=True),
+            act_type='relu',
+            head_init_scale=0.1,
+        )
+    )
+    assert config['backbone']['mixer'] == config['head']['mixer'] == 'conv'
+    assert not config['backbone']['lr_block']
+    assert config['head']['init_scale'] == 0.1
 
 
 @pytest.mark.slow

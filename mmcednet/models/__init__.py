@@ -1,5 +1,6 @@
 """The network. Needs torch and mmengine, nothing else."""
 
 from .cednet import ARCHS, CEDNet
+from .cls_head import CEDNetClsHead
 
-__all__ = ['ARCHS', 'CEDNet']
+__all__ = ['ARCHS', 'CEDNet', 'CEDNetClsHead']

@@ -1,18 +1,19 @@
 """CEDNet: a cascade encoder-decoder backbone for dense prediction (paper, section 3, Figure 2)."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
 from mmengine.model import BaseModule
 from mmengine.registry import MODELS
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
-from .blocks import BLOCKS
-from .layers import LayerNorm2d
+from .blocks import FAMILIES, BlockFactory
 from .pretrained import load_pretrained
 from .pyramid import Pyramid
-from .stage import DECODERS, Blocks, MakeBlocks, Stage, downsample
+from .stage import STYLES, Stage, downsample
+from .utils import choice, init_layer
 
 STEM_CHANNELS = 32
 MIN_SIZE = 32
@@ -30,7 +31,11 @@ ARCHS = {
     'tiny': dict(channels=(96, 192, 352, 512), blocks=(3, 2, 4, 2), num_stages=3),
     'small': dict(channels=(96, 192, 352, 512), blocks=(3, 2, 7, 2), num_stages=4),
     'base': dict(channels=(128, 256, 448, 704), blocks=(3, 2, 7, 2), num_stages=4),
+    'r50_t': dict(channels=(64, 128, 256, 384), blocks=(3, 1, 4, 2), num_stages=3),
+    'swin_t': dict(channels=(96, 160, 288, 416), blocks=(3, 2, 4, 2), num_stages=3),
+    'cswin_t': dict(channels=(64, 128, 256, 320), blocks=(3, 2, 8, 1), num_stages=3),
 }
+ARCH_MIXERS = {'r50_t': 'conv', 'swin_t': 'window', 'cswin_t': 'cross_window'}
 
 
 def parse_arch(arch: str | dict) -> Arch:
@@ -65,35 +70,25 @@ def parse_arch(arch: str | dict) -> Arch:
     return Arch(channels, blocks[0], stages)
 
 
-def choice(name: str, value: object, known: Iterable[str]) -> str:
-    """``value`` if it is one of the ``known`` ones; otherwise a ValueError that lists them."""
-    if value not in known:
-        raise ValueError(f'{name} {value!r} is unknown; choose one of: {", ".join(known)}')
-    return value
-
-
 class Stem(nn.Module):
     """Two strided convolutions and blocks at stride 4 give c2; a third convolution goes to stride 8.
 
     Args:
         in_channels: Channels of the image.
-        channels: Widths (C0, C1) at strides 4 and 8.
+        make: Makes the blocks.
         blocks: Number n0 of blocks at stride 4.
-        make_blocks: (channels, number, long_range) -> blocks.
     """
 
-    def __init__(
-        self, in_channels: int, channels: tuple[int, int], blocks: int, make_blocks: MakeBlocks
-    ) -> None:
+    def __init__(self, in_channels: int, make: BlockFactory, blocks: int) -> None:
         super().__init__()
-        c2, c3 = channels
+        c2, c3, norm = make.channels[2], make.channels[3], make.family.norm
         self.conv1 = nn.Conv2d(in_channels, STEM_CHANNELS, 3, stride=2, padding=1)
-        self.norm1 = LayerNorm2d(STEM_CHANNELS)
+        self.norm1 = norm(STEM_CHANNELS)
         self.conv2 = nn.Conv2d(STEM_CHANNELS, c2, 3, stride=2, padding=1)
-        self.norm2 = LayerNorm2d(c2)
-        self.act = nn.GELU()
-        self.blocks = make_blocks(c2, blocks, False)
-        self.downsample = downsample(c2, c3)
+        self.norm2 = norm(c2)
+        self.act = make.family.act()
+        self.blocks = make.group(2, blocks)
+        self.downsample = downsample(c2, c3, norm)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """(N, 3, H, W) -> c2 (N, C0, H/4, W/4) and the first stage's input (N, C1, H/8, W/8)."""
@@ -112,11 +107,16 @@ class CEDNet(BaseModule):
     is (``neck=None``): as a feature pyramid, or as raw levels.
 
     Args:
-        arch: 'tiny', 'small' or 'base', or a dict of ``channels`` (C0, C1, C2, C3) at strides 4, 8,
-            16, 32, ``blocks`` (n0, n1, n2, n3) and ``num_stages`` (default 1). Blocks may be given
-            per stage: (n0, (n1, n2, n3), (n1, n2, n3), ...). Default: 'tiny'.
-        style: Decoder of every stage (section 3.2): 'fpn'. Default: 'fpn'.
-        mixer: Token mixer of the blocks: 'dwconv'. Default: 'dwconv'.
+        arch: 'tiny', 'small', 'base', or one of Table 5, 'r50_t', 'swin_t', 'cswin_t'; or a dict of
+            ``channels`` (C0, C1, C2, C3) at strides 4, 8, 16, 32, ``blocks`` (n0, n1, n2, n3) and
+            ``num_stages`` (default 1). Blocks may be given per stage: (n0, (n1, n2, n3), (n1, n2,
+            n3), ...). Default: 'tiny'.
+        style: Decoder of every stage (section 3.2): 'fpn'; 'unet', which moves half of the blocks of
+            strides 8 and 16 into the decoder; 'hourglass', which also has a block on each lateral
+            connection. Default: 'fpn'.
+        mixer: Token mixer of the blocks (section 4.4, Table 5): 'dwconv' (7x7), 'conv' (3x3, with
+            BatchNorm and ReLU in the whole network), 'window' (7x7 attention) or 'cross_window'
+            (attention in stripes). Default: the preset's, 'dwconv' for a dict.
         lr_block: Long-range blocks at stride 32 (section 3.3, Table 8). Default: True.
         final_decoder: Whether the last stage has a decoder, as in the paper's Figure 2; the authors'
             released fpn-style models leave it out. Default: True.
@@ -125,16 +125,18 @@ class CEDNet(BaseModule):
         out_levels: Raw features to return where there is no pyramid: 2 is c2 (stride 4), 3, 4, 5 the
             last stage's levels (strides 8, 16, 32). A level that is left out, and what only it
             needs, gets no gradient. Default: (2, 3, 4, 5).
-        aux_stages: Also return level 3 of each earlier stage, latest first, for auxiliary heads.
+        aux_stages: Also return a level of each earlier stage, latest first, for auxiliary heads.
             Default: False.
+        aux_level: Which: 3, 4 or 5. Default: 3, for segmentation; a classifier's is 5.
         drop_path_rate: Stochastic depth of the last block; the others follow a linear ramp from 0
             in the order in which data meets them. Default: 0.
         layer_scale: Initial value of the blocks' gamma: 1e-6 for detection and classification, 1.0
             for segmentation; 0 leaves gamma out. Default: 1e-6.
         frozen_stages: -1 trains everything, 0 freezes the stem, k > 0 the stem and the first k
-            stages. Default: -1.
-        with_cp: Recompute the blocks' activations in the backward pass, to save memory.
-            Default: False.
+            stages, BatchNorm's statistics with them. Default: -1.
+        norm_eval: Keep BatchNorm's statistics as they are while training. Default: False.
+        with_cp: Recompute the blocks' activations in the backward pass, to save memory; BatchNorm's
+            statistics then count each batch twice. Default: False.
         in_channels: Channels of the image. Default: 3.
         init_cfg: mmengine's. ``dict(type='Pretrained', checkpoint=...)`` takes the weights that the
             checkpoint of a classifier, a detector, a segmenter or a backbone holds and reports what
@@ -152,51 +154,58 @@ class CEDNet(BaseModule):
         self,
         arch: str | dict = 'tiny',
         style: str = 'fpn',
-        mixer: str = 'dwconv',
+        mixer: str | None = None,
         lr_block: bool = True,
         final_decoder: bool = True,
         pyramid: dict | None = None,
         out_levels: Sequence[int] = (2, 3, 4, 5),
         aux_stages: bool = False,
+        aux_level: int = 3,
         drop_path_rate: float = 0.0,
         layer_scale: float = 1e-6,
         frozen_stages: int = -1,
+        norm_eval: bool = False,
         with_cp: bool = False,
         in_channels: int = 3,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
         channels, stem_blocks, stages = parse_arch(arch)
-        choice('style', style, DECODERS)
+        if mixer is None:
+            mixer = ARCH_MIXERS.get(arch, 'dwconv') if isinstance(arch, str) else 'dwconv'
+        family = FAMILIES[choice('mixer', mixer, FAMILIES)]
+        decoder_style = STYLES[choice('style', style, STYLES)]
         if not -1 <= frozen_stages <= len(stages):
             raise ValueError(f'frozen_stages {frozen_stages} must be -1 to {len(stages)}')
-        block, long_range_block = BLOCKS[choice('mixer', mixer, BLOCKS)]
+        if aux_level not in (3, 4, 5):
+            raise ValueError(f'aux_level {aux_level} must be 3, 4 or 5')
         num_blocks = stem_blocks + sum(map(sum, stages))
-        rates = iter(torch.linspace(0, drop_path_rate, num_blocks, device='cpu').tolist())
+        rates = torch.linspace(0, drop_path_rate, num_blocks, device='cpu').tolist()
+        make = BlockFactory(family, channels, lr_block, rates, layer_scale, with_cp)
 
-        def make_blocks(width: int, number: int, long_range: bool) -> Blocks:
-            kind = long_range_block if long_range and lr_block else block
-            return Blocks(
-                *(kind(width, next(rates), layer_scale) for _ in range(number)), with_cp=with_cp
-            )
-
-        self.stem = Stem(in_channels, channels[:2], stem_blocks, make_blocks)
+        self.stem = Stem(in_channels, make, stem_blocks)
         self.stages = nn.ModuleList(
-            Stage(channels[1:], blocks, make_blocks, style if has_decoder else None)
+            Stage(make, blocks, decoder_style, has_decoder)
             for blocks, has_decoder in zip(stages, [True] * (len(stages) - 1) + [final_decoder])
         )
         self.frozen_stages = frozen_stages
+        self.norm_eval = norm_eval
         self.aux_stages = aux_stages
-        self._set_outputs(channels, pyramid, tuple(out_levels))
+        self.aux_level = aux_level
+        self._set_outputs(channels, pyramid, tuple(out_levels), family.norm)
         self.apply(init_layer)
         self._freeze()
 
     def _set_outputs(
-        self, channels: tuple[int, ...], pyramid: dict | None, out_levels: tuple[int, ...]
+        self,
+        channels: tuple[int, ...],
+        pyramid: dict | None,
+        out_levels: tuple[int, ...],
+        norm: Callable[[int], nn.Module],
     ) -> None:
         """Build the pyramid, if any, and say what comes out."""
         if pyramid is not None:
-            self.pyramid = Pyramid(channels, **pyramid)
+            self.pyramid = Pyramid(channels, norm=norm, **pyramid)
             self.out_levels = self.pyramid.levels
             out_channels = (self.pyramid.channels,) * len(self.out_levels)
         else:
@@ -206,8 +215,9 @@ class CEDNet(BaseModule):
             self.out_levels = out_levels
             out_channels = tuple(channels[level - 2] for level in out_levels)
         num_aux = len(self.stages) - 1 if self.aux_stages else 0
-        self.out_channels = out_channels + (channels[1],) * num_aux
-        self.out_strides = tuple(2**level for level in self.out_levels) + (8,) * num_aux
+        self.out_channels = out_channels + (channels[self.aux_level - 2],) * num_aux
+        levels = self.out_levels + (self.aux_level,) * num_aux
+        self.out_strides = tuple(2**level for level in levels)
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Images to features.
@@ -227,11 +237,11 @@ class CEDNet(BaseModule):
                 f'CEDNet needs at least {MIN_SIZE}x{MIN_SIZE}'
             )
         c2, x = self.stem(x)
-        level3s = []
+        aux = []
         for stage in self.stages:
             features = stage(x)
             x = features[0]
-            level3s.append(x)
+            aux.append(features[self.aux_level - 3])
 
         if self.pyramid is not None:
             outs = self.pyramid(c2, features)
@@ -239,7 +249,7 @@ class CEDNet(BaseModule):
             levels = (c2, *features)
             outs = tuple(levels[level - 2] for level in self.out_levels)
         if self.aux_stages:
-            outs += tuple(level3s[-2::-1])
+            outs += tuple(aux[-2::-1])
         return outs
 
     def init_weights(self) -> None:
@@ -251,8 +261,12 @@ class CEDNet(BaseModule):
             super().init_weights()
 
     def train(self, mode: bool = True) -> 'CEDNet':
-        """Set the mode; frozen stages stay in evaluation mode."""
+        """Set the mode; frozen stages and, with ``norm_eval``, BatchNorm stay in evaluation mode."""
         super().train(mode)
+        if self.norm_eval:
+            for module in self.modules():
+                if isinstance(module, _BatchNorm):
+                    module.eval()
         self._freeze()
         return self
 
@@ -261,11 +275,3 @@ class CEDNet(BaseModule):
         for module in frozen:
             module.eval()
             module.requires_grad_(False)
-
-
-def init_layer(module: nn.Module) -> None:
-    """Weights of convolutions and linears normal with std 1/sqrt(fan_out), biases 0."""
-    if isinstance(module, (nn.Conv2d, nn.Linear)):
-        nn.init.kaiming_normal_(module.weight, mode='fan_out', nonlinearity='linear')
-        if module.bias is not None:
-            nn.init.zeros_(module.bias)

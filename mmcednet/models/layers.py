@@ -4,16 +4,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+EPS = 1e-6  # of every LayerNorm of the network
+
 
 class LayerNorm2d(nn.LayerNorm):
     """Layer normalisation over the channels of an (N, C, H, W) tensor.
 
     Args:
         channels: C.
-        eps: Added to the variance. Default: 1e-6, the value of the whole network.
+        eps: Added to the variance. Default: 1e-6.
     """
 
-    def __init__(self, channels: int, eps: float = 1e-6) -> None:
+    def __init__(self, channels: int, eps: float = EPS) -> None:
         super().__init__(channels, eps=eps)
 
     def forward(self, x: Tensor) -> Tensor:

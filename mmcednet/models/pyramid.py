@@ -1,31 +1,34 @@
 """The adapter that stands in for a neck: CEDNet's features as P2..P7 for a detector's head."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from torch import Tensor, nn
 
 from .layers import LayerNorm2d
 from .stage import resize_to
 
+Norm = Callable[[int], nn.Module]
 
-def conv_norm(in_channels: int, out_channels: int, kernel: int, stride: int = 1) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(in_channels, out_channels, kernel, stride, padding=kernel // 2),
-        LayerNorm2d(out_channels),
-    )
+
+def conv_norm(
+    in_channels: int, out_channels: int, kernel: int, stride: int, norm: Norm
+) -> nn.Sequential:
+    conv = nn.Conv2d(in_channels, out_channels, kernel, stride, padding=kernel // 2)
+    return nn.Sequential(conv, norm(out_channels))
 
 
 class Pyramid(nn.Module):
     """Feature pyramid P_first..P_last, all of the same width.
 
-    P3, P4, P5 are conv1x1 + LN of the last stage's levels; each level above is conv3x3 with stride 2
-    + LN of the one below it; P2, where wanted, is conv3x3(LN(up(P3) + LN(conv1x1(c2)))).
+    P3, P4, P5 are conv1x1 + norm of the last stage's levels; each level above is conv3x3 with stride
+    2 + norm of the one below it; P2, where wanted, is conv3x3(LN(up(P3) + LN(conv1x1(c2)))).
 
     Args:
         in_channels: Widths (C0, C1, C2, C3) of c2 and the levels 3, 4, 5.
         channels: Width of the pyramid. Default: 256.
         levels: Consecutive levels, from 2 or 3 to 5 or more. Default: (3, 4, 5, 6, 7), for
             RetinaNet; (3, 4, 5, 6) is for Deformable DETR, (2, 3, 4, 5, 6) for two-stage detectors.
+        norm: channels -> normalisation of P3 and above. Default: channel LayerNorm.
 
     Raises:
         ValueError: ``levels`` are not such levels, or ``channels`` is not positive.
@@ -36,6 +39,7 @@ class Pyramid(nn.Module):
         in_channels: Sequence[int],
         channels: int = 256,
         levels: Sequence[int] = (3, 4, 5, 6, 7),
+        norm: Norm = LayerNorm2d,
     ) -> None:
         super().__init__()
         levels = tuple(levels)
@@ -48,12 +52,12 @@ class Pyramid(nn.Module):
         self.levels = levels
         self.channels = channels
         c2, *deeper = in_channels
-        self.laterals = nn.ModuleList(conv_norm(width, channels, 1) for width in deeper)
+        self.laterals = nn.ModuleList(conv_norm(width, channels, 1, 1, norm) for width in deeper)
         self.extras = nn.ModuleList(
-            conv_norm(channels, channels, 3, stride=2) for _ in range(levels[-1] - 5)
+            conv_norm(channels, channels, 3, 2, norm) for _ in range(levels[-1] - 5)
         )
         if levels[0] == 2:
-            self.lateral2 = conv_norm(c2, channels, 1)
+            self.lateral2 = conv_norm(c2, channels, 1, 1, LayerNorm2d)
             self.merge2 = nn.Sequential(
                 LayerNorm2d(channels), nn.Conv2d(channels, channels, 3, padding=1)
             )

@@ -1,7 +1,6 @@
 """The backbone: shapes, switches, and the published network computed another way."""
 
 import copy
-import pickle
 import subprocess
 import sys
 
@@ -12,6 +11,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from mmcednet.models import CEDNet
+from mmcednet.models.blocks import AttentionCEDBlock, CEDBlock, ConvCEDBlock
 
 SIZES = [(32, 32), (33, 47), (96, 128), (101, 75)]
 
@@ -38,6 +38,12 @@ HEAD = (8 * (256 * 256 * 9 + 256) + 256 * 9 * 9 * 80 + 9 * 80 + 256 * 9 * 9 * 4 
         (dict(channels=(96, 192, 384, 768), blocks=(3, 6, 9, 3)), True, True, 37.24),
         (dict(channels=(96, 192, 384, 768), blocks=(3, 6, 9, 3)), False, True, 36.87),
         (dict(channels=(96, 192, 352, 512), blocks=(3, 1, 4, 1), num_stages=4), True, True, 39.26),
+        ('r50_t', True, True, 39.52),
+        ('r50_t', False, True, 39.38),
+        ('swin_t', True, True, 37.30),
+        ('swin_t', False, True, 37.14),
+        ('cswin_t', True, True, 33.68),
+        ('cswin_t', False, True, 33.57),
     ],
 )
 def test_parameters_are_those_of_the_paper(arch, final_decoder, lr_block, retinanet):
@@ -69,6 +75,30 @@ def test_pyramid_shapes_and_gradients(small, size, levels, final_decoder):
     assert not without
 
 
+@pytest.mark.parametrize(
+    ('style', 'channels'), [('unet', (96, 192, 352, 512)), ('hourglass', (96, 160, 320, 512))]
+)
+def test_other_styles_have_the_same_parameters(style, channels):
+    with torch.device('meta'):
+        arch = dict(channels=channels, blocks=(3, 2, 4, 2), num_stages=3)
+        model = CEDNet(arch, style=style, pyramid=dict())
+    assert parameters_m(model) + HEAD == pytest.approx(38.88, abs=0.006)
+
+
+def test_presets_bring_their_mixer(small):
+    blocks = {
+        'tiny': CEDBlock,
+        'r50_t': ConvCEDBlock,
+        'swin_t': AttentionCEDBlock,
+        'cswin_t': AttentionCEDBlock,
+    }
+    with torch.device('meta'):
+        for arch, block in blocks.items():
+            assert type(CEDNet(arch).stem.blocks[0]) is block
+        assert type(CEDNet('r50_t', mixer='dwconv').stem.blocks[0]) is CEDBlock
+        assert type(CEDNet(small).stem.blocks[0]) is CEDBlock
+
+
 def test_raw_levels_and_auxiliary_stages(small):
     small['num_stages'] = 3
     model = CEDNet(small, aux_stages=True)
@@ -83,6 +113,13 @@ def test_raw_levels_and_auxiliary_stages(small):
     ]
     assert model.out_channels == (8, 16, 24, 32, 16, 16)
     assert model.out_strides == (4, 8, 16, 32, 8, 8)
+
+
+def test_auxiliary_level_of_a_classifier(small):
+    model = CEDNet(small, out_levels=(5,), aux_stages=True, aux_level=5, final_decoder=False)
+    assert [tuple(out.shape[1:]) for out in model(torch.randn(1, 3, 64, 96))] == [(32, 2, 3)] * 2
+    assert model.out_channels == (32, 32)
+    assert model.out_strides == (32, 32)
 
 
 def test_auxiliary_features_are_the_earlier_stages_latest_first(small):
@@ -164,14 +201,29 @@ def test_without_final_decoder_the_last_encoder_comes_out(small):
     assert not isinstance(model.stages[0].decoder, nn.Identity)
 
 
-def test_stochastic_depth_is_a_ramp_over_all_blocks(small):
-    model = CEDNet(small, drop_path_rate=0.4)
+@pytest.mark.parametrize('style', ['fpn', 'unet', 'hourglass'])
+def test_stochastic_depth_is_a_ramp_over_all_blocks(small, style):
+    small['blocks'] = (1, 3, 5, 2)
+    model = CEDNet(small, style=style, drop_path_rate=0.4)
     blocks = list(model.stem.blocks)
     for stage in model.stages:
-        encoder = stage.encoder
+        encoder, decoder = stage.encoder, stage.decoder
         blocks += [*encoder.level3, *encoder.level4, *encoder.level5]
+        blocks += [*decoder.level4, *decoder.level3]
+        depths = [len(part) for part in (encoder.level3, encoder.level4, encoder.level5)]
+        assert depths == ([3, 5, 2] if style == 'fpn' else [1, 2, 2])
+        if style == 'hourglass':
+            assert all(
+                lateral[0].drop_path.rate == 0 for lateral in (decoder.lateral3, decoder.lateral4)
+            )
     rates = [block.drop_path.rate for block in blocks]
-    assert rates == pytest.approx([0.4 * i / 8 for i in range(9)])
+    assert rates == pytest.approx([0.4 * i / 20 for i in range(21)])
+
+
+def test_without_the_last_decoder_the_ramp_stays(small):
+    model = CEDNet(small, style='unet', final_decoder=False, drop_path_rate=0.4)
+    # 9 blocks; the last stage's decoder would have had the last two, one at level 4, one at level 3
+    assert model.stages[-1].encoder.level5[0].drop_path.rate == pytest.approx(0.4 * 6 / 8)
 
 
 def test_initial_weights_follow_the_fan_out():
@@ -196,38 +248,40 @@ def test_frozen_stages(small, frozen):
     sum(out.sum() for out in model(torch.randn(1, 3, 64, 64))).backward()
 
 
-def test_checkpointing_gives_the_same_gradients(small):
-    images = torch.randn(2, 3, 64, 64)
-    gradients = []
-    plain = CEDNet(small, pyramid=dict(channels=8), drop_path_rate=0.5)
-    saving = CEDNet(small, pyramid=dict(channels=8), drop_path_rate=0.5, with_cp=True)
-    saving.load_state_dict(plain.state_dict())
-    for model in (plain, saving):
-        torch.manual_seed(1)
-        sum(out.square().mean() for out in model(images)).backward()
-        gradients.append([param.grad for param in model.parameters()])
-    for ours, expected in zip(*gradients, strict=True):
-        torch.testing.assert_close(ours, expected)
+def batch_norms(model):
+    return [module for module in model.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
 
 
-def test_evaluation_ignores_the_rest_of_the_batch(small):
-    model = CEDNet(small, drop_path_rate=0.5, layer_scale=1.0, pyramid=dict(channels=8)).eval()
-    images = torch.randn(3, 3, 65, 50)
-    with torch.no_grad():
-        for whole, single in zip(model(images), model(images[1:2])):
-            torch.testing.assert_close(whole[1:2], single, rtol=1e-4, atol=1e-5)
+@pytest.mark.parametrize('norm_eval', [False, True])
+def test_batch_norm_follows_norm_eval_and_frozen_stages(small, norm_eval):
+    model = CEDNet(small, mixer='conv', frozen_stages=0, norm_eval=norm_eval, pyramid=dict(channels=8))
+    model.train()
+    before = copy.deepcopy(model.state_dict())
+    model(torch.randn(2, 3, 64, 64))
+    moved = {
+        key.rpartition('.')[0]
+        for key, value in model.state_dict().items()
+        if (value != before[key]).any()
+    }
+    names = {name for name, module in model.named_modules() if isinstance(module, nn.BatchNorm2d)}
+    assert moved == (set() if norm_eval else {name for name in names if not name.startswith('stem')})
+    assert all(module.weight.requires_grad for name, module in model.named_modules() if name in moved)
 
 
-def test_copies_and_state_dict(small):
-    model = CEDNet(small).eval()
+def test_batch_norm_becomes_synchronised(small):
+    model = CEDNet(small, mixer='conv', norm_eval=True, frozen_stages=0, pyramid=dict(channels=8))
+    number = len(batch_norms(model))
     images = torch.randn(1, 3, 64, 64)
-    other = CEDNet(small).eval()
-    other.load_state_dict(model.state_dict())
-    with torch.no_grad():
-        expected = model(images)
-        for twin in (copy.deepcopy(model), pickle.loads(pickle.dumps(model)), other):
-            for ours, theirs in zip(twin(images), expected):
-                assert torch.equal(ours, theirs)
+    model.eval()
+    expected = model(images)
+    model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
+    norms = batch_norms(model)
+    assert len(norms) == number
+    assert all(isinstance(norm, nn.SyncBatchNorm) for norm in norms)
+    for ours, theirs in zip(model(images), expected, strict=True):
+        torch.testing.assert_close(ours, theirs)
+    assert not any(norm.training for norm in batch_norms(model.train()))
+    assert not any(param.requires_grad for param in model.stem.parameters())
 
 
 @pytest.mark.parametrize(
@@ -243,8 +297,11 @@ def test_copies_and_state_dict(small):
             'num_stages 3',
         ),
         (dict(arch=dict(widths=(8, 16, 24, 32))), 'channels, blocks, num_stages'),
-        (dict(style='pan'), "style 'pan' is unknown; choose one of: fpn"),
-        (dict(mixer='mamba'), "mixer 'mamba' is unknown; choose one of: dwconv"),
+        (dict(style='pan'), "style 'pan' is unknown; choose one of: fpn, unet, hourglass"),
+        (dict(mixer='mamba'), "mixer 'mamba' is unknown; choose one of: dwconv, conv, window, cross"),
+        (dict(arch=dict(channels=(24, 32, 32, 32), blocks=(1, 1, 1, 1)), mixer='window'), '24 chan'),
+        (dict(arch=dict(channels=(8, 8, 8, 32), blocks=(1, 1, 1, 1)), mixer='cross_window'), '10 hea'),
+        (dict(aux_level=2), 'aux_level 2 must be 3, 4 or 5'),
         (dict(pyramid=dict(levels=(4, 5, 6))), r'levels \(4, 5, 6\)'),
         (dict(pyramid=dict(levels=(3, 5, 6))), 'consecutive'),
         (dict(pyramid=dict(levels=())), 'consecutive'),

@@ -1,0 +1,111 @@
+"""The classifier's head with a loss for every stage (deep supervision; paper, section 4.1)."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from mmengine.model import BaseModule
+from mmengine.registry import MODELS
+from torch import Tensor, nn
+
+from .blocks import FAMILIES
+from .layers import EPS
+from .utils import choice, init_layer
+
+HIDDEN_CHANNELS = 2048
+LOSS = dict(type='mmpretrain.LabelSmoothLoss', label_smooth_val=0.1, mode='original')
+
+
+@MODELS.register_module()
+class CEDNetClsHead(BaseModule):
+    """Classifies from the coarsest level of every stage, for mmpretrain's ``ImageClassifier``.
+
+    Each stage's e5 goes through conv1x1 to 2048 channels, norm, activation, global average, LN and
+    a linear layer. The stages' losses are averaged; predictions are the last stage's.
+
+    Args:
+        num_classes: Number of classes.
+        in_channels: Width C3 of the backbone.
+        num_stages: Number m of its stages.
+        mixer: Its token mixer, which norm and activation go with. Default: 'dwconv'.
+        stage_weights: Of the stages' losses, from the first stage to the last. Default: 1 / m each.
+        init_scale: Factor on the initial weights of the last layers. Default: 1.
+        loss: mmpretrain's loss of one stage. Default: cross entropy, labels smoothed by 0.1.
+        init_cfg: mmengine's. Default: None.
+
+    Raises:
+        ValueError: There is not one weight for each stage, or ``mixer`` is unknown.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        in_channels: int,
+        num_stages: int,
+        mixer: str = 'dwconv',
+        stage_weights: Sequence[float] | None = None,
+        init_scale: float = 1.0,
+        loss: dict = LOSS,
+        init_cfg: dict | None = None,
+    ) -> None:
+        super().__init__(init_cfg)
+        if stage_weights is None:
+            stage_weights = (1 / num_stages,) * num_stages
+        if len(stage_weights) != num_stages:
+            raise ValueError(f'stage_weights {stage_weights} must be {num_stages}, one for each stage')
+        family = FAMILIES[choice('mixer', mixer, FAMILIES)]
+        self.stage_weights = tuple(stage_weights)
+        self.convs = nn.ModuleList(
+            nn.Sequential(nn.Conv2d(in_channels, HIDDEN_CHANNELS, 1), family.norm(HIDDEN_CHANNELS))
+            for _ in stage_weights
+        )
+        self.act = family.act()
+        self.norms = nn.ModuleList(nn.LayerNorm(HIDDEN_CHANNELS, eps=EPS) for _ in stage_weights)
+        self.fcs = nn.ModuleList(nn.Linear(HIDDEN_CHANNELS, num_classes) for _ in stage_weights)
+        self.loss_module = MODELS.build(loss)
+        self.apply(init_layer)
+        for fc in self.fcs:
+            fc.weight.data.mul_(init_scale)
+
+    def stage_logits(self, feats: Sequence[Tensor]) -> list[Tensor]:
+        """The logits of every stage.
+
+        Args:
+            feats: e5 of the stages, (N, C3, H/32, W/32) each, the last stage first, as the backbone
+                returns them with ``out_levels=(5,), aux_stages=True, aux_level=5``.
+
+        Returns:
+            (N, num_classes) for each stage, the first stage first.
+        """
+        return [self._logits(stage, e5) for stage, e5 in enumerate(reversed(feats))]
+
+    def forward(self, feats: Sequence[Tensor]) -> Tensor:
+        """The last stage's logits, (N, num_classes); ``feats`` as for :meth:`stage_logits`."""
+        return self._logits(len(self.fcs) - 1, feats[0])
+
+    def _logits(self, stage: int, e5: Tensor) -> Tensor:
+        x = self.act(self.convs[stage](e5))
+        return self.fcs[stage](self.norms[stage](x.mean((2, 3))))
+
+    def loss(self, feats: Sequence[Tensor], data_samples: Sequence[Any]) -> dict[str, Tensor]:
+        """The weighted loss of each stage, which mmengine adds up.
+
+        Args:
+            feats: As for :meth:`stage_logits`.
+            data_samples: mmpretrain's, with ``gt_label``, or ``gt_score`` after mixup or cutmix.
+        """
+        if 'gt_score' in data_samples[0]:
+            target = torch.stack([sample.gt_score for sample in data_samples])
+        else:
+            target = torch.cat([sample.gt_label for sample in data_samples])
+        stages = zip(self.stage_weights, self.stage_logits(feats))
+        return {
+            f'loss_stage{stage}': weight * self.loss_module(logits, target)
+            for stage, (weight, logits) in enumerate(stages, start=1)
+        }
+
+    def predict(self, feats: Sequence[Tensor], data_samples: Sequence[Any]) -> Sequence[Any]:
+        """Set the last stage's score and label in each of mmpretrain's data samples."""
+        for sample, score in zip(data_samples, self(feats).softmax(1)):
+            sample.set_pred_score(score).set_pred_label(score.argmax())
+        return data_samples

@@ -1,0 +1,20 @@
+"""What the backbone and the classifier's head share."""
+
+from collections.abc import Iterable
+
+from torch import nn
+
+
+def choice(name: str, value: object, known: Iterable[str]) -> str:
+    """``value`` if it is one of the ``known`` ones; otherwise a ValueError that lists them."""
+    if value not in known:
+        raise ValueError(f'{name} {value!r} is unknown; choose one of: {", ".join(known)}')
+    return value
+
+
+def init_layer(module: nn.Module) -> None:
+    """Weights of convolutions and linears normal with std 1/sqrt(fan_out), biases 0."""
+    if isinstance(module, (nn.Conv2d, nn.Linear)):
+        nn.init.kaiming_normal_(module.weight, mode='fan_out', nonlinearity='linear')
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)

@@ -1,0 +1,107 @@
+"""Each block against its equation, and its gradients."""
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from mmcednet.models.blocks import (
+    FAMILIES,
+    BlockFactory,
+    Place,
+)
+
+CHANNELS = {'dwconv': 4, 'conv': 4, 'window': 32, 'cross_window': 4}
+
+
+def build(mixer: str, kind: str, index: int = 0) -> nn.Module:
+    """A block in float64 with all parameters of a size that matters."""
+    place = Place(level=2, index=index, channels=CHANNELS[mixer], drop_path=0.0, layer_scale=0.5)
+    block = getattr(FAMILIES[mixer], kind)(place).double()
+    for param in block.parameters():
+        nn.init.normal_(param, std=0.3)
+    return block
+
+
+@pytest.mark.parametrize('index', [0, 1])
+@pytest.mark.parametrize('kind', ['block', 'long_range_block'])
+@pytest.mark.parametrize('mixer', FAMILIES)
+def test_gradients(mixer, kind, index):
+    if mixer != 'window' and index:
+        pytest.skip('only windows shift')
+    block = build(mixer, kind, index)
+    x = torch.randn(2, CHANNELS[mixer], 8, 3, dtype=torch.float64, requires_grad=True)
+    params = tuple(block.parameters())
+    assert torch.autograd.gradcheck(lambda x, *_: block(x), (x, *params), fast_mode=True)
+
+
+def batch_norm(x, norm):
+    """In evaluation."""
+    x = (x - norm.running_mean[:, None, None]) / (norm.running_var[:, None, None] + 1e-5).sqrt()
+    return x * norm.weight[:, None, None] + norm.bias[:, None, None]
+
+
+@pytest.mark.parametrize('kind', ['block', 'long_range_block'])
+def test_conv_block(kind):
+    block = build('conv', kind).eval()
+    for name, buffer in block.named_buffers():
+        if 'running' in name:
+            nn.init.uniform_(buffer, 0.5, 2)
+    x = torch.randn(2, 4, 9, 11, dtype=torch.float64)
+    y = F.relu(batch_norm(F.conv2d(x, block.conv1.weight, padding=1), block.norm1))
+    if kind == 'long_range_block':
+        y = y + x
+        conv = block.dwconv
+        dilated = F.conv2d(y, conv.weight, conv.bias, padding=9, dilation=3, groups=4)
+        y = F.relu(batch_norm(dilated, block.dwconv_norm)) + y
+    y = F.relu(batch_norm(F.conv2d(y, block.conv2.weight), block.norm2))
+    expected = F.relu(x + batch_norm(F.conv2d(y, block.conv3.weight), block.norm3))
+    torch.testing.assert_close(block(x), expected)
+    convs = [module for module in block.modules() if isinstance(module, nn.Conv2d)]
+    assert [conv.bias is not None for conv in convs] == [False] * 3 + [True] * (len(convs) - 3)
+
+
+def layer_norm(x, norm):
+    return F.layer_norm(x, x.shape[-1:], norm.weight, norm.bias, 1e-6)
+
+
+@pytest.mark.parametrize('kind', ['block', 'long_range_block'])
+@pytest.mark.parametrize('mixer', ['window', 'cross_window'])
+def test_attention_block(mixer, kind):
+    block = build(mixer, kind)
+    x = torch.randn(2, 9, 11, CHANNELS[mixer], dtype=torch.float64)  # channels last
+    u = layer_norm(x, block.norm1)
+    if (mixer, kind) == ('window', 'long_range_block'):
+        u = F.gelu(layer_norm(block.mixer(u), block.mixer_norm)) + u
+        conv, first = block.dwconv, u.permute(0, 3, 1, 2)
+        dilated = F.conv2d(first, conv.weight, conv.bias, padding=9, dilation=3, groups=len(first[0]))
+        u = F.gelu(layer_norm(dilated.permute(0, 2, 3, 1), block.dwconv_norm)) + u
+    else:
+        u = block.mixer(u)
+    y = x + u
+    one, two = block.mlp.pwconv1, block.mlp.pwconv2
+    expected = y + F.linear(
+        F.gelu(F.linear(layer_norm(y, block.norm2), one.weight, one.bias)), two.weight, two.bias
+    )
+    ours = block(x.permute(0, 3, 1, 2))
+    torch.testing.assert_close(ours.permute(0, 2, 3, 1), expected)
+    assert block.mlp.gamma is None
+
+
+def test_cross_window_goes_by_the_level():
+    """Heads 2, 4, 8, 10; stripes 1, 2, 7, and the whole map in the long-range block."""
+    for level, heads, stripe in ((2, 2, 1), (3, 4, 2), (4, 8, 7), (5, 10, 7)):
+        place = Place(level, 0, 80, 0.0, 0.0)
+        mixer = FAMILIES['cross_window'].block(place).mixer
+        assert [branch.heads for branch in mixer.branches] == [heads // 2] * 2
+        assert mixer.stripe == stripe
+    mixer = FAMILIES['cross_window'].long_range_block(place).mixer
+    assert [branch.heads for branch in mixer.branches] == [10]
+    assert mixer.stripe is None
+
+
+def test_windows_shift_in_every_second_block_of_a_group():
+    factory = BlockFactory(FAMILIES['window'], (32,) * 4, True, [0.0] * 5, 0.0, False)
+    for number in (3, 2):
+        shifts = [block.mixer.shift for block in factory.group(3, number)]
+        assert shifts == [0, 3, 0][:number]

@@ -1,0 +1,132 @@
+"""What holds for every combination of style, mixer and pyramid."""
+
+import copy
+import itertools
+import pickle
+
+import pytest
+import torch
+import torch.distributed as dist
+from torch.nn.parallel import DistributedDataParallel
+
+from mmcednet.models import CEDNet
+from mmcednet.models.blocks import FAMILIES
+from mmcednet.models.stage import STYLES
+
+CHANNELS = {
+    'dwconv': (8, 12, 16, 20),
+    'conv': (8, 12, 16, 20),
+    'window': (32, 32, 64, 64),
+    'cross_window': (8, 12, 16, 20),
+}
+PYRAMIDS = {
+    'raw': None,
+    'retinanet': dict(levels=(3, 4, 5, 6, 7), channels=12),
+    'two-stage': dict(levels=(2, 3, 4, 5, 6), channels=12),
+}
+COMBINATIONS = list(itertools.product(STYLES, FAMILIES, PYRAMIDS))
+each_combination = pytest.mark.parametrize(('style', 'mixer', 'pyramid'), COMBINATIONS)
+
+
+def build(style: str, mixer: str, pyramid: str = 'raw', **settings) -> CEDNet:
+    """Two stages, with blocks at every level of every encoder and decoder."""
+    settings = dict(layer_scale=0.5) | settings
+    arch = dict(channels=CHANNELS[mixer], blocks=(2, 2, 2, 2), num_stages=2)
+    return CEDNet(arch, style, mixer, pyramid=PYRAMIDS[pyramid], **settings)
+
+
+def loss_of(outs: tuple[torch.Tensor, ...]) -> torch.Tensor:
+    weights = torch.Generator().manual_seed(1)  # a plain sum over normed channels would have none
+    return sum((out * torch.randn(out.shape, generator=weights)).mean() for out in outs)
+
+
+@each_combination
+def test_forward_and_backward_on_odd_sizes(style, mixer, pyramid):
+    model = build(style, mixer, pyramid, drop_path_rate=0.1)
+    for size in ((32, 64), (75, 101)):
+        model.zero_grad()
+        outs = model(torch.randn(2, 3, *size))
+        assert tuple(out.shape[1] for out in outs) == model.out_channels
+        assert all(out.isfinite().all() for out in outs)
+        loss_of(outs).backward()
+    for name, param in model.named_parameters():
+        assert param.grad is not None, name
+        assert param.grad.isfinite().all(), name
+
+
+@each_combination
+def test_recomputed_activations_give_the_same_gradients(style, mixer, pyramid):
+    images = torch.randn(2, 3, 64, 75)
+    plain = build(style, mixer, pyramid, drop_path_rate=0.3)
+    saving = build(style, mixer, pyramid, drop_path_rate=0.3, with_cp=True)
+    saving.load_state_dict(plain.state_dict())
+    for model in (plain, saving):
+        torch.manual_seed(1)
+        loss_of(model(images)).backward()
+    for (name, ours), theirs in zip(saving.named_parameters(), plain.parameters(), strict=True):
+        assert torch.equal(ours.grad, theirs.grad), name
+
+
+@each_combination
+def test_evaluation_is_deterministic_and_ignores_the_rest_of_the_batch(style, mixer, pyramid):
+    model = build(style, mixer, pyramid, drop_path_rate=0.5)
+    model(torch.randn(2, 3, 64, 64))  # BatchNorm has seen a batch
+    model.eval()
+    images = torch.randn(3, 3, 65, 50)
+    with torch.no_grad():
+        for whole, again, single in zip(model(images), model(images), model(images[1:2])):
+            assert torch.equal(whole, again)
+            torch.testing.assert_close(whole[1:2], single, rtol=1e-4, atol=1e-5)
+
+
+@each_combination
+def test_copies_pickles_and_state_dict(style, mixer, pyramid):
+    model = build(style, mixer, pyramid).eval()
+    images = torch.randn(1, 3, 50, 64)
+    with torch.no_grad():
+        expected = model(images)  # caches are filled before the copies are made
+        other = build(style, mixer, pyramid).eval()
+        other.load_state_dict(model.state_dict())
+        for twin in (copy.deepcopy(model), pickle.loads(pickle.dumps(model)), other):
+            for ours, theirs in zip(twin(images), expected, strict=True):
+                assert torch.equal(ours, theirs)
+
+
+@each_combination
+def test_bfloat16_autocast_is_near_float32(style, mixer, pyramid):
+    model = build(style, mixer, pyramid).eval()
+    images = torch.randn(1, 3, 128, 192)
+    with torch.no_grad():
+        exact = model(images)
+        with torch.autocast('cpu', torch.bfloat16):
+            rounded = model(images)
+    for ours, theirs in zip(rounded, exact, strict=True):
+        assert (ours.float() - theirs).norm() / theirs.norm() < 3e-2
+
+
+@pytest.mark.parametrize('style', STYLES)
+@pytest.mark.parametrize('mixer', FAMILIES)
+def test_distributed_training_finds_no_unused_parameter(tmp_path, style, mixer):
+    store = f'file://{tmp_path}/store'
+    dist.init_process_group('gloo', init_method=store, rank=0, world_size=1)
+    try:
+        model = DistributedDataParallel(build(style, mixer), find_unused_parameters=False)
+        for _ in range(2):  # DDP says so in the second forward
+            loss_of(model(torch.randn(1, 3, 64, 64))).backward()
+    finally:
+        dist.destroy_process_group()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ('style', 'mixer'),
+    [('fpn', mixer) for mixer in FAMILIES] + [('unet', 'dwconv'), ('hourglass', 'dwconv')],
+)
+def test_compiles_in_one_graph(style, mixer):
+    arch = dict(channels=CHANNELS[mixer], blocks=(2, 2, 2, 1))  # the second window block shifts
+    model = CEDNet(arch, style, mixer, layer_scale=0.5).eval()
+    images = torch.randn(1, 3, 50, 64)
+    compiled = torch.compile(model, fullgraph=True)
+    with torch.no_grad():
+        for ours, theirs in zip(compiled(images), model(images), strict=True):
+            torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-4)

@@ -16,30 +16,34 @@ REMOTE = '://'
 
 
 def check_data(cfg: Config, *loaders: str) -> None:
-    """Check the annotation files and images of COCO-format data sets.
+    """Check the annotation files and images of COCO-format data sets, the folders of others.
 
     Args:
         cfg: Config with the data loaders.
         loaders: Which of them: 'train', 'val', 'test'.
 
     Raises:
-        ValueError: An annotation file is missing, is no JSON or has no annotations of the config's
-            classes, or an image that it names is not there.
+        ValueError: A folder or an annotation file is missing, that is no JSON or has no annotations
+            of the config's classes, or an image that it names is not there.
     """
     checked = set()
     for loader in loaders:
         for dataset in datasets_in(cfg.get(f'{loader}_dataloader')):
             files = (str(dataset.get('ann_file', '')), image_folder(dataset))
-            is_coco = files[0].endswith('.json') and REMOTE not in files[0] + files[1]
-            if is_coco and dataset.get('backend_args') is None and files not in checked:
-                checked.add(files)
+            remote = dataset.get('backend_args') is not None or REMOTE in files[0] + files[1]
+            if remote or files in checked:
+                continue
+            checked.add(files)
+            if files[0].endswith('.json'):
                 check_coco(dataset, Path(joined(dataset, files[0])), Path(files[1]))
+            elif not os.path.isdir(files[1]):
+                raise ValueError(f'the image folder {files[1]} is not there')
 
 
 def datasets_in(node: object) -> Iterator[dict]:
     """All data sets in a loader's config, through wrappers."""
     if isinstance(node, dict):
-        if 'ann_file' in node:
+        if 'ann_file' in node or 'data_root' in node:
             yield node
         for value in node.values():
             yield from datasets_in(value)
@@ -53,7 +57,9 @@ def joined(dataset: dict, path: str) -> str:
 
 
 def image_folder(dataset: dict) -> str:
-    prefix = dataset.get('data_prefix') or {}
+    prefix = dataset.get('data_prefix') or dataset.get('split') or {}  # split: of mmpretrain's ImageNet
+    if isinstance(prefix, str):
+        return joined(dataset, prefix)
     return joined(dataset, prefix.get('img') or prefix.get('img_path') or '')
 
 

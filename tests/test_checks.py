@@ -22,6 +22,15 @@ def test_a_whole_data_set_passes(cfg):
     check_data(cfg, 'train', 'val')
 
 
+def test_a_missing_image_folder_is_named(root, tmp_path):
+    cfg = Config.fromfile(root / 'configs' / 'imagenet' / 'cednet_t.py')
+    cfg.train_dataloader.dataset.data_root = str(tmp_path)
+    with pytest.raises(ValueError, match=rf'the image folder {tmp_path}/train is not there'):
+        check_data(cfg, 'train')
+    (tmp_path / 'train').mkdir()
+    check_data(cfg, 'train')
+
+
 NO_CATEGORIES = json.dumps(dict(images=[dict(id=1, file_name='00000.png')]))
 
 

@@ -1,4 +1,4 @@
-"""Draws a small data set of textured shapes, for demos and tests: boxes, polygons, label maps.
+"""Draws small data sets of textured shapes, for demos and tests: boxes, polygons, label maps, classes.
 
 Objects of four classes, from 1/14 of the image to a little more than all of it, overlap on a textured
 background. A class has its shape, its texture and a hue that it tends to; half of the objects differ
@@ -8,6 +8,10 @@ little from the background. Small and large objects both count::
     OUT/annotations/train.json, val.json          COCO format: boxes, polygons
     OUT/labels/train/00000.png, ...               semantic label maps: 0 background, 1.. the classes
     OUT/shapes.json                               what the data set was drawn with
+
+With ``--single`` each image has one object, for classification::
+
+    OUT/train/disc/00000.png, ...                 a folder for each class, the same for val
 
 The random numbers are those of numpy's ``RandomState``, whose streams are frozen: a seed gives the
 same data on every machine.
@@ -89,6 +93,26 @@ def filled(corners: np.ndarray, size: int) -> np.ndarray:
     return mask
 
 
+def draw_background(rng: np.random.RandomState, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """A textured image (S, S, 3) and its colour (3,)."""
+    colour = rng.randint(90, 166, size=3)
+    image = np.empty((size, size, 3), np.int64)
+    paint(rng, colour, TEXTURES[rng.randint(len(TEXTURES))], image, np.ones((size, size), np.uint8))
+    return image, colour
+
+
+def object_colour(rng: np.random.RandomState, kind: int, background: np.ndarray) -> np.ndarray:
+    """Colour (3,) of an object; half of them have nearly that of the background."""
+    contrast = rng.randint(40, 60) if rng.randint(2) else rng.randint(60, 90)
+    return background + contrast * HUES[kind] + rng.randint(-15, 16, size=3)
+
+
+def finished(rng: np.random.RandomState, image: np.ndarray) -> np.ndarray:
+    """With noise, in 8 bits."""
+    image = image + rng.randint(-5, 6, size=(*image.shape[:2], 1))
+    return image.clip(0, 255).astype(np.uint8)
+
+
 def draw_image(
     rng: np.random.RandomState, size: int
 ) -> tuple[np.ndarray, np.ndarray, list[tuple[int, np.ndarray]]]:
@@ -98,18 +122,14 @@ def draw_image(
         The image (S, S, 3), its label map (S, S), and for each object its class and the mask (S, S)
         of what is seen of it.
     """
-    background = rng.randint(90, 166, size=3)
-    image = np.empty((size, size, 3), np.int64)
-    paint(rng, background, TEXTURES[rng.randint(len(TEXTURES))], image, np.ones((size, size), np.uint8))
+    image, background = draw_background(rng, size)
     owner = np.zeros((size, size), np.uint8)  # 0 background, i the i-th object
     kinds: list[int] = []
     smallest = size / 14
     diameters = smallest * np.exp(rng.uniform(0, math.log(SIZE_RANGE), size=rng.randint(3, 9)))
     for diameter in sorted(diameters, reverse=True):  # the small ones in front
         kind = rng.randint(len(CLASSES))
-        # Half of the objects have nearly the colour of the background.
-        contrast = rng.randint(40, 60) if rng.randint(2) else rng.randint(60, 90)
-        colour = background + contrast * HUES[kind] + rng.randint(-15, 16, size=3)
+        colour = object_colour(rng, kind, background)
         mask = filled(placed(rng, CLASSES[kind], diameter, size), size)
         trial = np.where(mask, len(kinds) + 1, owner)
         if all(
@@ -119,10 +139,10 @@ def draw_image(
             owner = trial.astype(np.uint8)
             kinds.append(kind)
             paint(rng, colour, TEXTURES[kind], image, mask)
-    image = image + rng.randint(-5, 6, size=(size, size, 1))
+    image = finished(rng, image)
     labels = np.array([0, *(kind + 1 for kind in kinds)], np.uint8)[owner]
     objects = [(kind, (owner == i + 1).astype(np.uint8)) for i, kind in enumerate(kinds)]
-    return image.clip(0, 255).astype(np.uint8), labels, objects
+    return image, labels, objects
 
 
 def annotation(kind: int, mask: np.ndarray) -> dict:
@@ -165,7 +185,21 @@ def draw_split(folder: Path, split: str, number: int, size: int, seed: int) -> N
     (folder / 'annotations' / f'{split}.json').write_text(json.dumps(content))
 
 
-def draw(out: str | Path, train: int, val: int, size: int, seed: int) -> Path:
+def draw_single_split(folder: Path, split: str, number: int, size: int, seed: int) -> None:
+    """Draw images of one object each, class after class, into a folder for each class."""
+    for kind in CLASSES:
+        (folder / split / kind).mkdir(parents=True)
+    for index in track(range(number), f'drawing {split}'):
+        rng = np.random.RandomState([seed, ('train', 'val').index(split), index])
+        kind = index % len(CLASSES)
+        image, background = draw_background(rng, size)
+        colour = object_colour(rng, kind, background)
+        mask = filled(placed(rng, CLASSES[kind], size * rng.uniform(0.4, 0.9), size), size)
+        paint(rng, colour, TEXTURES[kind], image, mask)
+        cv2.imwrite(str(folder / split / CLASSES[kind] / f'{index:05d}.png'), finished(rng, image))
+
+
+def draw(out: str | Path, train: int, val: int, size: int, seed: int, single: bool = False) -> Path:
     """Draw a data set, or find it drawn with the same arguments.
 
     Args:
@@ -173,6 +207,7 @@ def draw(out: str | Path, train: int, val: int, size: int, seed: int) -> Path:
         train, val: Number of images of the splits.
         size: Height and width of the images in px.
         seed: Another seed gives other images.
+        single: One object per image, for classification. Default: False.
 
     Returns:
         ``out``.
@@ -186,7 +221,7 @@ def draw(out: str | Path, train: int, val: int, size: int, seed: int) -> Path:
             raise ValueError(f'{name} {value} must be at least {least}')
     if not 0 <= seed < 2**32:
         raise ValueError(f'seed {seed} must be from 0 to 2**32 - 1')
-    recipe = dict(train=train, val=val, size=size, seed=seed)
+    recipe = dict(train=train, val=val, size=size, seed=seed) | ({'single': True} if single else {})
     if out.exists():
         made_with = out / 'shapes.json'
         if made_with.exists() and json.loads(made_with.read_text()) == recipe:
@@ -195,11 +230,13 @@ def draw(out: str | Path, train: int, val: int, size: int, seed: int) -> Path:
         raise ValueError(f'{out} is there and was not drawn with {recipe}; choose another folder')
     unfinished = out.with_name(f'.{out.name}.unfinished')
     shutil.rmtree(unfinished, ignore_errors=True)
-    draw_split(unfinished, 'train', train, size, seed)
-    draw_split(unfinished, 'val', val, size, seed)
+    draw_one = draw_single_split if single else draw_split
+    draw_one(unfinished, 'train', train, size, seed)
+    draw_one(unfinished, 'val', val, size, seed)
     (unfinished / 'shapes.json').write_text(json.dumps(recipe))
     unfinished.rename(out)
-    print(f'{out}: {train} + {val} images, boxes, polygons and label maps')
+    contents = 'a folder for each class' if single else 'boxes, polygons and label maps'
+    print(f'{out}: {train} + {val} images, {contents}')
     return out
 
 
@@ -210,6 +247,7 @@ def main() -> None:
     parser.add_argument('--val', type=int, default=100, help='images to validate on; default: 100')
     parser.add_argument('--size', type=int, default=96, help='height and width, px; default: 96')
     parser.add_argument('--seed', type=int, default=0, help='default: 0')
+    parser.add_argument('--single', action='store_true', help='one object per image')
     try:
         draw(**vars(parser.parse_args()))
     except ValueError as error:

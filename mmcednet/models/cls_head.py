@@ -76,7 +76,15 @@ class CEDNetClsHead(BaseModule):
 
         Returns:
             (N, num_classes) for each stage, the first stage first.
+
+        Raises:
+            ValueError: There are not as many as stages.
         """
+        if len(feats) != len(self.fcs):
+            raise ValueError(
+                f'{len(feats)} features for the {len(self.fcs)} stages of the head; the backbone needs '
+                f'out_levels=(5,), aux_stages=True, aux_level=5'
+            )
         return [self._logits(stage, e5) for stage, e5 in enumerate(reversed(feats))]
 
     def forward(self, feats: Sequence[Tensor]) -> Tensor:
@@ -98,10 +106,11 @@ class CEDNetClsHead(BaseModule):
             target = torch.stack([sample.gt_score for sample in data_samples])
         else:
             target = torch.cat([sample.gt_label for sample in data_samples])
-        stages = zip(self.stage_weights, self.stage_logits(feats))
         return {
             f'loss_stage{stage}': weight * self.loss_module(logits, target)
-            for stage, (weight, logits) in enumerate(stages, start=1)
+            for stage, weight, logits in zip(
+                range(1, len(feats) + 1), self.stage_weights, self.stage_logits(feats)
+            )
         }
 
     def predict(self, feats: Sequence[Tensor], data_samples: Sequence[Any]) -> Sequence[Any]:

@@ -1,0 +1,22 @@
+# CEDNet with a head for each stage; out_levels and aux_stages give it the stages' coarsest features
+model = dict(
+    type='ImageClassifier',
+    backbone=dict(
+        type='CEDNet',
+        arch='tiny',
+        final_decoder=False,
+        out_levels=(5,),
+        aux_stages=True,
+        aux_level=5,
+        drop_path_rate=0.1,
+        layer_scale=1e-6,
+    ),
+    head=dict(
+        type='CEDNetClsHead',
+        num_classes=1000,
+        in_channels=512,
+        num_stages=3,
+        loss=dict(type='LabelSmoothLoss', label_smooth_val=0.1, mode='original'),
+    ),
+    train_cfg=dict(augments=[dict(type='Mixup', alpha=0.8), dict(type='CutMix', alpha=1.0)]),
+)

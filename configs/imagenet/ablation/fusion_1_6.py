@@ -1,0 +1,9 @@
+# For Table 4: 100 epochs
+_base_ = 'stages_3.py'
+
+model = dict(
+    backbone=dict(
+        arch=dict(_delete_=True, channels=(96, 192, 352, 512), blocks=(3, (1, 2, 1), (5, 10, 5)))
+    ),
+    head=dict(num_stages=2),
+)

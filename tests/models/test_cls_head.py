@@ -1,0 +1,133 @@
+"""The classifier's head inside mmpretrain's ImageClassifier."""
+
+import pytest
+import torch
+import torch.distributed as dist
+from mmpretrain.registry import MODELS
+from mmpretrain.structures import DataSample
+from torch.nn import functional as F
+from torch.nn.parallel import DistributedDataParallel
+
+from mmcednet.models import CEDNetClsHead
+from mmcednet.models.blocks import FAMILIES
+
+PLAIN_LOSS = dict(type='mmpretrain.CrossEntropyLoss')
+
+
+def classifier(small, style='fpn', **head):
+    small['num_stages'] = 3
+    return MODELS.build(
+        dict(
+            type='ImageClassifier',
+            backbone=dict(
+                type='CEDNet',
+                arch=small,
+                style=style,
+                final_decoder=False,
+                out_levels=(5,),
+                aux_stages=True,
+                aux_level=5,
+            ),
+            head=dict(type='CEDNetClsHead', num_classes=5, in_channels=32, num_stages=3, **head),
+        )
+    )
+
+
+def samples(labels):
+    return [DataSample().set_gt_label(label) for label in labels]
+
+
+def test_stages_are_in_order_and_the_last_one_counts(small):
+    model = classifier(small).eval()
+    seen = []
+    for stage in model.backbone.stages:
+        stage.register_forward_hook(lambda module, args, out: seen.append(out[2]))
+    images = torch.randn(2, 3, 64, 64)
+    with torch.no_grad():
+        logits = model(images, mode='tensor')
+        stages = model.head.stage_logits(model.extract_feat(images))
+    assert logits.shape == (2, 5)
+    assert torch.equal(stages[-1], logits)
+    head = model.head
+    for stage, e5 in enumerate(seen[:3]):
+        conv, norm = head.convs[stage]
+        x = F.conv2d(e5, conv.weight, conv.bias).permute(0, 2, 3, 1)
+        x = F.gelu(F.layer_norm(x, (2048,), norm.weight, norm.bias, 1e-6)).mean((1, 2))
+        x = F.layer_norm(x, (2048,), head.norms[stage].weight, head.norms[stage].bias, 1e-6)
+        expected = F.linear(x, head.fcs[stage].weight, head.fcs[stage].bias)
+        torch.testing.assert_close(stages[stage], expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize('weights', [None, (0.2, 0.3, 0.5)])
+def test_loss_is_the_weighted_sum_over_the_stages(small, weights):
+    model = classifier(small, stage_weights=weights, loss=PLAIN_LOSS).train()
+    images, labels = torch.randn(4, 3, 64, 64), [0, 3, 1, 4]
+    losses = model(images, samples(labels), mode='loss')
+    assert list(losses) == ['loss_stage1', 'loss_stage2', 'loss_stage3']
+    stages = model.head.stage_logits(model.extract_feat(images))
+    for weight, logits, loss in zip(weights or (1 / 3,) * 3, stages, losses.values(), strict=True):
+        expected = weight * F.cross_entropy(logits, torch.tensor(labels))
+        torch.testing.assert_close(loss, expected)
+
+
+def test_loss_takes_mixed_labels_and_smooths_them(small):
+    model = classifier(small)
+    scores = torch.tensor([[0.7, 0.3, 0, 0, 0], [0, 0, 0, 0, 1.0]])
+    mixed = [DataSample().set_gt_score(score) for score in scores]
+    images = torch.randn(2, 3, 64, 64)
+    losses = model(images, mixed, mode='loss')
+    smooth = 0.9 * scores + 0.1 / 5
+    for logits, loss in zip(model.head.stage_logits(model.extract_feat(images)), losses.values()):
+        expected = -(smooth * logits.log_softmax(1)).sum(1).mean() / 3
+        torch.testing.assert_close(loss, expected)
+
+
+def test_predictions_are_the_last_stages(small):
+    model = classifier(small).eval()
+    images = torch.randn(2, 3, 64, 64)
+    with torch.no_grad():
+        scores = model(images, mode='tensor').softmax(1)
+        results = model(images, samples([0, 1]), mode='predict')
+    for result, score in zip(results, scores, strict=True):
+        torch.testing.assert_close(result.pred_score, score)
+        assert result.pred_label.item() == score.argmax()
+
+
+@pytest.mark.parametrize('style', ['fpn', 'hourglass'])
+def test_distributed_training_finds_no_unused_parameter(tmp_path, small, style):
+    store = f'file://{tmp_path}/store'
+    dist.init_process_group('gloo', init_method=store, rank=0, world_size=1)
+    try:
+        model = DistributedDataParallel(classifier(small, style), find_unused_parameters=False)
+        for _ in range(2):
+            losses = model(torch.randn(2, 3, 64, 64), samples([0, 1]), mode='loss')
+            sum(losses.values()).backward()
+    finally:
+        dist.destroy_process_group()
+
+
+def test_norm_and_activation_go_with_the_mixer():
+    for mixer, family in FAMILIES.items():
+        head = CEDNetClsHead(3, 32, 1, mixer=mixer, loss=PLAIN_LOSS)
+        assert type(head.convs[0][1]) is family.norm
+        assert type(head.act) is family.act
+
+
+def test_initial_scale():
+    torch.manual_seed(1)
+    plain = CEDNetClsHead(3, 32, 2, loss=PLAIN_LOSS)
+    torch.manual_seed(1)
+    scaled = CEDNetClsHead(3, 32, 2, init_scale=0.01, loss=PLAIN_LOSS)
+    for ours, theirs in zip(scaled.fcs, plain.fcs):
+        torch.testing.assert_close(ours.weight, 0.01 * theirs.weight)
+        assert not ours.bias.any()
+
+
+def test_wrong_numbers_of_stages_end_in_a_sentence(small):
+    with pytest.raises(ValueError, match=r'stage_weights \(1, 2\) must be 3'):
+        classifier(small, stage_weights=(1, 2))
+    with pytest.raises(ValueError, match="mixer 'mamba' is unknown"):
+        classifier(small, mixer='mamba')
+    head = CEDNetClsHead(3, 32, 2, loss=PLAIN_LOSS)
+    with pytest.raises(ValueError, match='1 features for the 2 stages'):
+        head.loss([torch.randn(1, 32, 2, 2)], samples([0]))

@@ -6,6 +6,7 @@ from mmengine.optim import build_optim_wrapper
 from torch import nn
 
 from mmcednet.models import CEDNet
+from mmcednet.models.blocks import FAMILIES
 from mmcednet.optim.layer_decay import layer_group
 
 LR, DECAY = 1e-3, 0.05
@@ -36,6 +37,22 @@ EXPECTED = {
 def test_groups(name, groups):
     assert name in dict(CEDNet(ARCH, pyramid=dict(channels=4)).named_parameters())
     assert (layer_group(name, 'coarse'), layer_group(name, 'fine')) == groups
+
+
+@pytest.mark.parametrize('mixer', FAMILIES)
+def test_groups_of_the_other_mixers_and_styles(mixer):
+    arch = dict(channels=(32, 32, 64, 320), blocks=(2, 2, 6, 2), num_stages=2)
+    model = CEDNet(arch, 'hourglass', mixer, pyramid=dict(channels=4))
+    for name, _ in model.named_parameters():
+        groups = (layer_group(name, 'coarse'), layer_group(name, 'fine'))
+        if name.startswith('stem.'):
+            assert groups == ((0, 0) if name[5:9] in ('conv', 'norm') else (1, 1))
+        elif name.startswith('pyramid.'):
+            assert groups == (None, None)
+        else:
+            stage = int(name[7]) + 1
+            first = name[9:].startswith(('encoder.level3', 'encoder.down4', 'encoder.level4'))
+            assert groups == (stage + 1, 2 * stage + (0 if first else 1)), name
 
 
 @pytest.mark.parametrize('name', ['neck.weight', 'stages.0.encoder.level6.0.weight', 'stem.conv'])

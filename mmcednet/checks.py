@@ -10,6 +10,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import CheckpointLoader
 from torch import nn
 
+from .models import CEDNet
 from .models.pretrained import state_dict_of
 
 REMOTE = '://'
@@ -92,6 +93,46 @@ def check_coco(dataset: dict, ann_file: Path, images: Path) -> None:
         raise ValueError(
             f'{ann_file} names {len(missing)} images that are not there, the first is {missing[0]}'
         )
+
+
+def check_levels(model: nn.Module) -> None:
+    """Check that the levels which CEDNet gives are those that the heads take.
+
+    Raises:
+        ValueError: They are not.
+    """
+    model = model.module if is_model_wrapper(model) else model
+    backbone = getattr(model, 'backbone', None)
+    if not isinstance(backbone, CEDNet) or getattr(model, 'neck', None) is not None:
+        return
+    given = backbone.out_strides
+    for name, taken in levels_taken(model).items():
+        if given[: len(taken)] != taken or (name != 'roi_head' and len(given) != len(taken)):
+            raise ValueError(
+                f'the {name} takes levels of strides {taken}, but the backbone gives {given}; set '
+                f'backbone.pyramid.levels to those levels'
+            )
+    number = getattr(model, 'num_feature_levels', len(given))  # of Deformable DETR
+    if number != len(given):
+        raise ValueError(
+            f'the transformer takes num_feature_levels={number}, but the backbone gives {len(given)}; '
+            f'set backbone.pyramid.levels to as many levels'
+        )
+
+
+def levels_taken(model: nn.Module) -> dict[str, tuple[int, ...]]:
+    """Name of a detector's head -> the strides that it takes."""
+    taken = {}
+    for name in ('bbox_head', 'rpn_head'):
+        generator = getattr(getattr(model, name, None), 'prior_generator', None)
+        if generator is not None:
+            taken[name] = tuple(stride[0] for stride in generator.strides)
+    extractor = getattr(getattr(model, 'roi_head', None), 'bbox_roi_extractor', None)
+    if isinstance(extractor, nn.ModuleList):  # of a cascade: one for each stage, all alike
+        extractor = extractor[0]
+    if extractor is not None:
+        taken['roi_head'] = tuple(extractor.featmap_strides)
+    return taken
 
 
 def check_checkpoint(model: nn.Module, checkpoint: str) -> None:

@@ -1,6 +1,7 @@
 """What the command lines share: arguments, and a config made ready to run on this machine."""
 
 import argparse
+import logging
 import os
 from pathlib import Path
 
@@ -21,7 +22,9 @@ VISUALISATION = {
 
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments that train and test have in common."""
-    parser.add_argument('--work-dir', help='folder of logs and checkpoints; default: work_dirs/CONFIG')
+    parser.add_argument(
+        '--work-dir', help='folder of logs and checkpoints; default: work_dirs/FRAMEWORK/CONFIG'
+    )
     parser.add_argument(
         '--cfg-options',
         nargs='+',
@@ -48,9 +51,15 @@ def load_config(args: argparse.Namespace) -> Config:
     cfg.launcher = args.launcher
     if args.cfg_options:
         cfg.merge_from_dict(args.cfg_options)
-    default = cfg.get('work_dir') or str(Path('work_dirs') / Path(args.config).stem)
-    cfg.work_dir = args.work_dir or default
+    cfg.work_dir = args.work_dir or cfg.get('work_dir') or default_work_dir(args.config)
     return cfg
+
+
+def default_work_dir(config: str) -> str:
+    """work_dirs/NAME, or work_dirs/FRAMEWORK/NAME for a config in a folder of configs/."""
+    parts = Path(config).absolute().with_suffix('').parts
+    below = len(parts) - parts[::-1].index('configs') if 'configs' in parts else len(parts) - 1
+    return str(Path('work_dirs', *parts[below:]))
 
 
 def use_amp(cfg: Config) -> None:
@@ -82,12 +91,25 @@ def fit_to_machine(cfg: Config) -> None:
         for key in ('loss_scale', 'dtype', 'use_fsdp'):
             wrapper.pop(key, None)
     if cfg.launcher == 'pytorch':
+        cfg.sync_bn = None  # BatchNorm is synchronised on GPUs only
+        replace_sync_bn(cfg.model)
         # mmengine's own ways, of starting and of wrapping the model, take GPUs for granted.
         torch.distributed.init_process_group('gloo')
         unused = cfg.get('find_unused_parameters', False)
         wrapper = dict(type='MMDistributedDataParallel', find_unused_parameters=unused)
         wrapper.update(cfg.get('model_wrapper_cfg') or {}, device_ids=None)
         cfg.model_wrapper_cfg = wrapper
+
+
+def replace_sync_bn(node: object) -> None:
+    """Make plain BatchNorm of all that a model's config synchronises."""
+    if isinstance(node, dict):
+        if node.get('type') == 'SyncBN':
+            node['type'] = 'BN'
+        node = list(node.values())
+    if isinstance(node, (list, tuple)):
+        for value in node:
+            replace_sync_bn(value)
 
 
 def auto_scale_lr(cfg: Config) -> None:
@@ -99,6 +121,20 @@ def auto_scale_lr(cfg: Config) -> None:
 
 def build_runner(cfg: Config) -> Runner:
     return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+
+
+def warn_of_batch_size(runner: Runner) -> None:
+    """Say so where the rate is for another batch than the one that is trained with."""
+    scaling = runner.cfg.get('auto_scale_lr') or {}
+    base = scaling.get('base_batch_size')
+    batch = runner.world_size * runner.cfg.train_dataloader.get('batch_size', 0)
+    if base and batch and batch != base and not scaling.get('enable'):
+        print_log(
+            f'The batch is of {batch} images, but the rate is for {base}: give --auto-scale-lr, or '
+            f'set optim_wrapper.optimizer.lr',
+            'current',
+            logging.WARNING,
+        )
 
 
 def dump_predictions(cfg: Config, out: str) -> None:

@@ -5,8 +5,9 @@ import json
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.registry import MODELS, DefaultScope
 
-from mmcednet.checks import check_checkpoint, check_data
+from mmcednet.checks import check_checkpoint, check_data, check_levels
 from mmcednet.models import CEDNet
 
 
@@ -91,3 +92,49 @@ def test_checkpoints(small, tmp_path):
         check_checkpoint(CEDNet(small), path)
     with pytest.raises(ValueError, match=r'model\.pth is of another model: it has no pyramid'):
         check_checkpoint(CEDNet(dict(small, channels=(8, 16, 24, 32)), pyramid=dict()), path)
+
+
+def detector(root, name, levels):
+    cfg = Config.fromfile(root / 'configs' / name)
+    cfg.model.backbone.arch = dict(channels=(8, 8, 8, 8), blocks=(1, 1, 1, 1))
+    cfg.model.backbone.pyramid.levels = levels
+    with DefaultScope.overwrite_default_scope('mmdet'), torch.device('meta'):
+        return MODELS.build(cfg.model)
+
+
+@pytest.mark.parametrize(
+    ('name', 'good', 'bad', 'message'),
+    [
+        (
+            'retinanet/cednet_t.py',
+            (3, 4, 5, 6, 7),
+            (2, 3, 4, 5, 6),
+            r'the bbox_head takes levels of strides \(8, .* the backbone gives \(4, 8, 16, 32, 64\)',
+        ),
+        (
+            'retinanet/cednet_t.py',
+            (3, 4, 5, 6, 7),
+            (3, 4, 5, 6),
+            r'gives \(8, 16, 32, 64\); set backbone',
+        ),
+        ('mask_rcnn/cednet_t.py', (2, 3, 4, 5, 6), (3, 4, 5, 6, 7), 'the rpn_head takes'),
+        ('cascade_mask_rcnn/cednet_t.py', (2, 3, 4, 5, 6), (2, 3, 4, 5), 'the rpn_head takes'),
+        (
+            'deformable_detr/cednet_t.py',
+            (3, 4, 5, 6),
+            (3, 4, 5),
+            'num_feature_levels=4, but .* gives 3',
+        ),
+    ],
+)
+def test_levels_that_a_head_does_not_take(root, name, good, bad, message):
+    check_levels(detector(root, name, good))
+    with pytest.raises(ValueError, match=message):
+        check_levels(detector(root, name, bad))
+
+
+def test_levels_of_the_boxes_features(root):
+    model = detector(root, 'mask_rcnn/cednet_t.py', (2, 3, 4, 5, 6))
+    model.roi_head.bbox_roi_extractor.featmap_strides = [8, 16, 32, 64]
+    with pytest.raises(ValueError, match=r'the roi_head takes levels of strides \(8, 16, 32, 64\)'):
+        check_levels(model)

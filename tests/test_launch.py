@@ -71,3 +71,27 @@ def test_dumping(cfg):
     assert [m.type for m in cfg.test_evaluator] == ['CocoMetric', 'DumpDetResults']
     with pytest.raises(ValueError, match=r'--out a\.json must end in \.pkl'):
         launch.dump_predictions(cfg, 'a.json')
+
+
+def test_without_gpus_batch_norm_is_not_synchronised(root, monkeypatch):
+    cfg = Config.fromfile(root / 'configs' / 'cascade_mask_rcnn' / 'cednet_t.py')
+    cfg.update(launcher='pytorch', sync_bn='torch')
+    assert 'SyncBN' in str(cfg.model)
+    monkeypatch.setattr(launch.torch.cuda, 'is_available', lambda: False)
+    monkeypatch.setattr(launch.torch.distributed, 'init_process_group', lambda backend: None)
+    launch.fit_to_machine(cfg)
+    assert 'SyncBN' not in str(cfg.model)
+    assert "'BN'" in str(cfg.model)
+    assert cfg.sync_bn is None
+
+
+@pytest.mark.parametrize(
+    ('path', 'work_dir'),
+    [
+        ('configs/mask_rcnn/cednet_t.py', 'work_dirs/mask_rcnn/cednet_t'),
+        ('/a/configs/b/configs/retinanet/ablation/x.py', 'work_dirs/retinanet/ablation/x'),
+        ('../mine.py', 'work_dirs/mine'),
+    ],
+)
+def test_work_dirs_of_frameworks_are_apart(path, work_dir):
+    assert launch.default_work_dir(path) == work_dir

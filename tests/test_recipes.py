@@ -1,97 +1,133 @@
-"""The resolved configs against the recipes, written down here as data."""
+"""The resolved configs against the recipes, written down as data in data/recipes.json.
+
+There, each config has the ``parts`` that it shares with others and what is its own; keys are the
+config's, with dots between the levels; null is a key that is absent or None.
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 from mmengine.config import Config
+from mmengine.optim import build_optim_wrapper
+from mmengine.registry import MODELS, init_default_scope
 
-# config -> arch, decay type, layers, drop path
-RETINANET = {
-    'cednet_t': ('tiny', 'coarse', 4, 0.2),
-    'cednet_s': ('small', 'fine', 9, 0.3),
-    'cednet_b': ('base', 'fine', 9, 0.3),
-}
+from mmcednet.tables import CONFIGS
 
-
-@pytest.fixture(params=RETINANET)
-def recipe(request, root):
-    cfg = Config.fromfile(root / 'configs' / 'retinanet' / f'{request.param}.py')
-    return cfg, RETINANET[request.param]
+RECIPES = json.loads(Path(__file__).with_name('data').joinpath('recipes.json').read_text())
+OTHER_TESTS = ('_base_/', 'imagenet/', 'upernet/', 'mask2former/')
 
 
-def test_model(recipe):
-    cfg, (arch, _, _, drop_path) = recipe
-    assert cfg.model.type == 'RetinaNet'
-    assert cfg.model.neck is None
-    backbone = cfg.model.backbone.to_dict()
-    assert backbone == dict(
-        type='CEDNet',
-        arch=arch,
-        pyramid=dict(levels=(3, 4, 5, 6, 7), channels=256),
-        drop_path_rate=drop_path,
-        layer_scale=1e-6,
-    )
-    assert cfg.model.data_preprocessor.pad_size_divisor == 128
-    assert cfg.model.bbox_head.stacked_convs == 4
-    assert cfg.custom_imports.imports == ['mmcednet']
+def differences(expected: Any, found: Any, path: str = '') -> Iterator[str]:
+    """Sentences about what of ``expected`` is not in ``found``, which may hold more."""
+    if isinstance(expected, dict):
+        for key, value in expected.items():
+            inner = found
+            for part in key.split('.'):
+                inner = inner.get(part) if isinstance(inner, dict) else None
+            yield from differences(value, inner, f'{path}.{key}'.lstrip('.'))
+    elif (
+        isinstance(expected, list) and isinstance(found, (list, tuple)) and len(expected) == len(found)
+    ):
+        for i, (value, inner) in enumerate(zip(expected, found)):
+            yield from differences(value, inner, f'{path}.{i}')
+    elif expected != found:
+        yield f'{path} is {found!r}, the recipe says {expected!r}'
 
 
-def test_schedule(recipe):
-    cfg, (_, decay_type, layers, _) = recipe
-    assert cfg.optim_wrapper.to_dict() == dict(
-        type='AmpOptimWrapper',
-        optimizer=dict(type='AdamW', lr=1e-4, betas=(0.9, 0.999), weight_decay=0.05),
-        constructor='LayerDecayOptimWrapperConstructor',
-        paramwise_cfg=dict(decay_type=decay_type, decay_rate=0.95, num_layers=layers),
-    )
-    warm_up, steps = cfg.param_scheduler
-    assert (warm_up.type, warm_up.start_factor, warm_up.end, warm_up.by_epoch) == (
-        'LinearLR',
-        0.001,
-        500,
-        False,
-    )
-    assert (steps.type, steps.milestones, steps.gamma) == ('MultiStepLR', [27, 33], 0.1)
-    assert cfg.train_cfg.max_epochs == steps.end == 36
-    assert cfg.train_dataloader.batch_size == 2
-    assert cfg.auto_scale_lr.to_dict() == dict(enable=False, base_batch_size=16)
+def check(name: str, cfg: Config) -> list[str]:
+    """Sentences about where a config is not as its recipe, with its rows of the paper's tables."""
+    recipe = dict(RECIPES['configs'][name])
+    rows = [f'Table {table}, {method}' for (table, method), config in CONFIGS.items() if config == name]
+    facts = [RECIPES['parts'][part] for part in recipe.pop('parts')] + [recipe]
+    where = f'{name} ({"; ".join(rows) or "in no table"})'
+    return [f'{where}: {off}' for part in facts for off in differences(part, cfg.to_dict())]
 
 
-def test_augmentation(recipe):
-    cfg, _ = recipe
-    paired = cfg.train_dataloader.dataset
-    assert (paired.type, paired.prob) == ('PairedDataset', 0.5)
-    steps = {step.type: step.to_dict() for step in paired.dataset.pipeline}
-    assert list(steps) == [
-        'LoadImageFromFile',
-        'LoadAnnotations',
-        'RandomResize',
-        'RandomCrop',
-        'FilterAnnotations',
-        'RandomFlip',
-        'Pad',
-    ]
-    assert steps['LoadAnnotations'] == dict(type='LoadAnnotations', with_bbox=True)
-    resize, crop = steps['RandomResize'], steps['RandomCrop']
-    assert (resize['scale'], resize['ratio_range'], resize['keep_ratio']) == (
-        (1024, 1024),
-        (0.1, 2.0),
-        True,
-    )
-    assert (crop['crop_type'], crop['crop_size'], crop['allow_negative_crop']) == (
-        'absolute',
-        (1024, 1024),
-        True,
-    )
-    assert steps['FilterAnnotations']['min_gt_bbox_wh'] == (0.01, 0.01)
-    assert steps['RandomFlip']['prob'] == 0.5
-    assert steps['Pad']['size'] == (1024, 1024)
-    paste = paired.pipeline[0].to_dict()
-    assert paste == dict(type='BoxCopyPaste', max_iou=0.2, max_pasted=7, margin=15)
-    assert paired.dataset.ann_file == 'annotations/instances_train2017.json'
+def load(root: Path, name: str) -> Config:
+    return Config.fromfile(root / 'configs' / name)
 
 
-def test_testing(recipe):
-    cfg, _ = recipe
-    resize = cfg.test_dataloader.dataset.pipeline[1]
-    assert (resize.type, resize.scale, resize.keep_ratio) == ('Resize', (1333, 800), True)
-    assert cfg.test_evaluator.metric == 'bbox'
-    assert cfg.test_dataloader.dataset.ann_file == 'annotations/instances_val2017.json'
+def test_every_config_has_a_recipe(root):
+    configs = {str(path.relative_to(root / 'configs')) for path in (root / 'configs').rglob('*.py')}
+    ours = {name for name in configs if not name.startswith(OTHER_TESTS) and '_nano_' not in name}
+    assert ours == set(RECIPES['configs'])
+
+
+@pytest.mark.parametrize('name', RECIPES['configs'])
+def test_recipe(name, root):
+    cfg = load(root, name)
+    assert check(name, cfg) == []
+    masks = 'segm' in cfg.test_evaluator.metric
+    train = cfg.train_dataloader.dataset
+    for dataset in (train.get('dataset', train), cfg.test_dataloader.dataset):
+        (load_annotations,) = (step for step in dataset.pipeline if step.type == 'LoadAnnotations')
+        assert load_annotations.get('with_mask', False) == masks
+    if cfg.model.backbone.type == 'CEDNet':
+        assert cfg.custom_imports.imports == ['mmcednet']
+        assert set(cfg.model.backbone) == set(RECIPES['configs'][name]['model.backbone'])
+
+
+@pytest.mark.parametrize(
+    ('name', 'change', 'row'),
+    [
+        ('retinanet/cednet_t.py', {'optim_wrapper.optimizer.lr': 2e-4}, 'Table 1, CEDNet-NeXt-T (FPN'),
+        ('retinanet/cednet_s.py', {'model.backbone.drop_path_rate': 0.2}, 'Table 2b, CEDNet-NeXt-S'),
+        ('mask_rcnn/cednet_s.py', {'optim_wrapper.paramwise_cfg.num_layers': 7}, 'Table 2c, CEDNet'),
+        ('mask_rcnn/swin_t_fpn.py', {'train_dataloader.dataset.prob': 1.0}, 'Table 2c, Swin-T'),
+        (
+            'cascade_mask_rcnn/cednet_b.py',
+            {'param_scheduler.1.milestones': [24, 33]},
+            'Table 2d, CEDNet',
+        ),
+        (
+            'cascade_mask_rcnn/convnext_t_fpn.py',
+            {'model.roi_head.bbox_head.2.loss_bbox.loss_weight': 1.0},
+            'Table 2d, ConvNeXt-T',
+        ),
+        (
+            'deformable_detr/convnext_t.py',
+            {'optim_wrapper.clip_grad.max_norm': 1},
+            'Table 2a, ConvNeXt-T',
+        ),
+        ('retinanet/ablation/stages_4.py', {'train_cfg.max_epochs': 36}, 'Table 6, CEDNet-NeXt-T 4 st'),
+    ],
+)
+def test_a_changed_number_is_found(name, change, row, root):
+    cfg = load(root, name)
+    cfg.merge_from_dict(change)
+    (off,) = check(name, cfg)
+    assert off.startswith(name)
+    assert row in off
+    assert next(iter(change)) in off
+
+
+@pytest.mark.parametrize(
+    ('name', 'rate', 'layers', 'blocks'),
+    [
+        ('retinanet/convnext_t_fpn.py', 0.95, 6, (3, 3, 9, 3)),
+        ('cascade_mask_rcnn/convnext_s_fpn.py', 0.7, 12, (3, 3, 27, 3)),
+    ],
+)
+def test_convnext_has_the_rates_of_its_authors(name, rate, layers, blocks, root):
+    """Layer 0 is the stem, 1 and 2 the first stages, then three blocks each, then the last stage."""
+    cfg = load(root, name)
+    init_default_scope('mmdet')
+    model = MODELS.build(cfg.model)
+    cfg.optim_wrapper.type = 'OptimWrapper'  # in float32, which a CPU needs
+    optimizer = build_optim_wrapper(model, cfg.optim_wrapper).optimizer
+    names = {param: name for name, param in model.named_parameters()}
+    rates = {names[param]: group['lr'] for group in optimizer.param_groups for param in group['params']}
+
+    layer_of = {f'downsample_layers.{i}': layer for i, layer in enumerate((0, 2, 3, layers))}
+    for stage, number in enumerate(blocks):
+        for block in range(number):
+            layer_of[f'stages.{stage}.{block}'] = (1, 2, 3 + block // 3, layers)[stage]
+    lr = cfg.optim_wrapper.optimizer.lr
+    for part, layer in layer_of.items():
+        (found,) = {value for name, value in rates.items() if name.startswith(f'backbone.{part}.')}
+        assert found == pytest.approx(lr * rate ** (layers + 1 - layer))
+    (found,) = {value for name, value in rates.items() if not name.startswith('backbone.')}
+    assert found == lr

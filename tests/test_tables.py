@@ -1,4 +1,4 @@
-"""The tables: the counting rule by hand, the figures to meet, and the command."""
+"""The tables: the figures to meet, and the command."""
 
 import json
 import subprocess
@@ -9,57 +9,10 @@ import pytest
 
 from mmcednet import tables
 
-CONFIG = """
-default_scope = 'mmdet'
-custom_imports = dict(imports=['mmcednet'])
-model = dict(
-    type='RetinaNet',
-    backbone=dict(
-        type='CEDNet',
-        arch=dict(channels=(4, 6, 8, 10), blocks=(1, 1, 1, 1), num_stages=1),
-        final_decoder=False,
-        pyramid=dict(levels=(3, 4, 5), channels=5)),
-    neck=None,
-    bbox_head=dict(
-        type='RetinaHead', num_classes=2, in_channels=5, feat_channels=5, stacked_convs=1,
-        anchor_generator=dict(
-            type='AnchorGenerator', scales=[4], ratios=[1.0], strides=[8, 16, 32])))
-"""
-
-
-def test_cost_counts_every_multiply_add_by_hand(tmp_path):
-    (tmp_path / 'tiny.py').write_text(CONFIG)
-    ours = tables.cost(tmp_path / 'tiny.py', (64, 96))
-    pixels = {k: 64 * 96 // 4**k for k in range(1, 6)}
-
-    def conv(level, kernel, c_in, c_out, groups=1):
-        weights = kernel**2 * c_in // groups * c_out
-        return pixels[level] * weights, weights + c_out
-
-    def ced(level, c, dwconvs=1):
-        parts = [conv(level, 7, c, c, groups=c)] * dwconvs
-        parts += [conv(level, 1, c, 4 * c), conv(level, 1, 4 * c, c), (0, c)]
-        return [*parts, *[(0, 2 * c)] * dwconvs]
-
-    def norm(c):
-        return 0, 2 * c
-
-    parts = [conv(1, 3, 3, 32), norm(32), conv(2, 3, 32, 4), norm(4), *ced(2, 4)]
-    parts += [conv(3, 2, 4, 6), norm(6), *ced(3, 6), conv(4, 2, 6, 8), norm(8), *ced(4, 8)]
-    parts += [conv(5, 2, 8, 10), norm(10), *ced(5, 10, dwconvs=2)]
-    for level, c in ((3, 6), (4, 8), (5, 10)):
-        parts += [conv(level, 1, c, 5), norm(5)]
-    macs, params = (sum(column) for column in zip(*parts))
-    for level in (3, 4, 5):  # the head's weights are shared by the levels
-        macs += sum(conv(level, 3, 5, c)[0] for c in (5, 5, 2, 4))
-    params += sum(conv(3, 3, 5, c)[1] for c in (5, 5, 2, 4))
-    assert ours.params * 1e6 == pytest.approx(params)
-    assert ours.macs * 1e9 == pytest.approx(macs)
-
 
 def test_figures_are_met(root):
     found = list(tables.rows(root / 'configs', '2b'))
-    assert [row.config for row in found].count(None) == 6
+    assert [row.config for row in found].count(None) == 1
     for row in found:
         assert tables.deviations(row) == []
 
@@ -67,6 +20,8 @@ def test_figures_are_met(root):
 @pytest.mark.parametrize(
     ('change', 'number'),
     [
+        (dict(table='2a', method='ConvNeXt-T', params=40.91, macs=199.5), 0),
+        (dict(table='2a', method='ConvNeXt-T', params=39, macs=255), 2),
         (dict(params=38.91), 1),
         (dict(macs=254.8 * 1.0035), 1),
         (dict(params=40.1), 2),
@@ -94,18 +49,20 @@ def test_deviations(change, number):
 
 
 def test_every_named_config_and_row_exists(root):
-    rows = {
-        (row['table'], f'{row["method"]} {row["aug"]}' if 'aug' in row else row['method'])
-        for row in tables.paper_rows()
-    }
+    rows = {(row['table'], tables.method_name(row)) for row in tables.paper_rows()}
     assert set(tables.CONFIGS) <= rows
+    assert set(tables.EXPLAINED) <= set(tables.CONFIGS)
+    assert set(tables.TEXT) <= set(tables.CONFIGS.values())
     for config in tables.CONFIGS.values():
         assert (root / 'configs' / config).is_file()
 
 
-def test_unknown_table():
+def test_unknown_table_or_row():
     with pytest.raises(ValueError, match="table '9' is none of the paper: 1, 2a"):
         tables.paper_rows('9')
+    with pytest.raises(ValueError, match="'CEDNet-NeXt-B' is no row of table 2b: SpineNet-143, Swin-T"):
+        tables.paper_rows('2b', 'CEDNet-NeXt-B')
+    assert [row['table'] for row in tables.paper_rows(method='CEDNet-NeXt-B')] == ['2d', '3']
 
 
 @pytest.mark.slow
@@ -117,12 +74,21 @@ def test_command(root):
     assert checked.returncode == 0, checked.stderr
     assert len(checked.stdout.splitlines()) == 2 + len(tables.paper_rows())
     assert '| 2b | CEDNet-NeXt-T | 38.88 | 39 | 254.8 | 255 |' in checked.stdout
+    assert '| 2d | CEDNet-NeXt-B | 148.50 | 148 | 967.6 | 968 |' in checked.stdout
     assert 'no config yet' in checked.stdout
+    assert 'Table 2a, ConvNeXt-T: ' in checked.stderr
+    assert checked.stderr.endswith(f'{len(tables.CONFIGS)} rows checked, 0 figures off, 4 explained\n')
     command = [*tool, '--table', '8', '--format', 'json']
     out = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     without, with_lr = json.loads(out)
-    assert without['config'] is None
+    assert without['params'] == pytest.approx(38.72, abs=0.01)
     assert with_lr['params'] == pytest.approx(38.88, abs=0.01)
+    command = [*tool, '--table', '5', '--method', 'CSwin-S']
+    absent = subprocess.run(command, capture_output=True, text=True)
+    assert absent.returncode == 2
+    assert absent.stderr.splitlines()[-1].startswith(
+        "paper_tables.py: error: 'CSwin-S' is no row of table 5: ResNet-50, CEDNet-R50-T"
+    )
 
 
 @pytest.mark.slow

@@ -7,7 +7,7 @@ import sys
 from mmengine.runner import Runner
 
 from mmcednet import launch
-from mmcednet.checks import check_checkpoint, check_data
+from mmcednet.checks import check_checkpoint, check_data, check_levels
 
 
 def parse_args() -> argparse.Namespace:
@@ -33,6 +33,7 @@ def prepare(args: argparse.Namespace) -> Runner:
     launch.fit_to_machine(cfg)
     check_data(cfg, 'test')
     runner = launch.build_runner(cfg)
+    check_levels(runner.model)
     check_checkpoint(runner.model, args.checkpoint)
     return runner
 

@@ -7,7 +7,7 @@ import sys
 from mmengine.runner import Runner
 
 from mmcednet import launch
-from mmcednet.checks import check_checkpoint, check_data
+from mmcednet.checks import check_checkpoint, check_data, check_levels
 
 
 def parse_args() -> argparse.Namespace:
@@ -39,6 +39,8 @@ def prepare(args: argparse.Namespace) -> Runner:
     launch.fit_to_machine(cfg)
     check_data(cfg, 'train', 'val')
     runner = launch.build_runner(cfg)
+    check_levels(runner.model)
+    launch.warn_of_batch_size(runner)
     if args.resume and cfg.load_from:
         check_checkpoint(runner.model, cfg.load_from)
     return runner

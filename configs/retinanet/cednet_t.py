@@ -2,7 +2,8 @@
 _base_ = [
     '../_base_/models/retinanet.py',
     '../_base_/datasets/coco_lsj_copy_paste.py',
-    '../_base_/schedules/adamw_3x.py',
+    '../_base_/optimizers/cednet.py',
+    '../_base_/schedules/3x.py',
     '../_base_/runtime.py',
 ]
 # The paper starts from ImageNet-1K pre-training:

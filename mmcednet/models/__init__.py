@@ -1,6 +1,7 @@
 """The network. Needs torch and mmengine, nothing else."""
 
+from .bifpn import BiFPN
 from .cednet import ARCHS, CEDNet
 from .cls_head import CEDNetClsHead
 
-__all__ = ['ARCHS', 'CEDNet', 'CEDNetClsHead']
+__all__ = ['ARCHS', 'BiFPN', 'CEDNet', 'CEDNetClsHead']

@@ -1,0 +1,8 @@
+# Table 2d: box AP 50.5, mask AP 43.7 in the paper
+_base_ = [
+    '../_base_/models/cascade_mask_rcnn_swin.py',
+    '../_base_/datasets/coco_instance_lsj_copy_paste.py',
+    '../_base_/optimizers/swin.py',
+    '../_base_/schedules/3x.py',
+    '../_base_/runtime.py',
+]

@@ -1,0 +1,51 @@
+import pytest
+import torch
+from mmengine.registry import MODELS
+
+from mmcednet.models.bifpn import BiFPN, BiFPNLayer, Fusion
+
+WIDTHS = (8, 12, 16)
+
+
+def maps(*sizes, channels=(6,) * 5):
+    return [torch.randn(2, c, *size) for c, size in zip(channels, sizes)]
+
+
+@pytest.mark.parametrize('size', [(64, 96), (100, 76)])  # the second gives levels of odd sizes
+def test_shapes_and_gradients(size):
+    neck = MODELS.build(dict(type='BiFPN', in_channels=WIDTHS, out_channels=6, num_layers=2))
+    sizes = [tuple(-(-side // 2**k) for side in size) for k in range(3, 8)]
+    outs = neck(maps(*sizes[:3], channels=WIDTHS))
+    assert [tuple(out.shape) for out in outs] == [(2, 6, *size) for size in sizes]
+    sum(out.square().sum() for out in outs).backward()
+    assert all(param.grad is not None for param in neck.parameters())
+
+
+def test_fusion_is_a_weighted_mean():
+    fusion = Fusion(2, 6)
+    fusion.conv = torch.nn.Identity()
+    fusion.weights.data = torch.tensor([3.0, 1.0])
+    x, y = maps((4, 5), (4, 5))
+    torch.testing.assert_close(fusion(x, y), 0.75 * x + 0.25 * y, atol=1e-3, rtol=1e-3)
+    fusion.weights.data = torch.tensor([2.0, -1.0])
+    torch.testing.assert_close(fusion(x, y), x, atol=1e-3, rtol=1e-3)
+
+
+def test_a_layer_goes_down_and_up():
+    """With fusions that add, by hand, on three constant levels."""
+    layer = BiFPNLayer(1, levels=3)
+    for fusion in (*layer.down, *layer.up):
+        fusion.forward = lambda *inputs: sum(inputs)
+    inputs = [
+        torch.full((1, 1, side, side), value) for side, value in ((8, 1.0), (4, 10.0), (2, 100.0))
+    ]
+    p3, p4, p5 = (out.unique().item() for out in layer(inputs))
+    # down: 10 + 100 = 110, 1 + 110 = 111; up: 10 + 110 + 111 = 231, 100 + 231 = 331
+    assert (p3, p4, p5) == (111.0, 231.0, 331.0)
+
+
+def test_a_layer_has_a_separable_convolution_for_each_fusion():
+    params = sum(param.numel() for param in BiFPN(WIDTHS, 6, num_layers=1).layers.parameters())
+    convs = 8 * (9 * 6 + 6 * 6 + 2 * 6)
+    weights = 4 * 2 + 3 * 3 + 2
+    assert params == convs + weights

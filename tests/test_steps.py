@@ -1,0 +1,115 @@
+"""Every COCO config trains a step and tests: its real model and pipelines, on a few small images."""
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+from mmdet.datasets import CocoDataset
+from mmengine.config import Config
+from mmengine.runner import Runner
+
+from mmcednet.launch import fit_to_machine
+
+ROOT = Path(__file__).resolve().parents[1]
+FRAMEWORKS = ('retinanet', 'mask_rcnn', 'cascade_mask_rcnn', 'deformable_detr')
+QUICK = ('retinanet/cednet_t.py', 'mask_rcnn/cednet_t.py')
+SHRINKING = 8  # of all sizes in px
+
+
+@pytest.fixture(scope='module')
+def coco(shapes, tmp_path_factory):
+    """The shapes, under the names of COCO's 80 classes."""
+    folder = tmp_path_factory.mktemp('coco')
+    for part in ('train', 'val', 'labels'):
+        (folder / part).symlink_to(shapes / part)
+    (folder / 'annotations').mkdir()
+    names = CocoDataset.METAINFO['classes']
+    for split in ('train', 'val'):
+        content = json.loads((shapes / 'annotations' / f'{split}.json').read_text())
+        content['categories'] = [dict(id=i, name=name) for i, name in enumerate(names, start=1)]
+        (folder / 'annotations' / f'{split}.json').write_text(json.dumps(content))
+    return folder
+
+
+def configs():
+    for framework in FRAMEWORKS:
+        for path in sorted((ROOT / 'configs' / framework).rglob('*.py')):
+            name = path.relative_to(ROOT / 'configs').as_posix()
+            if 'nano' not in name:
+                yield pytest.param(name, marks=() if name in QUICK else pytest.mark.slow)
+
+
+def shrunk(node):
+    """A pipeline with all sizes of images and crops divided."""
+    if isinstance(node, dict):
+        return {
+            key: sizes(value) if 'scale' in key or 'size' in key else shrunk(value)
+            for key, value in node.items()
+        }
+    return type(node)(map(shrunk, node)) if isinstance(node, (list, tuple)) else node
+
+
+def sizes(value):
+    if isinstance(value, (list, tuple)):
+        return tuple(sizes(item) for item in value)
+    return value // SHRINKING if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def without_downloads(node):
+    """A model without the addresses of its pre-trained weights."""
+    if isinstance(node, dict):
+        return {
+            key: without_downloads(value)
+            for key, value in node.items()
+            if not (key == 'init_cfg' and isinstance(value, dict) and value.get('type') == 'Pretrained')
+        }
+    return type(node)(map(without_downloads, node)) if isinstance(node, (list, tuple)) else node
+
+
+def unselective(node):
+    """A test_cfg with which an untrained model finds something, and not much."""
+    if isinstance(node, dict):
+        limits = {key: limit for key, limit in (('score_thr', 0.0), ('max_per_img', 10)) if key in node}
+        return {key: unselective(value) for key, value in node.items()} | limits
+    return node
+
+
+def small(name: str, coco: Path, work_dir: Path) -> Config:
+    cfg = Config.fromfile(ROOT / 'configs' / name)
+    for loader, split in (('train', 'train'), ('val', 'val'), ('test', 'val')):
+        loader = cfg[f'{loader}_dataloader']
+        loader.update(num_workers=0, persistent_workers=False)
+        dataset = loader.dataset
+        if dataset.type == 'PairedDataset':
+            dataset = dataset.dataset
+        dataset.update(
+            data_root=str(coco),
+            ann_file=f'annotations/{split}.json',
+            data_prefix=dict(img=f'{split}/', seg=f'labels/{split}/'),
+            pipeline=shrunk(dataset.pipeline),
+        )
+    for evaluator in (cfg.val_evaluator, cfg.test_evaluator):
+        evaluator.ann_file = str(coco / 'annotations' / 'val.json')
+    cfg.model = without_downloads(cfg.model)
+    cfg.model.test_cfg = unselective(cfg.model.test_cfg)
+    cfg.train_cfg = dict(type='IterBasedTrainLoop', max_iters=1, val_interval=2)
+    cfg.default_hooks.update(checkpoint=None, logger=dict(type='LoggerHook', interval=1))
+    cfg.update(work_dir=str(work_dir), launcher='none', log_level='WARNING')
+    fit_to_machine(cfg)
+    return cfg
+
+
+@pytest.mark.parametrize('name', configs())
+def test_one_step(name, coco, tmp_path):
+    runner = Runner.from_cfg(small(name, coco, tmp_path))
+    before = {key: param.detach().clone() for key, param in runner.model.named_parameters()}
+    runner.train()
+    losses = {key: value for key, value in runner.message_hub.log_scalars.items() if 'loss' in key}
+    assert 'train/loss' in losses
+    assert all(math.isfinite(history.current()) for history in losses.values())
+    moved = [key for key, param in runner.model.named_parameters() if (param != before[key]).any()]
+    assert any(key.startswith('backbone.') for key in moved)
+    metrics = runner.test()
+    assert 'coco/bbox_mAP' in metrics
+    assert ('coco/segm_mAP' in metrics) == ('mask' in name)

@@ -159,11 +159,14 @@ def measure(backbone: nn.Module, neck: nn.Module | None = None) -> FusionTime:
     )
 
 
-def share_of_blocks(cednet: CEDNet, phases: dict[nn.Parameter, Phase]) -> Fraction:
-    """Share of the stages' blocks, hourglass laterals included, that come before the first fusion."""
+def share_of_blocks(cednet: CEDNet, phases: dict[nn.Parameter, Phase]) -> Fraction | None:
+    """Share of the stages' blocks, hourglass laterals included, that come before the first fusion.
+
+    None where there are no blocks.
+    """
     groups = [module for module in cednet.stages.modules() if isinstance(module, Blocks)]
     firsts = [phases[next(block.parameters())] for group in groups for block in group]
-    return Fraction(firsts.count(Phase.BEFORE_FUSION), len(firsts))
+    return Fraction(firsts.count(Phase.BEFORE_FUSION), len(firsts)) if firsts else None
 
 
 def find(config: str) -> Path:

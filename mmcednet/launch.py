@@ -92,7 +92,7 @@ def fit_to_machine(cfg: Config) -> None:
             wrapper.pop(key, None)
     if cfg.launcher == 'pytorch':
         cfg.sync_bn = None  # BatchNorm is synchronised on GPUs only
-        replace_sync_bn(cfg.model)
+        replace_sync_bn(cfg.get('model'))
         # mmengine's own ways, of starting and of wrapping the model, take GPUs for granted.
         torch.distributed.init_process_group('gloo')
         unused = cfg.get('find_unused_parameters', False)

@@ -43,35 +43,42 @@ class Mixer(NamedTuple):
     focal_block: str  # its long-range block
     encoder_type: str = 'Encoder'
     norms: tuple[str, ...] = ('LN',)
-    norm_settings: Mapping[str, Any] = dict(eps=1e-6, data_format='channels_first')
     act_type: str = 'gelu'
 
 
 MIXERS = {
     'NeXtBlock': Mixer('dwconv', 'DNeXtBlock'),
-    'Bottleneck': Mixer(
-        'conv', 'DBottleneck', norms=('BN', 'SyncBN'), norm_settings={}, act_type='relu'
-    ),
+    'Bottleneck': Mixer('conv', 'DBottleneck', norms=('BN', 'SyncBN'), act_type='relu'),
     'SwinBlock': Mixer('window', 'DSwinBlock'),
     'CSwinBlock': Mixer('cross_window', 'CSwinBlock', encoder_type='CSwinEncoder'),
 }
 
 
-def one_stage(kwargs: dict) -> dict:
-    levels = tuple(range(3, 6 + kwargs['num_add_blocks']))
-    return dict(pyramid=dict(levels=levels, channels=kwargs['out_chans']))
+# What the released norms are when norm_cfg does not say, and what goes with the mixers
+NORM_DEFAULTS = {
+    'LN': dict(eps=1e-5, data_format='channels_last', requires_grad=True),
+    'BN': dict(eps=1e-5, momentum=0.1, requires_grad=True),
+}
+NORMS = {
+    'LN': dict(eps=1e-6, data_format='channels_first', requires_grad=True),
+    'BN': NORM_DEFAULTS['BN'],
+}
 
 
-def two_stage(kwargs: dict) -> dict:
-    levels = tuple(range(2, 6 + kwargs['num_add_blocks']))
-    return dict(pyramid=dict(levels=levels, channels=kwargs['out_chans']))
+def pyramid_from(first: int) -> Callable[[dict], dict]:
+    """The outputs of a wrapper whose pyramid starts at a level."""
+    return lambda kwargs: dict(
+        pyramid=dict(
+            levels=tuple(range(first, 6 + kwargs['num_add_blocks'])), channels=kwargs['out_chans']
+        )
+    )
 
 
 # (module, class) -> further keyword arguments with their defaults, what CEDNet is to return
 WRAPPERS: dict[tuple[str, str], tuple[dict, Callable[[dict], dict]]] = {
     ('det', 'CEDNet'): ({}, lambda kwargs: dict(out_levels=(3, 4, 5))),
-    ('det', 'CEDNetWrapper'): (PYRAMID_DEFAULTS, one_stage),
-    ('det', 'CEDNetWrapperTwoStage'): (PYRAMID_DEFAULTS, two_stage),
+    ('det', 'CEDNetWrapper'): (PYRAMID_DEFAULTS, pyramid_from(3)),
+    ('det', 'CEDNetWrapperTwoStage'): (PYRAMID_DEFAULTS, pyramid_from(2)),
     ('det', 'CEDNetWrapperMask2Former'): (
         PYRAMID_DEFAULTS,
         lambda kwargs: dict(out_levels=(2, 3, 4, 5)),
@@ -79,7 +86,9 @@ WRAPPERS: dict[tuple[str, str], tuple[dict, Callable[[dict], dict]]] = {
     ('seg', 'CEDNet'): ({}, lambda kwargs: dict(out_levels=(2, 3, 4, 5), aux_stages=True)),
     ('cls', 'CEDNet'): (
         CLASSIFIER_DEFAULTS,
-        lambda kwargs: dict(out_levels=(5,), aux_stages=True, aux_level=5, final_decoder=False),
+        lambda kwargs: dict(
+            out_levels=(5,), aux_stages=True, aux_level=5, final_decoder=False, init_cfg=None
+        ),
     ),
 }
 
@@ -106,6 +115,11 @@ def backbone_config(module: str, cls_name: str, kwargs: Mapping[str, Any]) -> di
     kwargs = {**defaults, **kwargs}
 
     mixer, lr_block = mixer_of(kwargs)
+    pretrained = dict(type='Pretrained', checkpoint=kwargs['pretrained'])
+    outs = dict(
+        final_decoder=kwargs['last_decoder'], init_cfg=pretrained if kwargs['pretrained'] else None
+    )
+    outs.update(outputs(kwargs))
     blocks = tuple(kwargs['blocks'])
     if not isinstance(blocks[0], int):
         blocks = tuple(map(tuple, blocks))
@@ -122,7 +136,7 @@ def backbone_config(module: str, cls_name: str, kwargs: Mapping[str, Any]) -> di
         drop_path_rate=kwargs['drop_path_rate'],
         layer_scale=kwargs['layer_scale_init_value'],
         in_channels=kwargs['in_chans'],
-        **dict(final_decoder=kwargs['last_decoder']) | outputs(kwargs),
+        **outs,
     )
 
 
@@ -156,18 +170,23 @@ def mixer_of(kwargs: dict) -> tuple[str, bool]:
     mixer = lookup(MIXERS, 'base_block', kwargs)
     lookup({mixer.encoder_type: None}, 'encoder_type', kwargs)
     lookup({mixer.act_type: None}, 'act_type', kwargs)
-    lookup({None: None}, 'pretrained', kwargs)
-    given = dict(kwargs['norm_cfg'])
-    settings = dict(mixer.norm_settings, requires_grad=True)
-    if given.pop('type', None) not in mixer.norms or {**settings, **given} != settings:
-        raise ValueError(f'norm_cfg {kwargs["norm_cfg"]} does not go with {kwargs["base_block"]}')
+    norm_cfg = dict(kwargs['norm_cfg'])
+    if norm_cfg.get('data_format') == 'channels_first_v2':  # the same, computed another way
+        norm_cfg['data_format'] = 'channels_first'
+    kind = norm_cfg.pop('type', None)
+    family = mixer.norms[0]
+    if kind not in mixer.norms or NORM_DEFAULTS[family] | norm_cfg != NORMS[family]:
+        raise ValueError(
+            f'norm_cfg {kwargs["norm_cfg"]} does not go with {kwargs["base_block"]}, which needs '
+            f'{dict(type=family) | NORMS[family]}'
+        )
     lr_blocks = {kwargs['base_block']: False, mixer.focal_block: True}
     return mixer.name, lookup(lr_blocks, 'focal_block', kwargs)
 
 
 def lookup(table: Mapping, name: str, kwargs: Mapping[str, Any]) -> Any:
     """``table[kwargs[name]]``, or a ValueError that names both and lists what there is."""
-    if kwargs[name] not in table:
+    if not isinstance(kwargs[name], str) or kwargs[name] not in table:
         known = ', '.join(map(repr, table))
         raise ValueError(f'{name}={kwargs[name]!r} is not understood; known here: {known}')
     return table[kwargs[name]]
@@ -262,8 +281,9 @@ def convert_state_dict(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Rename the released weights to ours.
 
     Args:
-        state_dict: Released weights. With the prefix 'backbone.', as in a detector, only the keys
-            that have it are converted, and keep it; the heads' keys stay as they are.
+        state_dict: Released weights, with or without the prefix 'module.'. With the prefix
+            'backbone.', as in a detector, only the keys that have it are converted, and keep it; the
+            heads' keys stay as they are.
 
     Returns:
         The same tensors under our names. A classifier's become those of an mmpretrain
@@ -272,6 +292,7 @@ def convert_state_dict(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
     Raises:
         ValueError: A key has no place in CEDNet.
     """
+    state_dict = {key.removeprefix('module.'): value for key, value in state_dict.items()}
     prefix = BACKBONE if any(key.startswith(BACKBONE) for key in state_dict) else ''
     is_bottleneck = any(BOTTLENECK.search(key) for key in state_dict)
     parts = [*BOTTLENECK_PARTS, *PARTS] if is_bottleneck else PARTS

@@ -105,6 +105,8 @@ def test_weights_of_attention_mixers_and_laterals_find_their_place(mixer):
 def test_prefix_is_kept_and_heads_stay(root):
     weights = load(root, 'det_onestage_fpn')['state_dict']
     plain = convert_state_dict(weights)
+    parallel = convert_state_dict({f'module.{key}': value for key, value in weights.items()})
+    assert set(parallel) == set(plain)
     detector = {f'backbone.{key}': value for key, value in weights.items()}
     detector['bbox_head.retina_cls.weight'] = torch.zeros(1)
     converted = convert_state_dict(detector)
@@ -149,7 +151,14 @@ def test_a_key_without_a_place_is_named(key):
         ('det', 'CEDNetWrapper', dict(base_block='SwinBlock'), "focal_block='DNeXtBlock'"),
         ('cls', 'CEDNet', dict(out_chans=3), "'out_chans' of cls.CEDNet"),
         ('det', 'CEDNetWrapper', dict(norm_cfg=dict(type='LN', affine=False)), 'norm_cfg .*affine'),
-        ('det', 'CEDNetWrapper', dict(pretrained='a.pth'), "pretrained='a.pth'"),
+        ('det', 'CEDNetWrapper', dict(norm_cfg=dict(type='LN', eps=1e-6)), 'needs .*channels_first'),
+        (
+            'det',
+            'CEDNetWrapper',
+            dict(norm_cfg=dict(type='LN', data_format='channels_first')),  # has eps 1e-5
+            'needs .*1e-06',
+        ),
+        ('det', 'CEDNetWrapper', dict(base_block=['NeXtBlock']), 'base_block'),
     ],
 )
 def test_what_is_not_understood_is_named(module, cls, kwargs, message):
@@ -168,6 +177,19 @@ def test_released_defaults_are_tiny_without_final_decoder():
     plain = backbone_config('det', 'CEDNetWrapperMask2Former', dict(focal_block='NeXtBlock'))
     assert not plain['lr_block']
     assert plain['out_levels'] == (2, 3, 4, 5)
+
+
+def test_what_a_released_config_may_also_say():
+    config = backbone_config('det', 'CEDNetWrapper', dict(pretrained='a.pth'))
+    assert config['init_cfg'] == dict(type='Pretrained', checkpoint='a.pth')
+    assert backbone_config('det', 'CEDNetWrapper', {})['init_cfg'] is None
+    assert classifier_config(dict(pretrained=False))['backbone']['init_cfg'] is None
+    norm = dict(type='LN', eps=1e-6, data_format='channels_first_v2', requires_grad=True)
+    assert backbone_config('det', 'CEDNetWrapper', dict(norm_cfg=norm))['mixer'] == 'dwconv'
+    resnet = dict(base_block='Bottleneck', focal_block='DBottleneck', act_type='relu')
+    norm = dict(type='BN', eps=1e-5, momentum=0.1)
+    assert backbone_config('det', 'CEDNetWrapper', dict(resnet, norm_cfg=norm))['mixer'] == 'conv'
+    assert backbone_config('det', 'CEDNet', {})['out_levels'] == (3, 4, 5)
 
 
 def test_classifiers_never_have_a_final_decoder():

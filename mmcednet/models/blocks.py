@@ -242,7 +242,7 @@ class Blocks(nn.Sequential):
 
     def forward(self, x: Tensor) -> Tensor:
         for block in self:
-            if self.with_cp and x.requires_grad:
+            if self.with_cp and torch.is_grad_enabled():
                 x = checkpoint(block, x, use_reentrant=False)
             else:
                 x = block(x)

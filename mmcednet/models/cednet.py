@@ -47,27 +47,35 @@ def parse_arch(arch: str | dict) -> Arch:
         raise ValueError(
             f'arch {arch!r} must be one of {", ".join(ARCHS)} or a dict of channels, blocks, num_stages'
         )
-    channels, blocks = tuple(arch['channels']), tuple(arch['blocks'])
-    if len(channels) != 4 or not all(isinstance(c, int) and c > 0 for c in channels):
+    channels, blocks = arch['channels'], arch['blocks']
+    if not are_counts(channels, 4, least=1):
         raise ValueError(f'arch channels {channels} must be four positive widths, at strides 4 to 32')
-    if len(blocks) > 1 and isinstance(blocks[1], Sequence):
-        stages = tuple(tuple(stage) for stage in blocks[1:])
-        num_stages = arch.get('num_stages', len(stages))
-    else:
-        num_stages = arch.get('num_stages', 1)
-        stages = (blocks[1:],) * num_stages
-    counts = [blocks[0] if blocks else None, *(n for stage in stages for n in stage)]
-    if any(len(stage) != 3 for stage in stages) or not all(
-        isinstance(n, int) and n >= 0 for n in counts
-    ):
-        raise ValueError(
-            f'arch blocks {blocks} must be (n0, n1, n2, n3), or n0 and one (n1, n2, n3) per stage'
-        )
-    if num_stages != len(stages) or num_stages < 1:
+    per_stage = isinstance(blocks, Sequence) and any(isinstance(item, Sequence) for item in blocks)
+    num_stages = arch.get('num_stages', len(blocks) - 1 if per_stage else 1)
+    if not are_counts([num_stages], 1, least=1) or (per_stage and num_stages != len(blocks) - 1):
         raise ValueError(
             f'arch num_stages {num_stages} must be 1 or more and match the blocks, {blocks}'
         )
-    return Arch(channels, blocks[0], stages)
+    if per_stage:
+        first, *stages = blocks
+    elif are_counts(blocks, 4):
+        first, stages = blocks[0], [blocks[1:]] * num_stages
+    else:
+        first, stages = None, []
+    if not are_counts([first], 1) or not all(are_counts(stage, 3) for stage in stages):
+        raise ValueError(
+            f'arch blocks {blocks} must be (n0, n1, n2, n3), or n0 and one (n1, n2, n3) per stage'
+        )
+    return Arch(tuple(channels), first, tuple(map(tuple, stages)))
+
+
+def are_counts(values: object, number: int, least: int = 0) -> bool:
+    """Whether there are so many whole numbers, each at least ``least``."""
+    return (
+        isinstance(values, Sequence)
+        and len(values) == number
+        and all(type(value) is int and value >= least for value in values)
+    )
 
 
 class Stem(nn.Module):
@@ -175,8 +183,14 @@ class CEDNet(BaseModule):
             mixer = ARCH_MIXERS.get(arch, 'dwconv') if isinstance(arch, str) else 'dwconv'
         family = FAMILIES[choice('mixer', mixer, FAMILIES)]
         decoder_style = STYLES[choice('style', style, STYLES)]
-        if not -1 <= frozen_stages <= len(stages):
+        if not are_counts([frozen_stages], 1, least=-1) or frozen_stages > len(stages):
             raise ValueError(f'frozen_stages {frozen_stages} must be -1 to {len(stages)}')
+        if not are_counts([in_channels], 1, least=1):
+            raise ValueError(f'in_channels {in_channels} must be a positive number')
+        if not isinstance(drop_path_rate, (int, float)) or not 0 <= drop_path_rate < 1:
+            raise ValueError(f'drop_path_rate {drop_path_rate} must be in [0, 1)')
+        if not isinstance(layer_scale, (int, float)) or layer_scale < 0:
+            raise ValueError(f'layer_scale {layer_scale} must be 0 or more')
         if aux_level not in (3, 4, 5):
             raise ValueError(f'aux_level {aux_level} must be 3, 4 or 5')
         num_blocks = stem_blocks + sum(map(sum, stages))
@@ -192,7 +206,7 @@ class CEDNet(BaseModule):
         self.norm_eval = norm_eval
         self.aux_stages = aux_stages
         self.aux_level = aux_level
-        self._set_outputs(channels, pyramid, tuple(out_levels), family.norm)
+        self._set_outputs(channels, pyramid, out_levels, family.norm)
         self.apply(init_layer)
         self._freeze()
 
@@ -200,20 +214,23 @@ class CEDNet(BaseModule):
         self,
         channels: tuple[int, ...],
         pyramid: dict | None,
-        out_levels: tuple[int, ...],
+        out_levels: Sequence[int],
         norm: Callable[[int], nn.Module],
     ) -> None:
         """Build the pyramid, if any, and say what comes out."""
         if pyramid is not None:
+            if not isinstance(pyramid, dict) or not set(pyramid) <= {'levels', 'channels'}:
+                raise ValueError(f'pyramid {pyramid!r} must be a dict of levels and channels, or None')
             self.pyramid = Pyramid(channels, norm=norm, **pyramid)
             self.out_levels = self.pyramid.levels
             out_channels = (self.pyramid.channels,) * len(self.out_levels)
         else:
             self.pyramid = None
-            if not out_levels or not set(out_levels) <= {2, 3, 4, 5}:
-                raise ValueError(f'out_levels {out_levels} must be some of 2, 3, 4, 5')
-            self.out_levels = out_levels
-            out_channels = tuple(channels[level - 2] for level in out_levels)
+            levels = out_levels if isinstance(out_levels, Sequence) else ()
+            if not levels or len(set(levels)) != len(levels) or not set(levels) <= {2, 3, 4, 5}:
+                raise ValueError(f'out_levels {out_levels} must be some of 2, 3, 4, 5, each once')
+            self.out_levels = tuple(levels)
+            out_channels = tuple(channels[level - 2] for level in levels)
         num_aux = len(self.stages) - 1 if self.aux_stages else 0
         self.out_channels = out_channels + (channels[self.aux_level - 2],) * num_aux
         levels = self.out_levels + (self.aux_level,) * num_aux
@@ -254,7 +271,7 @@ class CEDNet(BaseModule):
 
     def init_weights(self) -> None:
         """Load the checkpoint of ``init_cfg``; without one the weights stay as they were drawn."""
-        if self.init_cfg and self.init_cfg['type'] == 'Pretrained':
+        if isinstance(self.init_cfg, dict) and self.init_cfg['type'] == 'Pretrained':
             load_pretrained(self, self.init_cfg['checkpoint'], self.init_cfg.get('prefix'))
             self.is_init = True
         else:

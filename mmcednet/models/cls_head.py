@@ -49,6 +49,8 @@ class CEDNetClsHead(BaseModule):
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
+        if num_classes < 1 or num_stages < 1:
+            raise ValueError(f'num_classes {num_classes} and num_stages {num_stages} must be 1 or more')
         if stage_weights is None:
             stage_weights = (1 / num_stages,) * num_stages
         if len(stage_weights) != num_stages:
@@ -113,8 +115,14 @@ class CEDNetClsHead(BaseModule):
             )
         }
 
-    def predict(self, feats: Sequence[Tensor], data_samples: Sequence[Any]) -> Sequence[Any]:
-        """Set the last stage's score and label in each of mmpretrain's data samples."""
-        for sample, score in zip(data_samples, self(feats).softmax(1)):
+    def predict(self, feats: Sequence[Tensor], data_samples: Sequence[Any] | None = None) -> list[Any]:
+        """mmpretrain's data samples, those given or new ones, with the last stage's score and label."""
+        from mmpretrain.structures import DataSample
+
+        scores = self(feats).softmax(1)
+        if data_samples is None:
+            data_samples = [None] * len(scores)
+        samples = [DataSample() if sample is None else sample for sample in data_samples]
+        for sample, score in zip(samples, scores):
             sample.set_pred_score(score).set_pred_label(score.argmax())
-        return data_samples
+        return samples

@@ -14,27 +14,36 @@ HEAD_CHANNELS = 32
 MASKED = -100.0  # as published; exp(-100) vanishes beside any logit
 
 
-def partition(x: Tensor, height: int, width: int) -> Tensor:
-    """Cut (N, H, W, C) into windows, (N, H/height * W/width, height * width, C); H, W are multiples."""
-    n, rows, columns, channels = x.shape
-    x = x.reshape(n, rows // height, height, columns // width, width, channels)
-    return x.transpose(2, 3).reshape(n, -1, height * width, channels)
+Grid = tuple[int, int]  # number of windows below and beside each other
+Size = tuple[int, int]  # height and width of a window, in tokens
 
 
-def merge(windows: Tensor, height: int, width: int, rows: int, columns: int) -> Tensor:
-    """Inverse of :func:`partition`: back to (N, rows, columns, C)."""
-    n, _, _, channels = windows.shape
-    x = windows.reshape(n, rows // height, columns // width, height, width, channels)
-    return x.transpose(2, 3).reshape(n, rows, columns, channels)
+def grid_of(x: Tensor, size: Size) -> Grid:
+    """How many windows cover (N, H, W, C)."""
+    return -(-x.shape[1] // size[0]), -(-x.shape[2] // size[1])
 
 
-@lru_cache(maxsize=64)  # 3.5 MB each at stride 8 of 1333x800; training sizes vary
+def partition(x: Tensor, grid: Grid, size: Size) -> Tensor:
+    """Cut (N, H, W, C), exactly the grid, into windows: (N, windows, tokens, C)."""
+    n, channels = x.shape[0], x.shape[-1]
+    x = x.reshape(n, grid[0], size[0], grid[1], size[1], channels)
+    return x.transpose(2, 3).reshape(n, grid[0] * grid[1], size[0] * size[1], channels)
+
+
+def merge(windows: Tensor, grid: Grid, size: Size) -> Tensor:
+    """Inverse of :func:`partition`: (N, windows, tokens, C) back to (N, H, W, C)."""
+    n, channels = windows.shape[0], windows.shape[-1]
+    x = windows.reshape(n, *grid, *size, channels)
+    return x.transpose(2, 3).reshape(n, grid[0] * size[0], grid[1] * size[1], channels)
+
+
+@lru_cache(maxsize=32)  # the levels of 8 image sizes, at 1333x800 18 MB for each size
 @torch.inference_mode(False)  # also used in training, when evaluation was the first to ask for it
-def shift_mask(height: int, width: int, shift: int, device: torch.device) -> Tensor:
+def shift_mask(grid: Grid, shift: int, device: torch.device) -> Tensor:
     """What to add to the attention of cyclically shifted windows: tokens that were apart stay apart.
 
     Args:
-        height, width: Of the features, in multiples of the window.
+        grid: How many windows there are.
         shift: How far they were rolled up and left.
         device: Where the mask is needed.
 
@@ -42,10 +51,11 @@ def shift_mask(height: int, width: int, shift: int, device: torch.device) -> Ten
         (windows, 49, 49): 0 between tokens of one region, -100 otherwise.
     """
     # The roll put the first rows behind the last ones, in their window; likewise the columns.
+    height, width = WINDOW * grid[0], WINDOW * grid[1]
     row = (torch.arange(height, device=device) >= height - shift).float()
     column = (torch.arange(width, device=device) >= width - shift).float()
     region = 2 * row[:, None] + column
-    region = partition(region[None, :, :, None], WINDOW, WINDOW)[0, :, :, 0]  # (windows, 49)
+    region = partition(region[None, :, :, None], grid, (WINDOW, WINDOW))[0, :, :, 0]  # (windows, 49)
     apart = region[:, :, None] != region[:, None, :]
     return torch.zeros(apart.shape, device=device).masked_fill_(apart, MASKED)
 
@@ -83,33 +93,40 @@ class WindowAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, H, W, C) -> the same."""
-        height, width = x.shape[1:3]
-        x = F.pad(x, (0, 0, 0, -width % WINDOW, 0, -height % WINDOW))
-        rows, columns = x.shape[1:3]
+        n, height, width, channels = x.shape
+        size = (WINDOW, WINDOW)
+        grid = grid_of(x, size)
+        x = F.pad(x, (0, 0, 0, WINDOW * grid[1] - width, 0, WINDOW * grid[0] - height))
         if self.shift:
             x = x.roll((-self.shift, -self.shift), dims=(1, 2))
 
-        windows = partition(x, WINDOW, WINDOW)  # (N, windows, 49, C)
-        qkv = self.qkv(windows).unflatten(-1, (3, self.heads, -1))
-        # (3, N, windows * heads, 49, C / heads): a window's mask then holds for the whole batch
-        qkv = qkv.permute(3, 0, 1, 4, 2, 5).flatten(2, 3)
-        bias = self.attention_bias(rows, columns).to(qkv.dtype)
-        out = F.scaled_dot_product_attention(*qkv, attn_mask=bias)
-        out = out.unflatten(1, (-1, self.heads)).transpose(2, 3).flatten(3)  # (N, windows, 49, C)
-
-        x = merge(self.proj(out), WINDOW, WINDOW, rows, columns)
+        windows = partition(x, grid, size)  # (N, windows, 49, C)
+        head_channels = channels // self.heads
+        qkv = self.qkv(windows).view(*windows.shape[:3], 3, self.heads, head_channels)
+        qkv = qkv.permute(3, 0, 1, 4, 2, 5)  # (3, N, windows, heads, 49, C / heads)
+        bias = self.attention_bias(grid).to(qkv.dtype)  # (heads or windows * heads, 49, 49)
+        # Heads of all windows side by side where each window has its mask, of one window otherwise.
+        out = F.scaled_dot_product_attention(
+            *qkv.reshape(
+                3, n * len(windows[0]) * self.heads // len(bias), len(bias), WINDOW**2, head_channels
+            ),
+            attn_mask=bias[None],
+        )
+        out = out.view(*windows.shape[:2], self.heads, WINDOW**2, head_channels)
+        x = merge(self.proj(out.transpose(2, 3).flatten(3)), grid, size)
         if self.shift:
             x = x.roll((self.shift, self.shift), dims=(1, 2))
         return x[:, :height, :width]
 
-    def attention_bias(self, height: int, width: int) -> Tensor:
-        """What is added to the attention in windows of H x W tokens: (1, windows * heads, 49, 49)."""
-        bias = self.bias_table[self.bias_index].permute(2, 0, 1)[None]  # (1, heads, 49, 49)
-        if self.shift:
-            bias = bias + shift_mask(height, width, self.shift, bias.device)[:, None]
-        else:
-            bias = bias.expand(height * width // WINDOW**2, -1, -1, -1)
-        return bias.flatten(0, 1)[None]
+    def attention_bias(self, grid: Grid) -> Tensor:
+        """What is added to the attention: (heads, 49, 49), for every window alike, or one for each."""
+        bias = self.bias_table[self.bias_index].permute(2, 0, 1)  # (heads, 49, 49)
+        if not self.shift:
+            return bias
+        # A tensor that is only traced must not stay in the cache.
+        make_mask = shift_mask if type(bias) is Tensor else shift_mask.__wrapped__
+        mask = make_mask(grid, self.shift, bias.device)
+        return (bias + mask[:, None]).flatten(0, 1)
 
 
 class StripeAttention(nn.Module):
@@ -127,20 +144,22 @@ class StripeAttention(nn.Module):
         self.heads = heads
         self.lepe = nn.Conv2d(channels, channels, 3, padding=1, groups=channels)
 
-    def forward(self, qkv: Tensor, height: int, width: int) -> Tensor:
-        """Queries, keys, values (N, H, W, 3, C), in windows of height x width -> (N, H, W, C)."""
+    def forward(self, qkv: Tensor, size: Size) -> Tensor:
+        """Queries, keys, values (N, H, W, 3, C), in windows of a size -> (N, H, W, C)."""
         n, rows, columns, _, channels = qkv.shape
-        pad_y, pad_x = -rows % height, -columns % width
+        grid = grid_of(qkv, size)
+        pad_y, pad_x = grid[0] * size[0] - rows, grid[1] * size[1] - columns
         top, left = pad_y // 2, pad_x // 2
         qkv = F.pad(qkv.flatten(3), (0, 0, left, pad_x - left, top, pad_y - top))
-        padded = qkv.shape[1:3]
-        windows = partition(qkv, height, width).flatten(0, 1)  # (N * windows, tokens, 3 C)
-        q, k, v = windows.unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        windows = partition(qkv, grid, size).flatten(0, 1)  # (N * windows, tokens, 3 C)
+        q, k, v = windows.view(*windows.shape[:2], 3, self.heads, channels // self.heads).permute(
+            2, 0, 3, 1, 4
+        )
         out = F.scaled_dot_product_attention(q, k, v)  # (N * windows, heads, tokens, C / heads)
         out = out.transpose(1, 2).flatten(2)
-        values = windows[..., -channels:].transpose(1, 2).unflatten(-1, (height, width))
+        values = windows[..., -channels:].transpose(1, 2).reshape(len(windows), channels, *size)
         out = out + self.lepe(values).flatten(2).transpose(1, 2)
-        x = merge(out.unflatten(0, (n, -1)), height, width, *padded)
+        x = merge(out.reshape(n, grid[0] * grid[1], size[0] * size[1], channels), grid, size)
         return x[:, top : top + rows, left : left + columns]
 
 
@@ -175,7 +194,7 @@ class CrossWindowAttention(nn.Module):
         height, width = x.shape[1:3]
         sizes = [(height, self.stripe), (self.stripe, width)] if self.stripe else [(height, width)]
         qkv = self.qkv(x).unflatten(-1, (3, -1)).chunk(len(sizes), dim=-1)
-        outs = [branch(part, *size) for branch, part, size in zip(self.branches, qkv, sizes)]
+        outs = [branch(part, size) for branch, part, size in zip(self.branches, qkv, sizes)]
         return self.proj(torch.cat(outs, dim=-1))
 
 

@@ -42,12 +42,12 @@ class Pyramid(nn.Module):
         norm: Norm = LayerNorm2d,
     ) -> None:
         super().__init__()
-        levels = tuple(levels)
+        levels = tuple(levels) if isinstance(levels, Sequence) else (levels,)
         if not levels or levels[0] not in (2, 3) or levels[-1] < 5 or not consecutive(levels):
             raise ValueError(
                 f'pyramid levels {levels} must be consecutive, start at 2 or 3 and end at 5 or above'
             )
-        if channels < 1:
+        if not isinstance(channels, int) or channels < 1:
             raise ValueError(f'pyramid channels {channels} must be a positive number')
         self.levels = levels
         self.channels = channels

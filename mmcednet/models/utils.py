@@ -7,7 +7,7 @@ from torch import nn
 
 def choice(name: str, value: object, known: Iterable[str]) -> str:
     """``value`` if it is one of the ``known`` ones; otherwise a ValueError that lists them."""
-    if value not in known:
+    if not isinstance(value, str) or value not in known:
         raise ValueError(f'{name} {value!r} is unknown; choose one of: {", ".join(known)}')
     return value
 

@@ -197,8 +197,54 @@ def test_forward_is_the_written_network():
 
 def test_without_final_decoder_the_last_encoder_comes_out(small):
     model = CEDNet(small, final_decoder=False, out_levels=(3, 4, 5)).eval()
-    assert isinstance(model.stages[-1].decoder, nn.Identity)
-    assert not isinstance(model.stages[0].decoder, nn.Identity)
+    seen = []
+    for stage in model.stages:
+        stage.encoder.register_forward_hook(lambda module, args, out: seen.append((args[0], out)))
+    outs = model(torch.randn(1, 3, 64, 64))
+    assert all(ours is encoded for ours, encoded in zip(outs, seen[1][1], strict=True))
+    assert seen[1][0] is not seen[0][1][0]  # the first stage was decoded
+
+
+@pytest.mark.parametrize('style', ['unet', 'hourglass'])
+def test_decoder_is_the_written_one(style):
+    """Laterals before the sums, where there are any, blocks after them."""
+    arch = dict(channels=(32, 32, 64, 96), blocks=(1, 3, 3, 1))
+    model = CEDNet(arch, style, 'window', out_levels=(3, 4, 5)).double().eval()
+    for param in model.parameters():
+        nn.init.normal_(param, std=0.3)
+    (stage,) = model.stages
+    decoder = stage.decoder
+    e3, e4, e5 = (
+        torch.randn(1, width, *size, dtype=torch.float64)
+        for width, size in ((32, (13, 10)), (64, (6, 5)), (96, (3, 2)))
+    )
+
+    def up(x, conv, target):
+        x = F.conv2d(x, conv.weight, conv.bias)
+        return F.interpolate(x, target.shape[-2:], mode='bilinear', align_corners=False)
+
+    def blocks(x, group):
+        for block in group:
+            x = block(x)
+        return x
+
+    with torch.no_grad():
+        side4, side3 = e4, e3
+        if style == 'hourglass':
+            (block4,), (block3,) = decoder.lateral4, decoder.lateral3
+            side4, side3 = block4(e4), block3(e3)
+            assert block4.mixer.shift == block3.mixer.shift == 0
+        d4 = blocks(layer_norm(side4 + up(e5, decoder.reduce5, e4), decoder.norm4), decoder.level4)
+        d3 = blocks(layer_norm(side3 + up(d4, decoder.reduce4, e3), decoder.norm3), decoder.level3)
+        for ours, expected in zip(decoder((e3, e4, e5)), (d3, d4, e5), strict=True):
+            torch.testing.assert_close(ours, expected, rtol=0, atol=1e-10)
+    assert [len(group) for group in (decoder.level4, decoder.level3)] == [2, 2]
+
+
+def test_images_of_other_channels_and_lists_from_configs():
+    arch = dict(channels=[8, 8, 8, 8], blocks=[1, [1, 1, 1], [0, 1, 2]])
+    model = CEDNet(arch, in_channels=4, out_levels=[3, 5])
+    assert [out.shape[2] for out in model(torch.randn(1, 4, 64, 64))] == [8, 2]
 
 
 @pytest.mark.parametrize('style', ['fpn', 'unet', 'hourglass'])
@@ -308,7 +354,20 @@ def test_batch_norm_becomes_synchronised(small):
         (dict(pyramid=dict(channels=0)), 'channels 0'),
         (dict(out_levels=(1, 2)), r'out_levels \(1, 2\)'),
         (dict(out_levels=()), r'out_levels \(\)'),
-        (dict(drop_path_rate=1.5), 'drop path rate'),
+        (dict(out_levels=(3, 3)), 'each once'),
+        (dict(out_levels=3), 'out_levels 3'),
+        (dict(drop_path_rate=1.5), 'drop_path_rate 1.5'),
+        (dict(drop_path_rate='0.1'), 'drop_path_rate 0.1'),
+        (dict(layer_scale=-1.0), r'layer_scale -1\.0'),
+        (dict(in_channels=0), 'in_channels 0'),
+        (dict(style=['fpn']), 'style .* is unknown'),
+        (dict(pyramid=[3, 4, 5]), r'pyramid \[3, 4, 5\] must be a dict'),
+        (dict(pyramid=dict(levels=3)), r'levels \(3,\)'),
+        (dict(pyramid=dict(foo=1)), 'pyramid .*foo'),
+        (dict(arch=dict(channels=8, blocks=(1, 1, 1, 1))), 'channels 8'),
+        (dict(arch=dict(channels=(8,) * 4, blocks=3)), 'blocks 3'),
+        (dict(arch=dict(channels=(8,) * 4, blocks=(1, (1, 1, 1), 2))), 'blocks'),
+        (dict(arch=dict(channels=(8,) * 4, blocks=(1, 1, 1, 1), num_stages='2')), 'num_stages 2'),
         (dict(frozen_stages=4), 'frozen_stages 4 must be -1 to 3'),
     ],
 )

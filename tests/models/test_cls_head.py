@@ -88,7 +88,9 @@ def test_predictions_are_the_last_stages(small):
     with torch.no_grad():
         scores = model(images, mode='tensor').softmax(1)
         results = model(images, samples([0, 1]), mode='predict')
-    for result, score in zip(results, scores, strict=True):
+        without = model(images, mode='predict')
+    for result, other, score in zip(results, without, scores, strict=True):
+        assert torch.equal(other.pred_score, result.pred_score)
         torch.testing.assert_close(result.pred_score, score)
         assert result.pred_label.item() == score.argmax()
 

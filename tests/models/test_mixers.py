@@ -69,9 +69,23 @@ def test_masks_are_of_the_size_asked_for():
     assert mixer(second).shape == second.shape
     torch.testing.assert_close(mixer(first), before)
     device = torch.device('cpu')
-    assert shift_mask(14, 21, 3, device) is shift_mask(14, 21, 3, device)
-    assert shift_mask(14, 21, 3, device).shape == (6, 49, 49)
-    assert not shift_mask(14, 21, 3, device).is_inference()
+    assert shift_mask((2, 3), 3, device) is shift_mask((2, 3), 3, device)
+    assert shift_mask((2, 3), 3, device).shape == (6, 49, 49)
+    assert not shift_mask((2, 3), 3, device).is_inference()
+
+
+def test_an_exported_mixer_leaves_nothing_in_the_cache():
+    shift_mask.cache_clear()
+    mixer = WindowAttention(32, shifted=True).eval()
+    x = torch.randn(1, 7, 35, 32)
+    exported = torch.export.export(mixer, (x,)).module()
+    out = mixer(x)
+    assert type(out) is torch.Tensor
+    torch.testing.assert_close(out, exported(x))
+    shift_mask.cache_clear()
+    with torch.device('meta'):  # what costs are counted on
+        assert WindowAttention(32, shifted=True)(torch.empty(1, 7, 35, 32)).is_meta
+    assert not mixer(x).is_meta
 
 
 def stripe_attention(x: Tensor, branch, height: int, width: int) -> Tensor:

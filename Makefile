@@ -1,6 +1,7 @@
 # make demo: train, evaluate and draw a small detector; make test: the tests. Both call setup first.
 PYTHON ?= python3
 VENV ?= .venv
+FRAMEWORK ?= retinanet
 SEED ?= 0
 VENV_OPENMMLAB ?= .venv-openmmlab
 BIN = $(VENV)/bin
@@ -11,7 +12,7 @@ setup:
 	@$(PYTHON) tools/setup_env.py --venv $(VENV)
 
 demo: setup
-	@$(BIN)/python tools/demo.py --seed $(SEED)
+	@$(BIN)/python tools/demo.py --framework $(FRAMEWORK) --seed $(SEED)
 
 test: setup
 	@$(BIN)/python -m pytest

@@ -13,6 +13,7 @@ from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.registry import VISUALIZERS
 from mmengine.runner import Runner
+from mmengine.structures import InstanceData
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
@@ -21,7 +22,7 @@ from .launch import fit_to_machine
 matplotlib.use('Agg')
 from matplotlib import pyplot as plt
 
-AP = 'coco/bbox_mAP'
+NANO = 'cednet_nano_shapes.py'
 DRAWN_IMAGES = 12
 COLUMNS = 3
 ENLARGED = 3
@@ -32,11 +33,11 @@ class ProgressHook(Hook):
     """A progress bar of the training, with the loss, and a line for each validation.
 
     Attributes:
-        ap: Box AP (0.50:0.95) of the last validation.
+        results: What the config's ``shown_metrics`` were in the last validation, by their titles.
     """
 
     def __init__(self) -> None:
-        self.ap = float('nan')
+        self.results: dict[str, float] = {}
         self.loss = float('nan')
         self.bar = Progress(
             TextColumn('training'),
@@ -58,19 +59,34 @@ class ProgressHook(Hook):
         self.bar.update(self.task, advance=1, loss=self.loss)
 
     def after_val_epoch(self, runner, metrics=None) -> None:
-        self.ap = metrics[AP]
+        self.results = {title: metrics[key] for key, title in runner.cfg.shown_metrics.items()}
         epochs = f'{runner.epoch}/{runner.max_epochs}'
-        self.bar.console.print(f'epoch {epochs}: loss {self.loss:.2f}, AP {self.ap:.3f}')
+        results = ', '.join(f'{title} {value:.3f}' for title, value in self.results.items())
+        self.bar.console.print(f'epoch {epochs}: loss {self.loss:.2f}, {results}')
 
     def after_train(self, runner: Runner) -> None:
         self.bar.stop()
 
 
+def find_config(configs: Path, framework: str) -> Path:
+    """The config of a framework's demo: its nano config, where that says what the demo shows.
+
+    Raises:
+        ValueError: There is none.
+    """
+    nano = {path.parent.name: path for path in configs.glob(f'*/{NANO}')}
+    found = {name: path for name, path in nano.items() if 'shown_metrics' in Config.fromfile(path)}
+    if framework not in found:
+        raise ValueError(f'framework {framework!r} must be one of {", ".join(sorted(found))}')
+    return found[framework]
+
+
 def train(config: Path, data: Path, work_dir: Path, seed: int, progress: ProgressHook) -> Runner:
-    """Train the detector of a config on a shapes data set; returns the runner when it is done."""
+    """Train the model of a config on a shapes data set; returns the runner when it is done."""
     cfg = Config.fromfile(config)
     cfg.launcher = 'none'
     cfg.work_dir = str(work_dir)
+    cfg.visualizer.name = str(work_dir)  # mmengine hands out an earlier run's of the same name
     cfg.log_level = 'WARNING'  # the progress bar says enough
     cfg.randomness = dict(seed=seed)
     for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
@@ -103,10 +119,8 @@ def draw_detections(runner: Runner, out: Path) -> None:
         result = result.cpu()
         image = cv2.cvtColor(cv2.imread(item['data_samples'].img_path), cv2.COLOR_BGR2RGB)
         image = cv2.resize(image, None, fx=ENLARGED, fy=ENLARGED, interpolation=cv2.INTER_NEAREST)
-        # The toolbox draws in px of the image; ground truth may come in a box class of its own.
-        truth = result.gt_instances
-        truth.bboxes = getattr(truth.bboxes, 'tensor', truth.bboxes) * ENLARGED
-        result.pred_instances.bboxes = result.pred_instances.bboxes * ENLARGED
+        enlarge(result.gt_instances)
+        enlarge(result.pred_instances)
         visualizer.add_datasample('demo', image, result, pred_score_thr=MIN_SCORE)
         halves = np.hsplit(visualizer.get_image(), 2)
         titled = [titled_image(*half) for half in zip(halves, ('ground truth', 'detections'))]
@@ -115,6 +129,15 @@ def draw_detections(runner: Runner, out: Path) -> None:
         pairs.append(np.full_like(pairs[0], 255))
     rows = [np.hstack(pairs[i : i + COLUMNS]) for i in range(0, len(pairs), COLUMNS)]
     save_image(out, cv2.cvtColor(np.vstack(rows), cv2.COLOR_RGB2BGR))
+
+
+def enlarge(instances: InstanceData) -> None:
+    """Have boxes and masks fit the enlarged image; ground truth comes in classes of its own."""
+    instances.bboxes = getattr(instances.bboxes, 'tensor', instances.bboxes) * ENLARGED
+    if 'masks' in instances:
+        masks = getattr(instances.masks, 'masks', instances.masks)
+        instances.masks = torch.as_tensor(masks).repeat_interleave(ENLARGED, 1)
+        instances.masks = instances.masks.repeat_interleave(ENLARGED, 2)
 
 
 def titled_image(image: np.ndarray, title: str) -> np.ndarray:
@@ -128,16 +151,18 @@ def save_image(out: Path, image: np.ndarray) -> None:
     unfinished.replace(out)
 
 
-def draw_curves(log: Path, out: Path) -> None:
-    """Draw the loss and the AP of a training's scalars.json."""
+def draw_curves(log: Path, metrics: dict[str, str], out: Path) -> None:
+    """Draw the loss and the metrics, titles by keys, of a training's scalars.json."""
     entries = [json.loads(line) for line in log.read_text().splitlines()]
     losses = [(entry['iter'], entry['loss']) for entry in entries if 'loss' in entry]
-    aps = [(entry['step'], entry[AP]) for entry in entries if AP in entry]
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout='constrained')
     left.plot(*zip(*losses))
     left.set(xlabel='iteration', ylabel='training loss', ylim=(0, None))
-    right.plot(*zip(*aps), marker='o')
-    right.set(xlabel='epoch', ylabel='box AP (0.50:0.95), validation', ylim=(0, 1))
+    for key, title in metrics.items():
+        values = [(entry['step'], entry[key]) for entry in entries if key in entry]
+        right.plot(*zip(*values), marker='o', label=title)
+    right.set(xlabel='epoch', ylabel='validation', ylim=(0, 1))
+    right.legend()
     for axes in (left, right):
         axes.grid(alpha=0.3)
     unfinished = out.with_name(f'unfinished-{out.name}')
@@ -146,17 +171,17 @@ def draw_curves(log: Path, out: Path) -> None:
     unfinished.replace(out)
 
 
-def run(config: Path, data: Path, work_dir: Path, seed: int) -> float:
+def run(config: Path, data: Path, work_dir: Path, seed: int) -> dict[str, float]:
     """Train, evaluate, draw, and print where everything is.
 
     Args:
-        config: A detector for the shapes data set.
+        config: A model for the shapes data set; its ``shown_metrics`` are titles by metrics' keys.
         data: The data set.
         work_dir: Folder of the checkpoint and the pictures.
         seed: Of the training.
 
     Returns:
-        Box AP (0.50:0.95) on the validation images.
+        The last validation's results, by their titles.
     """
     work_dir.mkdir(parents=True, exist_ok=True)
     hook = ProgressHook()
@@ -166,11 +191,12 @@ def run(config: Path, data: Path, work_dir: Path, seed: int) -> float:
         runner = train(config, data, work_dir, seed, hook)
         detections, curves = work_dir / 'detections.png', work_dir / 'curves.png'
         draw_detections(runner, detections)
-        draw_curves(Path(runner.log_dir) / 'vis_data' / 'scalars.json', curves)
+        scalars = Path(runner.log_dir) / 'vis_data' / 'scalars.json'
+        draw_curves(scalars, runner.cfg.shown_metrics, curves)
     checkpoint = (work_dir / 'last_checkpoint').read_text().strip()
-    print(
-        f'box AP (0.50:0.95): {hook.ap:.3f} on {len(runner.val_dataloader.dataset)} validation images'
-    )
+    images = len(runner.val_dataloader.dataset)
+    for title, value in hook.results.items():
+        print(f'{title}: {value:.3f} on {images} validation images')
     print(f'checkpoint: {checkpoint}')
     print(f'pictures: {detections} and {curves}')
-    return hook.ap
+    return hook.results

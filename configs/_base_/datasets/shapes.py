@@ -46,3 +46,4 @@ val_dataloader = dict(
 test_dataloader = val_dataloader
 val_evaluator = dict(type='CocoMetric', ann_file=data_root + 'annotations/val.json', metric='bbox')
 test_evaluator = val_evaluator
+shown_metrics = {'coco/bbox_mAP': 'box AP (0.50:0.95)'}

@@ -1,7 +1,7 @@
 # Two-stage detectors: their iterations take longer, and they learn in fewer
 _base_ = 'shapes.py'
 
-epochs = 5
+epochs = 4
 train_cfg = dict(max_epochs=epochs, val_interval=1)
 param_scheduler = [
     _base_.param_scheduler[0],

@@ -267,7 +267,8 @@ class CEDNet(BaseModule):
             outs = tuple(levels[level - 2] for level in self.out_levels)
         if self.aux_stages:
             outs += tuple(aux[-2::-1])
-        return outs
+        # mmcv's RoIAlign reads the memory of others, such as views with channels last, wrongly.
+        return tuple(out.contiguous() for out in outs)
 
     def init_weights(self) -> None:
         """Load the checkpoint of ``init_cfg``; without one the weights stay as they were drawn."""

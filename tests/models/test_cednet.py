@@ -129,7 +129,7 @@ def test_auxiliary_features_are_the_earlier_stages_latest_first(small):
     for stage in model.stages:
         stage.register_forward_hook(lambda module, args, out: seen.append(out[0]))
     last, second, first = model(torch.randn(1, 3, 64, 64))
-    assert [x is y for x, y in zip((first, second, last), seen)] == [True] * 3
+    assert all(torch.equal(x, y) for x, y in zip((first, second, last), seen))
 
 
 def layer_norm(x, norm):
@@ -201,7 +201,7 @@ def test_without_final_decoder_the_last_encoder_comes_out(small):
     for stage in model.stages:
         stage.encoder.register_forward_hook(lambda module, args, out: seen.append((args[0], out)))
     outs = model(torch.randn(1, 3, 64, 64))
-    assert all(ours is encoded for ours, encoded in zip(outs, seen[1][1], strict=True))
+    assert all(torch.equal(ours, encoded) for ours, encoded in zip(outs, seen[1][1], strict=True))
     assert seen[1][0] is not seen[0][1][0]  # the first stage was decoded
 
 

@@ -48,6 +48,7 @@ def test_forward_and_backward_on_odd_sizes(style, mixer, pyramid):
         outs = model(torch.randn(2, 3, *size))
         assert tuple(out.shape[1] for out in outs) == model.out_channels
         assert all(out.isfinite().all() for out in outs)
+        assert all(out.is_contiguous() for out in outs)  # RoIAlign needs it
         loss_of(outs).backward()
     for name, param in model.named_parameters():
         assert param.grad is not None, name

@@ -153,6 +153,7 @@ def classifier_config(kwargs: Mapping[str, Any]) -> dict:
     kwargs = {**CLASSIFIER_DEFAULTS, **kwargs}
     return dict(
         type='mmpretrain.ImageClassifier',
+        data_preprocessor=dict(type='mmpretrain.ClsDataPreprocessor'),
         backbone=backbone,
         head=dict(
             type='CEDNetClsHead',

@@ -3,6 +3,7 @@
 import pytest
 import torch
 import torch.distributed as dist
+from mmengine.registry import DefaultScope
 from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
 from torch.nn import functional as F
@@ -16,21 +17,21 @@ PLAIN_LOSS = dict(type='mmpretrain.CrossEntropyLoss')
 
 def classifier(small, style='fpn', **head):
     small['num_stages'] = 3
-    return MODELS.build(
-        dict(
-            type='ImageClassifier',
-            backbone=dict(
-                type='CEDNet',
-                arch=small,
-                style=style,
-                final_decoder=False,
-                out_levels=(5,),
-                aux_stages=True,
-                aux_level=5,
-            ),
-            head=dict(type='CEDNetClsHead', num_classes=5, in_channels=32, num_stages=3, **head),
-        )
+    config = dict(
+        type='ImageClassifier',
+        backbone=dict(
+            type='CEDNet',
+            arch=small,
+            style=style,
+            final_decoder=False,
+            out_levels=(5,),
+            aux_stages=True,
+            aux_level=5,
+        ),
+        head=dict(type='CEDNetClsHead', num_classes=5, in_channels=32, num_stages=3, **head),
     )
+    with DefaultScope.overwrite_default_scope('mmpretrain'):  # a Runner may have left another
+        return MODELS.build(config)
 
 
 def samples(labels):

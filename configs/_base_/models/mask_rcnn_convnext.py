@@ -1,20 +1,7 @@
-_base_ = 'mmdet::_base_/models/mask-rcnn_r50_fpn.py'
+_base_ = ['mmdet::_base_/models/mask-rcnn_r50_fpn.py', '../backbones/convnext_t.py']
 
 model = dict(
     data_preprocessor=dict(pad_size_divisor=128),
-    backbone=dict(
-        _delete_=True,
-        type='mmpretrain.ConvNeXt',
-        arch='tiny',
-        out_indices=(0, 1, 2, 3),
-        drop_path_rate=0.4,
-        layer_scale_init_value=1.0,
-        gap_before_final_norm=False,
-        init_cfg=dict(
-            type='Pretrained',
-            prefix='backbone.',
-            checkpoint='https://mmassets.onedl.ai/mmclassification/v0/convnext/downstream/convnext-tiny_3rdparty_32xb128-noema_in1k_20220301-795e9634.pth',
-        ),
-    ),
+    backbone=dict(_delete_=True, **_base_.convnext_t, out_indices=(0, 1, 2, 3)),
     neck=dict(in_channels=[96, 192, 384, 768]),
 )

@@ -47,6 +47,14 @@ CONFIGS = {
     ('2d', 'CEDNet-NeXt-T'): 'cascade_mask_rcnn/cednet_t.py',
     ('2d', 'CEDNet-NeXt-S'): 'cascade_mask_rcnn/cednet_s.py',
     ('2d', 'CEDNet-NeXt-B'): 'cascade_mask_rcnn/cednet_b.py',
+    ('3', 'Swin-S'): 'upernet/swin_s.py',
+    ('3', 'Swin-B'): 'upernet/swin_b.py',
+    ('3', 'ConvNeXt-T'): 'upernet/convnext_t.py',
+    ('3', 'ConvNeXt-S'): 'upernet/convnext_s.py',
+    ('3', 'ConvNeXt-B'): 'upernet/convnext_b.py',
+    ('3', 'CEDNet-NeXt-T'): 'upernet/cednet_t.py',
+    ('3', 'CEDNet-NeXt-S'): 'upernet/cednet_s.py',
+    ('3', 'CEDNet-NeXt-B'): 'upernet/cednet_b.py',
     ('4', 'CEDNet-NeXt-T fusion 6/6'): 'retinanet/ablation/stages_1.py',
     ('4', 'CEDNet-NeXt-T fusion 5/6'): 'retinanet/ablation/fusion_5_6.py',
     ('4', 'CEDNet-NeXt-T fusion 4/6'): 'retinanet/ablation/fusion_4_6.py',
@@ -98,6 +106,9 @@ TEXT = {
     'cascade_mask_rcnn/cednet_b.py': (148.50, 967.6),
     'deformable_detr/cednet_t.py': (42.80, 223.7),
     'deformable_detr/cednet_s.py': (65.15, 304.5),
+    'upernet/cednet_t.py': (61.23, 962.4),
+    'upernet/cednet_s.py': (83.57, 1045.1),
+    'upernet/cednet_b.py': (123.33, 1184.6),
 }
 
 

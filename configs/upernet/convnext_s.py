@@ -1,0 +1,13 @@
+# Table 3: mIoU 48.7 in the paper, multi-scale 49.6
+_base_ = 'convnext_t.py'
+
+model = dict(
+    backbone=dict(
+        arch='small',
+        drop_path_rate=0.3,
+        init_cfg=dict(
+            checkpoint='https://mmassets.onedl.ai/mmclassification/v0/convnext/downstream/convnext-small_3rdparty_32xb128-noema_in1k_20220301-303e75e3.pth',
+        ),
+    )
+)
+optim_wrapper = dict(paramwise_cfg=dict(num_layers=12))

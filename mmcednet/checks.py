@@ -2,11 +2,11 @@
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from mmengine.config import Config
-from mmengine.model import is_model_wrapper
+from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.runner import CheckpointLoader
 from torch import nn
 
@@ -44,7 +44,7 @@ def check_data(cfg: Config, *loaders: str) -> None:
 def datasets_in(node: object) -> Iterator[dict]:
     """All data sets in a loader's config, through wrappers."""
     if isinstance(node, dict):
-        if 'ann_file' in node or 'data_root' in node:
+        if not {'ann_file', 'data_root', 'data_prefix'}.isdisjoint(node):
             yield node
         for value in node.values():
             yield from datasets_in(value)
@@ -79,20 +79,32 @@ def check_coco(dataset: dict, ann_file: Path, images: Path) -> None:
     names = [category['name'] for category in content['categories']]
     if classes and not set(classes) & set(names):
         raise ValueError(f'the annotation file {ann_file} has none of the classes {tuple(classes)}')
+    missing = missing_files(images / image['file_name'] for image in content['images'])
+    if missing:
+        raise ValueError(
+            f'{ann_file} names {len(missing)} images that are not there, the first is {missing[0]}'
+        )
+
+
+def missing_files(paths: Iterable[Path]) -> list[Path]:
+    """Those of the files that are not there."""
     # One listing for each folder: asking for 118,000 files one by one is slow on a cluster's disks.
     listings: dict[Path, set[str]] = {}
     missing = []
-    for image in content['images']:
-        path = images / image['file_name']
+    for path in paths:
         if path.parent not in listings:
             there = path.parent.is_dir()
             listings[path.parent] = set(os.listdir(path.parent)) if there else set()
         if path.name not in listings[path.parent]:
             missing.append(path)
-    if missing:
-        raise ValueError(
-            f'{ann_file} names {len(missing)} images that are not there, the first is {missing[0]}'
-        )
+    return missing
+
+
+def unwrapped(model: nn.Module) -> nn.Module:
+    """The model itself, without what distributes it or tests it with augmentations."""
+    while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
+        model = model.module
+    return model
 
 
 def check_levels(model: nn.Module) -> None:
@@ -101,7 +113,7 @@ def check_levels(model: nn.Module) -> None:
     Raises:
         ValueError: They are not.
     """
-    model = model.module if is_model_wrapper(model) else model
+    model = unwrapped(model)
     backbone = getattr(model, 'backbone', None)
     if not isinstance(backbone, CEDNet) or getattr(model, 'neck', None) is not None:
         return
@@ -110,13 +122,38 @@ def check_levels(model: nn.Module) -> None:
         if given[: len(taken)] != taken or (name != 'roi_head' and len(given) != len(taken)):
             raise ValueError(
                 f'the {name} takes levels of strides {taken}, but the backbone gives {given}; set '
-                f'backbone.pyramid.levels to those levels'
+                f'backbone.pyramid.levels, or out_levels where there is no pyramid, to those levels'
             )
     number = getattr(model, 'num_feature_levels', len(given))  # of Deformable DETR
     if number != len(given):
         raise ValueError(
             f'the transformer takes num_feature_levels={number}, but the backbone gives {len(given)}; '
             f'set backbone.pyramid.levels to as many levels'
+        )
+    for name, head in segmentation_heads(model):
+        check_features(name, head, backbone.out_channels)
+
+
+def segmentation_heads(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    """The heads of a segmenter, with the names that they have in its config."""
+    for name in ('decode_head', 'auxiliary_head'):
+        head = getattr(model, name, None)
+        if head is not None:
+            yield from ((name, part) for part in (head if isinstance(head, nn.ModuleList) else [head]))
+
+
+def check_features(name: str, head: nn.Module, given: tuple[int, ...]) -> None:
+    """Check the features that a segmenter's head picks, by their index, against those there are."""
+    index, channels = getattr(head, 'in_index', None), head.in_channels
+    if isinstance(index, int):
+        index, channels = [index], [channels]
+    if index is None or isinstance(channels, int):  # of heads that add up channels, or take all
+        return
+    there = all(-len(given) <= i < len(given) for i in index)
+    if not there or [given[i] for i in index] != list(channels):
+        raise ValueError(
+            f'the {name} takes {channels} channels at in_index={index}, but the backbone gives '
+            f'{given}; set {name}.in_channels and in_index to some of these (aux_stages=True adds more)'
         )
 
 
@@ -127,6 +164,9 @@ def levels_taken(model: nn.Module) -> dict[str, tuple[int, ...]]:
         generator = getattr(getattr(model, name, None), 'prior_generator', None)
         if generator is not None:
             taken[name] = tuple(stride[0] for stride in generator.strides)
+    pixel_decoder = getattr(getattr(model, 'panoptic_head', None), 'pixel_decoder', None)
+    if hasattr(pixel_decoder, 'strides'):  # of Mask2Former
+        taken['panoptic_head'] = tuple(pixel_decoder.strides)
     extractor = getattr(getattr(model, 'roi_head', None), 'bbox_roi_extractor', None)
     if isinstance(extractor, nn.ModuleList):  # of a cascade: one for each stage, all alike
         extractor = extractor[0]
@@ -143,7 +183,7 @@ def check_checkpoint(model: nn.Module, checkpoint: str) -> None:
     """
     found = state_dict_of(CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu'))
     found = {key.removeprefix('module.'): value for key, value in found.items()}
-    model = model.module if is_model_wrapper(model) else model
+    model = unwrapped(model)
     for key, param in model.state_dict().items():
         if key not in found:
             raise ValueError(f'{checkpoint} is of another model: it has no {key}')

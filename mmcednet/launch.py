@@ -12,6 +12,8 @@ from mmengine.logging import print_log
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
+from .checks import datasets_in
+
 # What draws predictions: scope -> arguments of its visualisation hook, where show_dir is put
 VISUALISATION = {
     'mmdet': (dict(draw=True), 'test_out_dir'),
@@ -137,22 +139,43 @@ def warn_of_batch_size(runner: Runner) -> None:
         )
 
 
-def dump_predictions(cfg: Config, out: str) -> None:
-    """Have the test write its predictions to a pickle file.
+def use_tta(cfg: Config) -> None:
+    """Test with the config's augmentations and merge their predictions.
 
     Raises:
-        ValueError: The file's name does not end in .pkl or .pickle.
+        ValueError: The config has none.
     """
-    if not out.endswith(('.pkl', '.pickle')):
-        raise ValueError(f'--out {out} must end in .pkl or .pickle')
-    dump = 'DumpDetResults' if cfg.get('default_scope') == 'mmdet' else 'DumpResults'
+    if 'tta_model' not in cfg or 'tta_pipeline' not in cfg:
+        raise ValueError('--tta needs tta_model and tta_pipeline in the config')
+    for dataset in datasets_in(cfg.test_dataloader):
+        if 'pipeline' in dataset:
+            dataset.pipeline = cfg.tta_pipeline
+    cfg.model = dict(cfg.tta_model, module=cfg.model)
+
+
+def save_predictions(cfg: Config, out: str) -> None:
+    """Have the test write its predictions: label maps into a folder, others to a pickle file.
+
+    Raises:
+        ValueError: ``out`` is a pickle file where a folder is needed, or the other way round.
+    """
     metrics = cfg.test_evaluator
     metrics = list(metrics) if isinstance(metrics, (list, tuple)) else [metrics]
-    cfg.test_evaluator = [*metrics, dict(type=dump, out_file_path=out)]
+    pickled = out.endswith(('.pkl', '.pickle'))
+    if cfg.get('default_scope') == 'mmseg':
+        if pickled:
+            raise ValueError(f'--out {out} must be a folder, into which the label maps are written')
+        metrics[0].output_dir = out
+    elif pickled:
+        dump = 'DumpDetResults' if cfg.get('default_scope') == 'mmdet' else 'DumpResults'
+        metrics.append(dict(type=dump, out_file_path=out))
+    else:
+        raise ValueError(f'--out {out} must end in .pkl or .pickle')
+    cfg.test_evaluator = metrics
 
 
 def draw_predictions(cfg: Config, show_dir: str | None, show: bool, wait_time: float) -> None:
-    """Have the test write its predictions as images into ``show_dir``, or show them."""
+    """Have the test write its predictions as images into ``show_dir`` of the work dir, or show them."""
     scope = cfg.get('default_scope')
     hook = cfg.get('default_hooks', {}).get('visualization')
     if scope not in VISUALISATION or hook is None:
@@ -164,4 +187,4 @@ def draw_predictions(cfg: Config, show_dir: str | None, show: bool, wait_time: f
     if show_dir and folder_key:
         hook[folder_key] = show_dir
     elif show_dir:
-        cfg.visualizer.save_dir = show_dir
+        cfg.visualizer.save_dir = os.path.join(cfg.work_dir, show_dir)

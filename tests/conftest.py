@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import cv2
 import pytest
 import torch
 
@@ -25,6 +26,20 @@ def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from mmcednet.data.shapes import draw
 
     return draw(tmp_path_factory.mktemp('data') / 'shapes', train=6, val=3, size=64, seed=0)
+
+
+@pytest.fixture(scope='session')
+def ade20k(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same images as ADE20K has them: JPEG, and label maps whose ids begin with 1."""
+    folder = tmp_path_factory.mktemp('data') / 'ade20k'
+    for ours, theirs in (('train', 'training'), ('val', 'validation')):
+        for part in ('images', 'annotations'):
+            (folder / part / theirs).mkdir(parents=True)
+        for path in (shapes / ours).glob('*.png'):
+            cv2.imwrite(str(folder / 'images' / theirs / f'{path.stem}.jpg'), cv2.imread(str(path)))
+            labels = cv2.imread(str(shapes / 'labels' / ours / path.name), cv2.IMREAD_UNCHANGED)
+            cv2.imwrite(str(folder / 'annotations' / theirs / path.name), labels + 1)
+    return folder
 
 
 @pytest.fixture(autouse=True)

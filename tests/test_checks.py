@@ -133,6 +133,46 @@ def test_levels_that_a_head_does_not_take(root, name, good, bad, message):
         check_levels(detector(root, name, bad))
 
 
+@pytest.mark.parametrize(
+    ('changes', 'message'),
+    [
+        (
+            {'model.decode_head.in_channels': [96, 192, 384, 768]},
+            r'the decode_head takes \[96, 192, 384, 768\] channels at in_index=\[0, 1, 2, 3\], but the '
+            r'backbone gives \(96, 192, 352, 512, 192, 192\); set decode_head.in_channels and in_index',
+        ),
+        ({'model.backbone.aux_stages': False}, r'the auxiliary_head takes \[192\] .*aux_stages=True'),
+        ({'model.backbone.out_levels': (3, 4, 5)}, 'the decode_head takes'),
+    ],
+)
+def test_features_that_a_segmenter_does_not_take(root, changes, message):
+    cfg = Config.fromfile(root / 'configs' / 'upernet' / 'cednet_t.py')
+
+    def build():
+        with DefaultScope.overwrite_default_scope('mmseg'), torch.device('meta'):
+            return MODELS.build(cfg.model)
+
+    check_levels(build())
+    cfg.merge_from_dict(changes)
+    with pytest.raises(ValueError, match=message):
+        check_levels(build())
+
+
+def test_levels_of_mask2former(root):
+    cfg = Config.fromfile(root / 'configs' / 'mask2former' / 'cednet_t.py')
+    for levels in ((2, 3, 4, 5), (3, 4, 5)):
+        cfg.model.backbone.out_levels = levels
+        with DefaultScope.overwrite_default_scope('mmdet'), torch.device('meta'):
+            model = MODELS.build(cfg.model)
+        if len(levels) == 4:
+            check_levels(model)
+        else:
+            with pytest.raises(
+                ValueError, match=r'the panoptic_head takes .*\(4, 8, 16, 32\).*or out_le'
+            ):
+                check_levels(model)
+
+
 def test_levels_of_the_boxes_features(root):
     model = detector(root, 'mask_rcnn/cednet_t.py', (2, 3, 4, 5, 6))
     model.roi_head.bbox_roi_extractor.featmap_strides = [8, 16, 32, 64]

@@ -54,11 +54,16 @@ def test_amp_and_scaled_rates_say_what_does_not_go(cfg):
 )
 def test_drawing(scope, hook, expected):
     cfg = Config(
-        dict(default_scope=scope, default_hooks=dict(visualization=dict(type=hook)), visualizer=dict())
+        dict(
+            default_scope=scope,
+            default_hooks=dict(visualization=dict(type=hook)),
+            visualizer=dict(),
+            work_dir='work',
+        )
     )
     launch.draw_predictions(cfg, 'out', show=False, wait_time=0)
     assert cfg.default_hooks.visualization.to_dict() == dict(type=hook, **expected)
-    assert (cfg.visualizer.get('save_dir') == 'out') == (scope == 'mmseg')
+    assert cfg.visualizer.get('save_dir') == ('work/out' if scope == 'mmseg' else None)
 
 
 def test_drawing_needs_a_hook():
@@ -66,11 +71,22 @@ def test_drawing_needs_a_hook():
         launch.draw_predictions(Config(dict(default_scope='mmdet')), 'out', False, 0)
 
 
-def test_dumping(cfg):
-    launch.dump_predictions(cfg, 'a.pkl')
+def test_saving_predictions(cfg, root):
+    launch.save_predictions(cfg, 'a.pkl')
     assert [m.type for m in cfg.test_evaluator] == ['CocoMetric', 'DumpDetResults']
     with pytest.raises(ValueError, match=r'--out a\.json must end in \.pkl'):
-        launch.dump_predictions(cfg, 'a.json')
+        launch.save_predictions(cfg, 'a.json')
+    cfg = Config.fromfile(root / 'configs' / 'upernet' / 'cednet_t.py')
+    launch.save_predictions(cfg, 'maps')
+    (metric,) = cfg.test_evaluator
+    assert metric.to_dict() == dict(type='IoUMetric', iou_metrics=['mIoU'], output_dir='maps')
+    with pytest.raises(ValueError, match=r'--out a\.pkl must be a folder'):
+        launch.save_predictions(cfg, 'a.pkl')
+
+
+def test_augmented_tests_need_a_pipeline(cfg):
+    with pytest.raises(ValueError, match='--tta needs tta_model and tta_pipeline in the config'):
+        launch.use_tta(cfg)
 
 
 def test_without_gpus_batch_norm_is_not_synchronised(root, monkeypatch):

@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
-from mmengine.registry import MODELS, init_default_scope
+from mmengine.registry import MODELS, DefaultScope
 
 from mmcednet.tables import CONFIGS
 
 RECIPES = json.loads(Path(__file__).with_name('data').joinpath('recipes.json').read_text())
-OTHER_TESTS = ('_base_/', 'imagenet/', 'upernet/', 'mask2former/')
+OTHER_TESTS = ('_base_/', 'imagenet/')
 
 
 def differences(expected: Any, found: Any, path: str = '') -> Iterator[str]:
@@ -60,11 +60,12 @@ def test_every_config_has_a_recipe(root):
 def test_recipe(name, root):
     cfg = load(root, name)
     assert check(name, cfg) == []
-    masks = 'segm' in cfg.test_evaluator.metric
-    train = cfg.train_dataloader.dataset
-    for dataset in (train.get('dataset', train), cfg.test_dataloader.dataset):
-        (load_annotations,) = (step for step in dataset.pipeline if step.type == 'LoadAnnotations')
-        assert load_annotations.get('with_mask', False) == masks
+    if cfg.default_scope == 'mmdet':
+        masks = 'segm' in cfg.test_evaluator.metric
+        train = cfg.train_dataloader.dataset
+        for dataset in (train.get('dataset', train), cfg.test_dataloader.dataset):
+            (load_annotations,) = (step for step in dataset.pipeline if step.type == 'LoadAnnotations')
+            assert load_annotations.get('with_mask', False) == masks
     if cfg.model.backbone.type == 'CEDNet':
         assert cfg.custom_imports.imports == ['mmcednet']
         assert set(cfg.model.backbone) == set(RECIPES['configs'][name]['model.backbone'])
@@ -93,6 +94,14 @@ def test_recipe(name, root):
             'Table 2a, ConvNeXt-T',
         ),
         ('retinanet/ablation/stages_4.py', {'train_cfg.max_epochs': 36}, 'Table 6, CEDNet-NeXt-T 4 st'),
+        ('upernet/cednet_b.py', {'model.backbone.layer_scale': 1e-6}, 'Table 3, CEDNet-NeXt-B'),
+        (
+            'upernet/convnext_s.py',
+            {'optim_wrapper.paramwise_cfg.decay_type': 'layer_wise'},
+            'Table 3, ConvNeXt-S',
+        ),
+        ('upernet/swin_b.py', {'model.test_cfg.mode': 'whole'}, 'Table 3, Swin-B'),
+        ('mask2former/cednet_t.py', {'optim_wrapper.clip_grad.max_norm': 0.1}, 'in no table'),
     ],
 )
 def test_a_changed_number_is_found(name, change, row, root):
@@ -102,6 +111,16 @@ def test_a_changed_number_is_found(name, change, row, root):
     assert off.startswith(name)
     assert row in off
     assert next(iter(change)) in off
+
+
+def rates_of(cfg: Config) -> dict[str, float]:
+    """Each parameter's learning rate."""
+    with DefaultScope.overwrite_default_scope(cfg.default_scope):
+        model = MODELS.build(cfg.model)
+        cfg.optim_wrapper.type = 'OptimWrapper'  # in float32, which a CPU needs
+        optimizer = build_optim_wrapper(model, cfg.optim_wrapper).optimizer
+    names = {param: name for name, param in model.named_parameters()}
+    return {names[param]: group['lr'] for group in optimizer.param_groups for param in group['params']}
 
 
 @pytest.mark.parametrize(
@@ -114,13 +133,7 @@ def test_a_changed_number_is_found(name, change, row, root):
 def test_convnext_has_the_rates_of_its_authors(name, rate, layers, blocks, root):
     """Layer 0 is the stem, 1 and 2 the first stages, then three blocks each, then the last stage."""
     cfg = load(root, name)
-    init_default_scope('mmdet')
-    model = MODELS.build(cfg.model)
-    cfg.optim_wrapper.type = 'OptimWrapper'  # in float32, which a CPU needs
-    optimizer = build_optim_wrapper(model, cfg.optim_wrapper).optimizer
-    names = {param: name for name, param in model.named_parameters()}
-    rates = {names[param]: group['lr'] for group in optimizer.param_groups for param in group['params']}
-
+    rates = rates_of(cfg)
     layer_of = {f'downsample_layers.{i}': layer for i, layer in enumerate((0, 2, 3, layers))}
     for stage, number in enumerate(blocks):
         for block in range(number):
@@ -131,3 +144,32 @@ def test_convnext_has_the_rates_of_its_authors(name, rate, layers, blocks, root)
         assert found == pytest.approx(lr * rate ** (layers + 1 - layer))
     (found,) = {value for name, value in rates.items() if not name.startswith('backbone.')}
     assert found == lr
+
+
+@pytest.mark.parametrize(
+    ('name', 'layers'), [('upernet/convnext_t.py', 6), ('upernet/convnext_s.py', 12)]
+)
+def test_convnext_for_segmentation_has_a_rate_for_each_stage(name, layers, root):
+    """Layer 0 is the stem with the other strided convolutions, 1 to 4 are the stages."""
+    rates = rates_of(load(root, name))
+    layer_of = {'downsample_layers': 0} | {f'stages.{i}': i + 1 for i in range(4)}
+    for part, layer in layer_of.items():
+        (found,) = {value for name, value in rates.items() if name.startswith(f'backbone.{part}.')}
+        assert found == pytest.approx(1e-4 * 0.9 ** (layers + 1 - layer))
+    (found,) = {value for name, value in rates.items() if not name.startswith('backbone.')}
+    assert found == pytest.approx(1e-4)
+
+
+def test_cednet_for_segmentation_has_the_rates_of_the_recipe(root):
+    rates = rates_of(load(root, 'upernet/cednet_s.py'))
+    for part, group in {
+        'backbone.stem.conv1': 0,
+        'backbone.stem.downsample': 1,
+        'backbone.stages.0.encoder.level3': 2,
+        'backbone.stages.2.encoder.level5': 7,
+        'backbone.stages.3': 8,  # never more than the heads'
+        'decode_head': 8,
+        'auxiliary_head': 8,
+    }.items():
+        (found,) = {value for name, value in rates.items() if name.startswith(f'{part}.')}
+        assert found == pytest.approx(1e-4 * 0.9 ** (8 - group))

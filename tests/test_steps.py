@@ -1,4 +1,4 @@
-"""Every COCO config trains a step and tests: its real model and pipelines, on a few small images."""
+"""Every config trains a step and tests: its real model and pipelines, on a few small images."""
 
 import json
 import math
@@ -10,11 +10,11 @@ from mmdet.datasets import CocoDataset
 from mmengine.config import Config
 from mmengine.runner import Runner
 
-from mmcednet.launch import fit_to_machine
+from mmcednet.launch import fit_to_machine, use_tta
 
 ROOT = Path(__file__).resolve().parents[1]
-FRAMEWORKS = ('retinanet', 'mask_rcnn', 'cascade_mask_rcnn', 'deformable_detr')
-QUICK = ('retinanet/cednet_t.py', 'mask_rcnn/cednet_t.py')
+DETECTORS = ('retinanet', 'mask_rcnn', 'cascade_mask_rcnn', 'deformable_detr', 'mask2former')
+QUICK = ('retinanet/cednet_t.py', 'mask_rcnn/cednet_t.py', 'upernet/cednet_t.py')
 # Frozen statistics of no pre-training: features of 1e7, so no box is left
 FINDS_NOTHING = ('mask_rcnn/detectors_50.py',)
 SHRINKING = 8  # of all sizes in px
@@ -35,8 +35,8 @@ def coco(shapes, tmp_path_factory):
     return folder
 
 
-def configs():
-    for framework in FRAMEWORKS:
+def configs(*frameworks):
+    for framework in frameworks:
         for path in sorted((ROOT / 'configs' / framework).rglob('*.py')):
             name = path.relative_to(ROOT / 'configs').as_posix()
             if 'nano' not in name:
@@ -96,9 +96,28 @@ def small(name: str, coco: Path, work_dir: Path) -> Config:
             pipeline=shrunk(dataset.pipeline),
         )
     cfg.test_evaluator.ann_file = str(coco / 'annotations' / 'val.json')
-    cfg.model = without_downloads(cfg.model)
+    preprocessor = cfg.model.data_preprocessor
+    preprocessor.batch_augments = shrunk(preprocessor.get('batch_augments'))
     for part in ('train_cfg', 'test_cfg'):
         cfg.model[part] = limited(cfg.model[part])
+    return short(cfg, work_dir)
+
+
+def small_segmenter(name: str, ade20k: Path, work_dir: Path) -> Config:
+    cfg = Config.fromfile(ROOT / 'configs' / name)
+    for loader in (cfg.train_dataloader, cfg.test_dataloader):
+        loader.update(num_workers=0, persistent_workers=False)
+        loader.dataset.update(data_root=str(ade20k), pipeline=shrunk(loader.dataset.pipeline))
+    cfg.tta_pipeline = shrunk(cfg.tta_pipeline)
+    cfg.model.data_preprocessor.size = sizes(cfg.model.data_preprocessor.size)
+    cfg.model.test_cfg.crop_size = sizes(cfg.model.test_cfg.crop_size)
+    cfg.model.test_cfg.stride = sizes(cfg.model.test_cfg.stride)
+    return short(cfg, work_dir)
+
+
+def short(cfg: Config, work_dir: Path) -> Config:
+    """One step of training, and one image to test."""
+    cfg.model = without_downloads(cfg.model)
     cfg.train_cfg = dict(type='IterBasedTrainLoop', max_iters=1)
     cfg.update(val_dataloader=None, val_evaluator=None, val_cfg=None)
     cfg.test_dataloader.dataset.indices = 1
@@ -108,16 +127,21 @@ def small(name: str, coco: Path, work_dir: Path) -> Config:
     return cfg
 
 
-@pytest.mark.parametrize('name', configs())
-def test_one_step(name, coco, tmp_path):
-    runner = Runner.from_cfg(small(name, coco, tmp_path))
+def train_one_step(runner: Runner) -> set[str]:
+    """Checks that the losses are finite, and that the backbone learnt; returns the losses' names."""
     backbone = runner.model.backbone
     before = {key: param.detach().clone() for key, param in backbone.named_parameters()}
     runner.train()
     losses = {key: value for key, value in runner.message_hub.log_scalars.items() if 'loss' in key}
-    assert 'train/loss' in losses
     assert all(math.isfinite(history.current()) for history in losses.values())
     assert any((param != before[key]).any() for key, param in backbone.named_parameters())
+    return set(losses)
+
+
+@pytest.mark.parametrize('name', configs(*DETECTORS))
+def test_detector(name, coco, tmp_path):
+    runner = Runner.from_cfg(small(name, coco, tmp_path))
+    assert 'train/loss' in train_one_step(runner)
     if hasattr(runner.model, 'roi_head'):  # RoIAlign misreads other features without a word
         features = runner.model.extract_feat(torch.rand(1, 3, 128, 128))
         assert all(feature.is_contiguous() for feature in features)
@@ -125,3 +149,17 @@ def test_one_step(name, coco, tmp_path):
     if name not in FINDS_NOTHING:
         assert 'coco/bbox_mAP' in metrics
         assert ('coco/segm_mAP' in metrics) == ('mask' in name)
+
+
+@pytest.mark.parametrize('name', configs('upernet'))
+def test_segmenter(name, ade20k, tmp_path):
+    runner = Runner.from_cfg(small_segmenter(name, ade20k, tmp_path))
+    assert train_one_step(runner) >= {'train/decode.loss_ce', 'train/aux.loss_ce'}
+    assert 'mIoU' in runner.test()
+
+
+@pytest.mark.slow
+def test_segmenter_at_several_scales(ade20k, tmp_path):
+    cfg = small_segmenter('upernet/cednet_t.py', ade20k, tmp_path)
+    use_tta(cfg)
+    assert 'mIoU' in Runner.from_cfg(cfg).test()

@@ -8,6 +8,7 @@ from mmengine.runner import Runner
 
 from mmcednet import launch
 from mmcednet.checks import check_checkpoint, check_data, check_levels
+from mmcednet.segmentation import check_segmentation
 
 
 def parse_args() -> argparse.Namespace:
@@ -15,7 +16,14 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('config', help='config file')
     parser.add_argument('checkpoint', help='checkpoint file')
     launch.add_common_arguments(parser)
-    parser.add_argument('--out', metavar='FILE.pkl', help='save the predictions')
+    parser.add_argument(
+        '--tta',
+        action='store_true',
+        help="test with the config's augmentations: several scales, flipped",
+    )
+    parser.add_argument(
+        '--out', help='save the predictions: FILE.pkl, or of a segmenter the folder of label maps'
+    )
     parser.add_argument('--show', action='store_true', help='show the predictions in a window')
     parser.add_argument('--show-dir', help='draw the predictions into this folder of the work dir')
     parser.add_argument('--wait-time', type=float, default=2, help='of --show, in s; default: 2')
@@ -28,13 +36,16 @@ def prepare(args: argparse.Namespace) -> Runner:
     cfg.load_from = args.checkpoint
     if args.show or args.show_dir:
         launch.draw_predictions(cfg, args.show_dir, args.show, args.wait_time)
+    if args.tta:
+        launch.use_tta(cfg)
     if args.out:
-        launch.dump_predictions(cfg, args.out)
+        launch.save_predictions(cfg, args.out)
     launch.fit_to_machine(cfg)
     check_data(cfg, 'test')
     runner = launch.build_runner(cfg)
     check_levels(runner.model)
     check_checkpoint(runner.model, args.checkpoint)
+    check_segmentation(runner, 'test')
     return runner
 
 

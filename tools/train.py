@@ -8,6 +8,7 @@ from mmengine.runner import Runner
 
 from mmcednet import launch
 from mmcednet.checks import check_checkpoint, check_data, check_levels
+from mmcednet.segmentation import check_segmentation
 
 
 def parse_args() -> argparse.Namespace:
@@ -43,6 +44,7 @@ def prepare(args: argparse.Namespace) -> Runner:
     launch.warn_of_batch_size(runner)
     if args.resume and cfg.load_from:
         check_checkpoint(runner.model, cfg.load_from)
+    check_segmentation(runner, 'train', 'val')
     return runner
 
 

@@ -1,4 +1,4 @@
-"""What holds for every combination of style, mixer and pyramid."""
+"""What holds for every combination of style, mixer and kind of outputs."""
 
 import copy
 import itertools
@@ -19,20 +19,21 @@ CHANNELS = {
     'window': (32, 32, 64, 64),
     'cross_window': (8, 12, 16, 20),
 }
-PYRAMIDS = {
-    'raw': None,
-    'retinanet': dict(levels=(3, 4, 5, 6, 7), channels=12),
-    'two-stage': dict(levels=(2, 3, 4, 5, 6), channels=12),
+OUTPUTS = {
+    'raw': dict(),
+    'segmentation': dict(aux_stages=True),
+    'retinanet': dict(pyramid=dict(levels=(3, 4, 5, 6, 7), channels=12)),
+    'two-stage': dict(pyramid=dict(levels=(2, 3, 4, 5, 6), channels=12)),
 }
-COMBINATIONS = list(itertools.product(STYLES, FAMILIES, PYRAMIDS))
-each_combination = pytest.mark.parametrize(('style', 'mixer', 'pyramid'), COMBINATIONS)
+COMBINATIONS = list(itertools.product(STYLES, FAMILIES, OUTPUTS))
+each_combination = pytest.mark.parametrize(('style', 'mixer', 'outputs'), COMBINATIONS)
 
 
-def build(style: str, mixer: str, pyramid: str = 'raw', **settings) -> CEDNet:
+def build(style: str, mixer: str, outputs: str = 'raw', **settings) -> CEDNet:
     """Two stages, with blocks at every level of every encoder and decoder."""
-    settings = dict(layer_scale=0.5) | settings
+    settings = dict(layer_scale=0.5) | OUTPUTS[outputs] | settings
     arch = dict(channels=CHANNELS[mixer], blocks=(2, 2, 2, 2), num_stages=2)
-    return CEDNet(arch, style, mixer, pyramid=PYRAMIDS[pyramid], **settings)
+    return CEDNet(arch, style, mixer, **settings)
 
 
 def loss_of(outs: tuple[torch.Tensor, ...]) -> torch.Tensor:
@@ -41,8 +42,8 @@ def loss_of(outs: tuple[torch.Tensor, ...]) -> torch.Tensor:
 
 
 @each_combination
-def test_forward_and_backward_on_odd_sizes(style, mixer, pyramid):
-    model = build(style, mixer, pyramid, drop_path_rate=0.1)
+def test_forward_and_backward_on_odd_sizes(style, mixer, outputs):
+    model = build(style, mixer, outputs, drop_path_rate=0.1)
     for size in ((32, 64), (75, 101)):
         model.zero_grad()
         outs = model(torch.randn(2, 3, *size))
@@ -66,10 +67,10 @@ def count_into(kept: list[int]):
 
 
 @each_combination
-def test_recomputed_activations_give_the_same_gradients(style, mixer, pyramid):
+def test_recomputed_activations_give_the_same_gradients(style, mixer, outputs):
     images = torch.randn(2, 3, 64, 75)
-    plain = build(style, mixer, pyramid, drop_path_rate=0.3)
-    saving = build(style, mixer, pyramid, drop_path_rate=0.3, with_cp=True)
+    plain = build(style, mixer, outputs, drop_path_rate=0.3)
+    saving = build(style, mixer, outputs, drop_path_rate=0.3, with_cp=True)
     saving.load_state_dict(plain.state_dict())
     kept = []
     for model in (plain, saving):
@@ -84,8 +85,8 @@ def test_recomputed_activations_give_the_same_gradients(style, mixer, pyramid):
 
 
 @each_combination
-def test_evaluation_is_deterministic_and_ignores_the_rest_of_the_batch(style, mixer, pyramid):
-    model = build(style, mixer, pyramid, drop_path_rate=0.5)
+def test_evaluation_is_deterministic_and_ignores_the_rest_of_the_batch(style, mixer, outputs):
+    model = build(style, mixer, outputs, drop_path_rate=0.5)
     model(torch.randn(2, 3, 64, 64))  # BatchNorm has seen a batch
     model.eval()
     images = torch.randn(3, 3, 65, 50)
@@ -96,12 +97,12 @@ def test_evaluation_is_deterministic_and_ignores_the_rest_of_the_batch(style, mi
 
 
 @each_combination
-def test_copies_pickles_and_state_dict(style, mixer, pyramid):
-    model = build(style, mixer, pyramid).eval()
+def test_copies_pickles_and_state_dict(style, mixer, outputs):
+    model = build(style, mixer, outputs).eval()
     images = torch.randn(1, 3, 50, 64)
     with torch.no_grad():
         expected = model(images)  # caches are filled before the copies are made
-        other = build(style, mixer, pyramid).eval()
+        other = build(style, mixer, outputs).eval()
         other.load_state_dict(model.state_dict())
         for twin in (copy.deepcopy(model), pickle.loads(pickle.dumps(model)), other):
             for ours, theirs in zip(twin(images), expected, strict=True):
@@ -109,8 +110,8 @@ def test_copies_pickles_and_state_dict(style, mixer, pyramid):
 
 
 @each_combination
-def test_bfloat16_autocast_is_near_float32(style, mixer, pyramid):
-    model = build(style, mixer, pyramid).eval()
+def test_bfloat16_autocast_is_near_float32(style, mixer, outputs):
+    model = build(style, mixer, outputs).eval()
     images = torch.randn(1, 3, 128, 192)
     with torch.no_grad():
         exact = model(images)

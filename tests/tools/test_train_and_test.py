@@ -168,11 +168,65 @@ def test_a_segmenter(tool, tmp_path, shapes):
     path.write_text(SEGMENTER.replace('{root!r}', repr(str(shapes))))
     tool('train.py', path, '--work-dir', tmp_path / 'work')
     assert np.isfinite(losses(tmp_path / 'work')).all()
-    args = [path, tmp_path / 'work' / 'epoch_1.pth', '--out', tmp_path / 'out.pkl']
+    args = [path, tmp_path / 'work' / 'epoch_1.pth', '--out', tmp_path / 'maps']
     result = tool('test.py', *args, '--show-dir', tmp_path / 'drawn')
     assert 'mIoU' in result.stdout + result.stderr
-    assert len(pickle.loads((tmp_path / 'out.pkl').read_bytes())) == 3
+    assert len(list((tmp_path / 'maps').glob('*.png'))) == 3
     assert len(list((tmp_path / 'drawn').rglob('*.png'))) == 3
+
+
+ADE20K = """
+_base_ = {base!r}
+model = dict(
+    backbone=dict(arch=dict(_delete_=True, channels=(4, 6, 8, 10), blocks=(1, 1, 1, 1), num_stages=3)),
+    decode_head=dict(in_channels=[4, 6, 8, 10], channels=8),
+    auxiliary_head=dict(in_channels=6, channels=8))
+train_dataloader = dict(num_workers=0, persistent_workers=False, dataset=dict(data_root={data!r}))
+val_dataloader = dict(
+    num_workers=0, persistent_workers=False, dataset=dict(data_root={data!r}, indices=2))
+test_dataloader = val_dataloader
+train_cfg = dict(max_iters=2, val_interval=2)
+default_hooks = dict(logger=dict(interval=1), checkpoint=dict(interval=2))
+"""
+
+
+@pytest.fixture
+def segmenter(root, ade20k, tmp_path):
+    """configs/upernet/cednet_t.py with another width and data, everything else as it is."""
+    path = tmp_path / 'segmenter.py'
+    path.write_text(ADE20K.format(base=str(root / 'configs/upernet/cednet_t.py'), data=str(ade20k)))
+    return path
+
+
+def test_the_ade20k_recipe_runs(tool, segmenter, tmp_path, ade20k):
+    work = tmp_path / 'work_dirs' / 'segmenter'
+    done = tool('train.py', segmenter)
+    assert np.isfinite(losses(work)).all()
+    assert 'layer group 5: lr 1.000e-04' in done.stdout + done.stderr
+    assert 'mIoU: ' in done.stdout + done.stderr
+    checkpoint = work / 'iter_2.pth'
+    plain = tool('test.py', segmenter, checkpoint, '--work-dir', tmp_path / 'single')
+    args = ['--tta', '--work-dir', tmp_path / 'multi', '--out', tmp_path / 'maps']
+    multi = tool('test.py', segmenter, checkpoint, *args, '--show-dir', 'drawn')
+    assert 'mIoU: ' in plain.stdout + plain.stderr
+    assert 'mIoU: ' in multi.stdout + multi.stderr
+    maps = sorted((tmp_path / 'maps').glob('*.png'))
+    assert [path.name for path in maps] == [f'{i:05d}.png' for i in range(2)]
+    ids = cv2.imread(str(maps[0]), cv2.IMREAD_UNCHANGED)
+    assert ids.shape == (64, 64)
+    assert ids.min() >= 1  # as on disk, where 0 is for what has no class
+    assert ids.max() <= 150
+    assert len(list((tmp_path / 'multi').rglob('drawn/**/*.png'))) == 2
+
+
+def test_a_segmenter_in_two_processes(tool, segmenter, tmp_path):
+    work = tmp_path / 'dist'
+    tool('dist_train.sh', segmenter, 2, '--work-dir', work)
+    assert len(losses(work)) == 2
+    smaller = [f'tta_pipeline.1.transforms.0.{i}.scale=(128,{32 * i + 32})' for i in range(6)]
+    args = ['--work-dir', work, '--tta', '--cfg-options', *smaller]
+    result = tool('dist_test.sh', segmenter, work / 'iter_2.pth', 2, *args)
+    assert 'mIoU: ' in result.stdout + result.stderr
 
 
 CLASSIFIER = """

@@ -125,6 +125,12 @@ def build_runner(cfg: Config) -> Runner:
     return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
 
 
+def end_processes() -> None:
+    """Part from the other processes; without that, some abort at their end, all work done."""
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
+
+
 def warn_of_batch_size(runner: Runner) -> None:
     """Say so where the rate is for another batch than the one that is trained with."""
     scaling = runner.cfg.get('auto_scale_lr') or {}

@@ -80,6 +80,29 @@ def test_finished_trainings_fill_their_column(root, tmp_path):
     assert not any(results.values())
 
 
+def test_a_segmenter_has_single_and_multi_scale_results(root, tmp_path):
+    write_log(
+        tmp_path, 'upernet/cednet_t', [{'mIoU': 40.0, 'step': 144000}, {'mIoU': 48.31, 'step': 160000}]
+    )
+    for run, tta, checkpoint, found in (
+        ('tested', False, 'iter_160000.pth', 48.31),
+        ('early', True, 'iter_144000.pth', 47.0),
+        ('several', True, 'work/iter_160000.pth', 48.93),
+    ):
+        folder = tmp_path / 'upernet' / 'cednet_t' / run
+        (folder / 'vis_data').mkdir(parents=True)
+        (folder / f'{run}.json').write_text(json.dumps(dict(mIoU=found, aAcc=80.0)))
+        model = dict(type='SegTTAModel' if tta else 'EncoderDecoder')
+        (folder / 'vis_data' / 'config.py').write_text(f'model = {model}\nload_from = {checkpoint!r}\n')
+    written = files(rows(), root / 'configs', tmp_path)
+    found = row_of(written['docs/results.md'], '3', 'CEDNet-NeXt-T')
+    assert found[5:] == ['48.3', '48.3', '48.9', '48.9']
+    models = yaml.safe_load(written['configs/upernet/metafile.yml'])['Models']
+    (results,) = [model['Results'] for model in models if 'Results' in model]
+    metrics = {'mIoU': 48.3, 'mIoU, multi-scale': 48.9}
+    assert results == [dict(Task='Semantic Segmentation', Dataset='ADE20K', Metrics=metrics)]
+
+
 def test_a_resumed_training_counts_once_it_is_over(root, tmp_path):
     write_log(tmp_path, 'retinanet/cednet_t', [{'coco/bbox_mAP': 0.3, 'step': 12}], 'first')
     write_log(tmp_path, 'retinanet/cednet_t', [{'coco/bbox_mAP': 0.484, 'step': 36}], 'second')

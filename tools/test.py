@@ -55,3 +55,4 @@ if __name__ == '__main__':
     except (ValueError, FileNotFoundError) as error:
         sys.exit(f'error: {error}')
     runner.test()
+    launch.end_processes()

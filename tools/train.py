@@ -54,3 +54,4 @@ if __name__ == '__main__':
     except (ValueError, FileNotFoundError) as error:
         sys.exit(f'error: {error}')
     runner.train()
+    launch.end_processes()

@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 import torch
 
+from mmcednet.results import trained
+
 pytestmark = pytest.mark.slow
 
 # A config that is not of this repository: the toolbox's, with the backbone put in as the README says.
@@ -206,8 +208,9 @@ def test_the_ade20k_recipe_runs(tool, segmenter, tmp_path, ade20k):
     assert 'mIoU: ' in done.stdout + done.stderr
     checkpoint = work / 'iter_2.pth'
     plain = tool('test.py', segmenter, checkpoint, '--work-dir', tmp_path / 'single')
-    args = ['--tta', '--work-dir', tmp_path / 'multi', '--out', tmp_path / 'maps']
-    multi = tool('test.py', segmenter, checkpoint, *args, '--show-dir', 'drawn')
+    args = ['--tta', '--out', tmp_path / 'maps', '--show-dir', 'drawn']
+    multi = tool('test.py', segmenter, checkpoint, *args)
+    assert set(trained(tmp_path / 'work_dirs', segmenter, segmenter.name)) == {'miou_ss', 'miou_ms'}
     assert 'mIoU: ' in plain.stdout + plain.stderr
     assert 'mIoU: ' in multi.stdout + multi.stderr
     maps = sorted((tmp_path / 'maps').glob('*.png'))
@@ -216,7 +219,7 @@ def test_the_ade20k_recipe_runs(tool, segmenter, tmp_path, ade20k):
     assert ids.shape == (64, 64)
     assert ids.min() >= 1  # as on disk, where 0 is for what has no class
     assert ids.max() <= 150
-    assert len(list((tmp_path / 'multi').rglob('drawn/**/*.png'))) == 2
+    assert len(list(work.rglob('drawn/**/*.png'))) == 2
 
 
 def test_a_segmenter_in_two_processes(tool, segmenter, tmp_path):

@@ -10,7 +10,7 @@ from mmengine.config import Config
 
 from .tables import EXPLAINED, Row, misprints, paper_rows
 
-# The tables' names of metrics -> the logs', which on COCO go from 0 to 1
+# The tables' names of metrics -> the logs'
 METRICS = {'ap': 'coco/bbox_mAP', 'mask_ap': 'coco/segm_mAP', 'miou_ss': 'mIoU'}
 TITLES = {'ap': 'box AP', 'mask_ap': 'mask AP', 'miou_ss': 'mIoU', 'miou_ms': 'mIoU, multi-scale'}
 FRAMEWORKS = {
@@ -26,11 +26,17 @@ PAPER = dict(
 )
 HEADER = """# Results
 
-Every row of the paper's tables. Columns of the paper's figures say so; the APs in columns "ours" are of
+Every row of the paper's tables. Columns of the paper's figures say so; what columns "ours" have is of
 trainings with these configs, and empty where there was none. Params and multiply-adds are counted from
 the configs (COCO 1280x800, ADE20K 2048x512). Written by `python tools/analysis/results.py`, which takes
-the APs from the logs in `work_dirs/`.
+the APs and mIoUs from the logs in `work_dirs/`; multi-scale ones are of `tools/test.py --tta` without
+`--show-dir`.
 """
+
+
+def per_cent(key: str, value: float) -> float:
+    """A metric of a log in %: COCO's go from 0 to 1 there, others from 0 to 100."""
+    return 100 * value if key.startswith('coco/') else value
 
 
 def trained(work_dirs: Path, config: Path, name: str) -> dict[str, float]:
@@ -57,7 +63,20 @@ def trained(work_dirs: Path, config: Path, name: str) -> dict[str, float]:
             if entry.get('step') == end:
                 for metric, key in METRICS.items():
                     if key in entry:
-                        found[metric] = entry[key] * (100 if key.startswith('coco/') else 1)
+                        found[metric] = per_cent(key, entry[key])
+    return found | multi_scale(folder, end)
+
+
+def multi_scale(folder: Path, end: int) -> dict[str, float]:
+    """What ``tools/test.py --tta`` found for the last checkpoint of a training in a folder."""
+    found = {}
+    for log in sorted(folder.glob('*/*.json'), key=lambda log: log.stat().st_mtime):
+        config = log.parent / 'vis_data' / 'config.py'
+        if not config.is_file():  # with --show-dir, it is among the pictures
+            continue
+        cfg = Config.fromfile(config, import_custom_modules=False)
+        if cfg.model.type == 'SegTTAModel' and Path(cfg.load_from).name == f'iter_{end}.pth':
+            found['miou_ms'] = json.loads(log.read_text(encoding='utf-8'))['mIoU']
     return found
 
 
@@ -112,6 +131,7 @@ TASKS = {
     'ap': ('Object Detection', 'COCO'),
     'mask_ap': ('Instance Segmentation', 'COCO'),
     'miou_ss': ('Semantic Segmentation', 'ADE20K'),
+    'miou_ms': ('Semantic Segmentation', 'ADE20K'),
 }
 
 
@@ -121,17 +141,17 @@ def metafile(framework: str, found: list[Result]) -> dict:
     models = {}  # a config may be in several tables
     for row, _, ours in found:
         if row.config and row.framework == framework:
-            results = [
-                dict(Task=task, Dataset=dataset, Metrics={TITLES[metric]: round(ours[metric], 1)})
-                for metric, (task, dataset) in TASKS.items()
-                if metric in ours
-            ]
+            results: dict[str, dict] = {}
+            for metric, (task, dataset) in TASKS.items():
+                if metric in ours:
+                    result = results.setdefault(task, dict(Task=task, Dataset=dataset, Metrics={}))
+                    result['Metrics'][TITLES[metric]] = round(ours[metric], 1)
             models[row.config] = {
                 'Name': row.config.removesuffix('.py').replace('/', '_'),
                 'In Collection': collection,
                 'Config': f'configs/{row.config}',
                 'Metadata': {'Parameters': round(row.params * 1e6), 'FLOPs': round(row.macs * 1e9)},
-            } | (dict(Results=results) if results else {})
+            } | (dict(Results=list(results.values())) if results else {})
     readme = dict(Name=collection, Paper=PAPER, README='docs/results.md')
     return dict(Collections=[readme], Models=list(models.values()))
 

@@ -82,7 +82,10 @@ def check_label_maps(paths: list[Path], dataset: BaseDataset) -> None:
 
 def wrong_label_map(path: Path, dataset: BaseDataset) -> str | None:
     """A sentence about what is wrong with a label map, if anything is."""
-    ids = imfrombytes(path.read_bytes(), flag='unchanged', backend='pillow')
+    try:
+        ids = imfrombytes(path.read_bytes(), flag='unchanged', backend='pillow')
+    except (OSError, SyntaxError) as error:  # Pillow's for what is no image, and for broken PNG
+        return f'the label map {path} cannot be read: {error}'
     if ids.ndim != 2:
         return f'the label map {path} has the shape {ids.shape}; it must be one channel of class ids'
     # A label_map of mmseg's has the ids on disk where the config selects classes.

@@ -89,6 +89,15 @@ def test_label_maps_of_something_else(root, data, tmp_path, split, content, mess
         check(root, data, tmp_path)
 
 
+@pytest.mark.parametrize('content', [b'', b'no image', 'half'])
+def test_label_maps_that_cannot_be_read(root, data, tmp_path, content):
+    path = data / 'annotations' / 'validation' / '00001.png'
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2] if content == 'half' else content)
+    with pytest.raises(ValueError, match=rf'^the label map {path} cannot be read: '):
+        check(root, data, tmp_path)
+
+
 def test_ids_of_the_other_data_sets(root, shapes, tmp_path):
     """Ids that begin with 0, and a choice of ADE20K's classes, whose ids stay ADE20K's on disk."""
     cfg = small(root, shapes)

@@ -207,9 +207,8 @@ def test_the_ade20k_recipe_runs(tool, segmenter, tmp_path, ade20k):
     assert 'layer group 5: lr 1.000e-04' in done.stdout + done.stderr
     assert 'mIoU: ' in done.stdout + done.stderr
     checkpoint = work / 'iter_2.pth'
-    plain = tool('test.py', segmenter, checkpoint, '--work-dir', tmp_path / 'single')
-    args = ['--tta', '--out', tmp_path / 'maps', '--show-dir', 'drawn']
-    multi = tool('test.py', segmenter, checkpoint, *args)
+    plain = tool('test.py', segmenter, checkpoint, '--show-dir', 'drawn')
+    multi = tool('test.py', segmenter, checkpoint, '--tta', '--out', tmp_path / 'maps')
     assert set(trained(tmp_path / 'work_dirs', segmenter, segmenter.name)) == {'miou_ss', 'miou_ms'}
     assert 'mIoU: ' in plain.stdout + plain.stderr
     assert 'mIoU: ' in multi.stdout + multi.stderr

@@ -12,6 +12,7 @@ from mmengine.config import Config
 from mmengine.registry import DATASETS, MODELS, DefaultScope
 from mmengine.runner import Runner
 from mmengine.structures import PixelData
+from mmseg.apis import inference_model, init_model
 from mmseg.structures import SegDataSample
 
 from mmcednet.launch import fit_to_machine, use_tta
@@ -204,6 +205,12 @@ def test_odd_sizes(root, data, size):
         model.test_cfg.mode = mode
         for sample in model.test_step(batch()):
             assert sample.pred_sem_seg.data.shape == (1, *size)
+
+
+def test_an_array_is_segmented_by_the_toolbox(root, data):
+    model = init_model(small(root, data), device='cpu')
+    image = np.random.RandomState(0).randint(0, 256, (70, 90, 3)).astype(np.uint8)
+    assert inference_model(model, image).pred_sem_seg.data.shape == (1, 70, 90)
 
 
 def test_multi_scale_test_is_the_mean_of_its_parts(root, data, tmp_path):

@@ -37,6 +37,8 @@ def check_data(cfg: Config, *loaders: str) -> None:
             checked.add(files)
             if files[0].endswith('.json'):
                 check_coco(dataset, Path(joined(dataset, files[0])), Path(files[1]))
+            elif files[0] and not os.path.exists(joined(dataset, files[0])):
+                raise ValueError(f'the annotation file {joined(dataset, files[0])} is not there')
             elif not os.path.isdir(files[1]):
                 raise ValueError(f'the image folder {files[1]} is not there')
 
@@ -122,7 +124,7 @@ def check_levels(model: nn.Module) -> None:
         if given[: len(taken)] != taken or (name != 'roi_head' and len(given) != len(taken)):
             raise ValueError(
                 f'the {name} takes levels of strides {taken}, but the backbone gives {given}; set '
-                f'backbone.pyramid.levels, or out_levels where there is no pyramid, to those levels'
+                f'backbone.pyramid.levels to those levels'
             )
     number = getattr(model, 'num_feature_levels', len(given))  # of Deformable DETR
     if number != len(given):
@@ -130,13 +132,16 @@ def check_levels(model: nn.Module) -> None:
             f'the transformer takes num_feature_levels={number}, but the backbone gives {len(given)}; '
             f'set backbone.pyramid.levels to as many levels'
         )
-    for name, head in segmentation_heads(model):
+    for name, head in heads(model, 'decode_head', 'auxiliary_head', 'panoptic_head'):
         check_features(name, head, backbone.out_channels)
+        decoder = getattr(head, 'pixel_decoder', None)
+        if hasattr(decoder, 'strides'):  # of Mask2Former
+            check_pixel_decoder(name, decoder, backbone)
 
 
-def segmentation_heads(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-    """The heads of a segmenter, with the names that they have in its config."""
-    for name in ('decode_head', 'auxiliary_head'):
+def heads(model: nn.Module, *names: str) -> Iterator[tuple[str, nn.Module]]:
+    """The heads that a model has of those names, each with its name; there may be several of one."""
+    for name in names:
         head = getattr(model, name, None)
         if head is not None:
             yield from ((name, part) for part in (head if isinstance(head, nn.ModuleList) else [head]))
@@ -144,16 +149,31 @@ def segmentation_heads(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
 
 def check_features(name: str, head: nn.Module, given: tuple[int, ...]) -> None:
     """Check the features that a segmenter's head picks, by their index, against those there are."""
-    index, channels = getattr(head, 'in_index', None), head.in_channels
-    if isinstance(index, int):
-        index, channels = [index], [channels]
-    if index is None or isinstance(channels, int):  # of heads that add up channels, or take all
+    index, channels = getattr(head, 'in_index', None), getattr(head, 'in_channels', None)
+    if index is None or channels is None:
         return
-    there = all(-len(given) <= i < len(given) for i in index)
-    if not there or [given[i] for i in index] != list(channels):
+    picked = [index] if isinstance(index, int) else index
+    there = [given[i] for i in picked if -len(given) <= i < len(given)]
+    # One number for several features is their sum: they are concatenated.
+    needed = [channels] if isinstance(channels, int) else list(channels)
+    found = [sum(there)] if isinstance(channels, int) else there
+    if len(there) < len(picked) or found != needed:
         raise ValueError(
             f'the {name} takes {channels} channels at in_index={index}, but the backbone gives '
             f'{given}; set {name}.in_channels and in_index to some of these (aux_stages=True adds more)'
+        )
+
+
+def check_pixel_decoder(name: str, decoder: nn.Module, backbone: CEDNet) -> None:
+    """Check the raw levels that a pixel decoder takes; its convolutions begin with the deepest."""
+    strides = tuple(decoder.strides)
+    channels = tuple(conv.in_channels for conv in decoder.input_convs)
+    given = backbone.out_channels[::-1][: len(channels)]
+    if strides != backbone.out_strides or channels != given:
+        raise ValueError(
+            f'the {name} takes levels of strides {strides}, the deepest of {channels} channels, but '
+            f'the backbone gives strides {backbone.out_strides} and {given} channels; set '
+            f'{name}.in_channels and backbone.out_levels to match'
         )
 
 
@@ -164,9 +184,6 @@ def levels_taken(model: nn.Module) -> dict[str, tuple[int, ...]]:
         generator = getattr(getattr(model, name, None), 'prior_generator', None)
         if generator is not None:
             taken[name] = tuple(stride[0] for stride in generator.strides)
-    pixel_decoder = getattr(getattr(model, 'panoptic_head', None), 'pixel_decoder', None)
-    if hasattr(pixel_decoder, 'strides'):  # of Mask2Former
-        taken['panoptic_head'] = tuple(pixel_decoder.strides)
     extractor = getattr(getattr(model, 'roi_head', None), 'bbox_roi_extractor', None)
     if isinstance(extractor, nn.ModuleList):  # of a cascade: one for each stage, all alike
         extractor = extractor[0]

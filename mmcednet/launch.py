@@ -163,13 +163,13 @@ def save_predictions(cfg: Config, out: str) -> None:
     """Have the test write its predictions: label maps into a folder, others to a pickle file.
 
     Raises:
-        ValueError: ``out`` is a pickle file where a folder is needed, or the other way round.
+        ValueError: ``out`` is a file where a folder is needed, or the other way round.
     """
     metrics = cfg.test_evaluator
     metrics = list(metrics) if isinstance(metrics, (list, tuple)) else [metrics]
     pickled = out.endswith(('.pkl', '.pickle'))
     if cfg.get('default_scope') == 'mmseg':
-        if pickled:
+        if pickled or os.path.isfile(out):
             raise ValueError(f'--out {out} must be a folder, into which the label maps are written')
         metrics[0].output_dir = out
     elif pickled:

@@ -1,7 +1,9 @@
 """Bad input ends in a sentence before anything long starts."""
 
 import json
+from pathlib import Path
 
+import mmseg
 import pytest
 import torch
 from mmengine.config import Config
@@ -141,7 +143,10 @@ def test_levels_that_a_head_does_not_take(root, name, good, bad, message):
             r'the decode_head takes \[96, 192, 384, 768\] channels at in_index=\[0, 1, 2, 3\], but the '
             r'backbone gives \(96, 192, 352, 512, 192, 192\); set decode_head.in_channels and in_index',
         ),
-        ({'model.backbone.aux_stages': False}, r'the auxiliary_head takes \[192\] .*aux_stages=True'),
+        (
+            {'model.backbone.aux_stages': False},
+            r'the auxiliary_head takes 192 channels at in_index=4.*aux_stages=True',
+        ),
         ({'model.backbone.out_levels': (3, 4, 5)}, 'the decode_head takes'),
     ],
 )
@@ -158,19 +163,68 @@ def test_features_that_a_segmenter_does_not_take(root, changes, message):
         check_levels(build())
 
 
-def test_levels_of_mask2former(root):
-    cfg = Config.fromfile(root / 'configs' / 'mask2former' / 'cednet_t.py')
-    for levels in ((2, 3, 4, 5), (3, 4, 5)):
-        cfg.model.backbone.out_levels = levels
-        with DefaultScope.overwrite_default_scope('mmdet'), torch.device('meta'):
-            model = MODELS.build(cfg.model)
-        if len(levels) == 4:
+@pytest.mark.parametrize(
+    ('index', 'channels', 'message'),
+    [
+        ([0, 1, 2], [96, 192, 352], None),
+        ([0, 1, 2], [96, 192, 353], r'the decode_head takes 641 channels at in_index=\[0, 1, 2\]'),
+        ([0, 7], [96, 192], r'the decode_head takes 288 channels at in_index=\[0, 7\]'),
+    ],
+)
+def test_features_that_a_segmenter_concatenates(index, channels, message):
+    head = dict(type='FCNHead', input_transform='resize_concat', in_index=index, num_convs=1)
+    head |= dict(in_channels=channels, channels=8, num_classes=5)
+    cfg = dict(type='EncoderDecoder', backbone=dict(type='CEDNet'), decode_head=head)
+    with DefaultScope.overwrite_default_scope('mmseg'), torch.device('meta'):
+        model = MODELS.build(cfg)
+    if message is None:
+        check_levels(model)
+    else:
+        with pytest.raises(ValueError, match=message):
             check_levels(model)
-        else:
-            with pytest.raises(
-                ValueError, match=r'the panoptic_head takes .*\(4, 8, 16, 32\).*or out_le'
-            ):
-                check_levels(model)
+
+
+@pytest.mark.parametrize(
+    ('changes', 'message'),
+    [
+        ({}, None),
+        ({'out_levels': (3, 4, 5)}, r'the panoptic_head takes levels of strides \(4, 8, 16, 32\)'),
+        ({'arch': 'base'}, r'deepest of \(512, 352, 192\) .* and \(704, 448, 256\) channels; set pano'),
+    ],
+)
+def test_levels_of_mask2former(root, changes, message):
+    cfg = Config.fromfile(root / 'configs' / 'mask2former' / 'cednet_t.py')
+    cfg.model.backbone.update(changes)
+    with DefaultScope.overwrite_default_scope('mmdet'), torch.device('meta'):
+        model = MODELS.build(cfg.model)
+    if message is None:
+        check_levels(model)
+    else:
+        with pytest.raises(ValueError, match=message):
+            check_levels(model)
+
+
+@pytest.mark.parametrize(
+    'name',
+    [
+        'mask2former/mask2former_r50_8xb2-160k_ade20k-512x512.py',
+        'maskformer/maskformer_r50-d32_8xb2-160k_ade20k-512x512.py',
+        'knet/knet-s3_r50-d8_upernet_8xb2-adamw-80k_ade20k-512x512.py',
+    ],
+)
+def test_heads_of_other_segmenters(name):
+    """They pick their features in ways of their own."""
+    cfg = Config.fromfile(Path(mmseg.__file__).parent / '.mim' / 'configs' / name)
+    cfg.model.backbone = dict(type='CEDNet')
+    cfg.model.pretrained = None
+    widths = [96, 192, 352, 512]
+    if name.startswith('knet'):
+        cfg.model.decode_head.kernel_generate_head.in_channels = widths
+        cfg.model.auxiliary_head.in_channels = 352
+    else:
+        cfg.model.decode_head.in_channels = widths
+    with DefaultScope.overwrite_default_scope('mmseg'):
+        check_levels(MODELS.build(cfg.model))
 
 
 def test_levels_of_the_boxes_features(root):

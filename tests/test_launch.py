@@ -71,7 +71,7 @@ def test_drawing_needs_a_hook():
         launch.draw_predictions(Config(dict(default_scope='mmdet')), 'out', False, 0)
 
 
-def test_saving_predictions(cfg, root):
+def test_saving_predictions(cfg, root, tmp_path):
     launch.save_predictions(cfg, 'a.pkl')
     assert [m.type for m in cfg.test_evaluator] == ['CocoMetric', 'DumpDetResults']
     with pytest.raises(ValueError, match=r'--out a\.json must end in \.pkl'):
@@ -82,6 +82,9 @@ def test_saving_predictions(cfg, root):
     assert metric.to_dict() == dict(type='IoUMetric', iou_metrics=['mIoU'], output_dir='maps')
     with pytest.raises(ValueError, match=r'--out a\.pkl must be a folder'):
         launch.save_predictions(cfg, 'a.pkl')
+    (tmp_path / 'file').touch()
+    with pytest.raises(ValueError, match='file must be a folder'):
+        launch.save_predictions(cfg, str(tmp_path / 'file'))
 
 
 def test_augmented_tests_need_a_pipeline(cfg):

@@ -15,8 +15,9 @@ from mmengine.structures import PixelData
 from mmseg.apis import inference_model, init_model
 from mmseg.structures import SegDataSample
 
+from mmcednet.checks import check_data
 from mmcednet.launch import fit_to_machine, use_tta
-from mmcednet.segmentation import check_segmentation
+from mmcednet.segmentation import check_segmentation, loads_label_maps
 
 
 @pytest.fixture
@@ -99,6 +100,50 @@ def test_label_maps_that_cannot_be_read(root, data, tmp_path, content):
         check(root, data, tmp_path)
 
 
+def test_lists_of_images(root, data, tmp_path):
+    listed = tmp_path / 'train.txt'
+    changes = {'train_dataloader.dataset.ann_file': str(listed)}
+    listed.write_text('00001\n00003\n')
+    check(root, data, tmp_path, **changes)
+    listed.write_text('00001\n00007\n')
+    with pytest.raises(ValueError, match=r'^1 images are not there, the first is \S+/00007\.jpg$'):
+        check(root, data, tmp_path, **changes)
+    listed.write_text('')
+    with pytest.raises(ValueError, match=rf'^the list of images {listed} is empty$'):
+        check(root, data, tmp_path, **changes)
+    listed.unlink()
+    with pytest.raises(ValueError, match=rf'^the annotation file {listed} is not there$'):
+        check_data(small(root, data, **changes), 'train')
+
+
+def test_a_data_set_that_names_no_label_maps(root, data, tmp_path):
+    cfg = small(root, data)
+    cfg.train_dataloader.dataset.data_prefix = dict(img_path='images/training')
+    with pytest.raises(ValueError, match=r'ADE20KDataset of \S+ has no data_prefix\.seg_map_path'):
+        check_segmentation(runner_of(cfg, tmp_path / 'work'), 'train')
+
+
+def test_maps_that_are_not_loaded_are_not_checked(root, data, tmp_path):
+    """Of a test set, whose label maps nobody has; and where another loader reads the ids."""
+    shutil.rmtree(data / 'annotations' / 'validation')
+    cfg = small(root, data)
+    del cfg.test_dataloader.dataset.pipeline[2]
+    check_segmentation(runner_of(cfg, tmp_path / 'work'), 'test')
+    cfg.test_dataloader.dataset.pipeline.insert(2, dict(type='LoadOther'))
+    assert not loads_label_maps(cfg.test_dataloader.dataset.pipeline)
+    assert loads_label_maps(cfg.tta_pipeline)
+
+
+def test_heads_with_targets_of_their_own(root, data, tmp_path):
+    """STDC's auxiliary head learns boundaries, which are no classes of the data set."""
+    head = dict(type='STDCHead', in_channels=6, in_index=4, channels=8, num_classes=2, num_convs=1)
+    loss = dict(type='CrossEntropyLoss', use_sigmoid=True)
+    head |= dict(boundary_threshold=0.1, norm_cfg=dict(type='BN'), loss_decode=loss)
+    cfg = small(root, data)
+    cfg.model.auxiliary_head = head
+    check_segmentation(runner_of(cfg, tmp_path / 'work'), 'train')
+
+
 def test_ids_of_the_other_data_sets(root, shapes, tmp_path):
     """Ids that begin with 0, and a choice of ADE20K's classes, whose ids stay ADE20K's on disk."""
     cfg = small(root, shapes)
@@ -108,7 +153,7 @@ def test_ids_of_the_other_data_sets(root, shapes, tmp_path):
         data_prefix=dict(img_path='train', seg_map_path='labels/train'),
         img_suffix='.png',
         metainfo=dict(classes=('background', 'disc', 'square', 'triangle', 'star')),
-        pipeline=[],
+        pipeline=[dict(type='LoadAnnotations')],
     )
     cfg.merge_from_dict({'model.decode_head.num_classes': 5, 'model.auxiliary_head.num_classes': 5})
     cfg.train_dataloader.dataset = dict(type='RepeatDataset', times=2, dataset=dataset)

@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 
@@ -229,6 +230,18 @@ def test_a_segmenter_in_two_processes(tool, segmenter, tmp_path):
     args = ['--work-dir', work, '--tta', '--cfg-options', *smaller]
     result = tool('dist_test.sh', segmenter, work / 'iter_2.pth', 2, *args)
     assert 'mIoU: ' in result.stdout + result.stderr
+
+
+def test_all_processes_stop_at_a_wrong_label_map(tool, segmenter, tmp_path, ade20k):
+    broken = shutil.copytree(ade20k, tmp_path / 'broken')
+    path = broken / 'annotations' / 'training' / '00001.png'
+    cv2.imwrite(str(path), np.full((64, 64), 200, np.uint8))
+    options = ['--cfg-options', f'train_dataloader.dataset.data_root={broken}']
+    result = tool('dist_train.sh', segmenter, 2, *options, expect=1)
+    said = [line for line in result.stderr.splitlines() if line.startswith('error: ')]
+    assert len(said) == 2
+    assert all(line.startswith(f'error: the label map {path} has the id 200; ') for line in said)
+    assert 'Connection closed by peer' not in result.stderr
 
 
 CLASSIFIER = """

@@ -1,17 +1,15 @@
 # The generated shapes' label maps; background is a class as well
-data_root = 'data/shapes/'
+_base_ = 'shapes.py'
+
 metainfo = dict(
     classes=('background', 'disc', 'square', 'triangle', 'star'),
     palette=[(40, 40, 40), (230, 90, 80), (70, 180, 100), (70, 120, 230), (240, 190, 50)],
 )
 train_dataloader = dict(
-    batch_size=4,
-    num_workers=2,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=True),
     dataset=dict(
+        _delete_=True,
         type='BaseSegDataset',
-        data_root=data_root,
+        data_root=_base_.data_root,
         data_prefix=dict(img_path='train', seg_map_path='labels/train'),
         img_suffix='.png',
         metainfo=metainfo,
@@ -21,16 +19,13 @@ train_dataloader = dict(
             dict(type='RandomFlip', prob=0.5),
             dict(type='PackSegInputs'),
         ],
-    ),
+    )
 )
 val_dataloader = dict(
-    batch_size=8,
-    num_workers=2,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
+        _delete_=True,
         type='BaseSegDataset',
-        data_root=data_root,
+        data_root=_base_.data_root,
         data_prefix=dict(img_path='val', seg_map_path='labels/val'),
         img_suffix='.png',
         metainfo=metainfo,
@@ -40,9 +35,9 @@ val_dataloader = dict(
             dict(type='LoadAnnotations'),
             dict(type='PackSegInputs'),
         ],
-    ),
+    )
 )
 test_dataloader = val_dataloader
-val_evaluator = dict(type='IoUMetric', iou_metrics=['mIoU'])
+val_evaluator = dict(_delete_=True, type='IoUMetric', iou_metrics=['mIoU'])
 test_evaluator = val_evaluator
-shown_metrics = {'mIoU': 'mIoU'}
+shown_metrics = dict(_delete_=True, mIoU='mIoU')

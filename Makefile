@@ -1,4 +1,4 @@
-# make demo: train, evaluate and draw a small detector; make test: the tests. Both call setup first.
+# make demo: train, evaluate and draw a small model; make test: the tests. Both call setup first.
 PYTHON ?= python3
 VENV ?= .venv
 FRAMEWORK ?= retinanet

@@ -15,3 +15,9 @@ model = dict(
     auxiliary_head=dict(in_channels=32, channels=32, num_classes=5, norm_cfg=norm_cfg),
     test_cfg=dict(_delete_=True, mode='whole'),
 )
+epochs = 7
+train_cfg = dict(max_epochs=epochs)
+param_scheduler = [
+    _base_.param_scheduler[0],
+    dict(_base_.param_scheduler[1], end=epochs, T_max=epochs),
+]

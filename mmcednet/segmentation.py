@@ -112,11 +112,7 @@ def wrong_label_map(path: Path, dataset: 'BaseSegDataset') -> str | None:
     """A sentence about what is wrong with a label map, if anything is."""
     try:
         ids = imfrombytes(path.read_bytes(), flag='unchanged', backend='pillow')
-    except (
-        OSError,
-        SyntaxError,
-        ValueError,
-    ) as error:  # Pillow's for what is no image, or a broken one
+    except (OSError, SyntaxError, ValueError) as error:  # Pillow raises all three
         return f'the label map {path} cannot be read: {error}'
     if ids.ndim != 2:
         return f'the label map {path} has the shape {ids.shape}; it must be one channel of class ids'

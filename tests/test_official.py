@@ -24,6 +24,11 @@ def load(root, name):
     return torch.load(root / 'tests' / 'data' / 'parity' / f'{name}.pth', weights_only=True)
 
 
+def assert_equal_to_scale(ours, theirs):
+    """Within 5e-6 of the largest value: float32 rounding adds up over the layers."""
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=5e-6 * theirs.abs().max().item())
+
+
 @pytest.mark.parametrize('name', FILES)
 def test_outputs_equal_the_released_code(root, name):
     data = load(root, name)
@@ -33,7 +38,7 @@ def test_outputs_equal_the_released_code(root, name):
     with torch.no_grad():
         outs = model(data['input'])
     for ours, theirs in zip(outs, data['outputs']['features'], strict=True):
-        torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-5)
+        assert_equal_to_scale(ours, theirs)
     assert model.out_channels == tuple(out.shape[1] for out in outs)
 
 
@@ -44,9 +49,9 @@ def test_classifier_equals_the_released_code(root):
     with torch.no_grad():
         logits = model(data['input'], mode='tensor')
         stages = model.head.stage_logits(model.extract_feat(data['input']))
-    torch.testing.assert_close(logits, data['outputs']['logits'], rtol=0, atol=1e-5)
+    assert_equal_to_scale(logits, data['outputs']['logits'])
     for ours, theirs in zip(stages, data['outputs']['stage_logits'], strict=True):
-        torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-5)
+        assert_equal_to_scale(ours, theirs)
 
 
 def released_names(ours, mixer):

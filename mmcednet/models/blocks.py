@@ -166,15 +166,17 @@ class LRAttentionCEDBlock(AttentionCEDBlock):
 
     def __init__(self, channels: int, mixer: nn.Module, drop_path: float = 0.0) -> None:
         super().__init__(channels, mixer, drop_path)
-        self.mixer_norm = nn.LayerNorm(channels, eps=EPS)
+        self.mixer_norm = LayerNorm2d(channels)
         self.dwconv = depthwise_conv(channels, DILATION)
-        self.dwconv_norm = nn.LayerNorm(channels, eps=EPS)
+        self.dwconv_norm = LayerNorm2d(channels)
         self.act = nn.GELU()
 
     def mix(self, x: Tensor) -> Tensor:
-        x = self.act(self.mixer_norm(self.mixer(x))) + x
-        y = channels_last(self.dwconv(channels_first(x)))
-        return self.act(self.dwconv_norm(y)) + x
+        # Norms and GELUs run on (N, C, H, W), as in LRCEDBlock, because gradients arrive in either
+        # memory layout: for a contiguous (N, H, W, C) input and a gradient that is not, the backward
+        # pass of GELU in torch 2.1 on the CPU returns uninitialised memory.
+        y = self.act(self.mixer_norm(channels_first(self.mixer(x)))) + channels_first(x)
+        return channels_last(self.act(self.dwconv_norm(self.dwconv(y))) + y)
 
 
 class Place(NamedTuple):

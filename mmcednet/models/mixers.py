@@ -3,8 +3,6 @@
 A mixer takes and returns channels-last features, (N, H, W, C), of any H and W.
 """
 
-from functools import lru_cache
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -37,8 +35,6 @@ def merge(windows: Tensor, grid: Grid, size: Size) -> Tensor:
     return x.transpose(2, 3).reshape(n, grid[0] * size[0], grid[1] * size[1], channels)
 
 
-@lru_cache(maxsize=32)  # the levels of 8 image sizes, at 1333x800 18 MB for each size
-@torch.inference_mode(False)  # also used in training, when evaluation was the first to ask for it
 def shift_mask(grid: Grid, shift: int, device: torch.device) -> Tensor:
     """What to add to the attention of cyclically shifted windows: tokens that were apart stay apart.
 
@@ -123,9 +119,7 @@ class WindowAttention(nn.Module):
         bias = self.bias_table[self.bias_index].permute(2, 0, 1)  # (heads, 49, 49)
         if not self.shift:
             return bias
-        # A tensor that is only traced must not stay in the cache.
-        make_mask = shift_mask if type(bias) is Tensor else shift_mask.__wrapped__
-        mask = make_mask(grid, self.shift, bias.device)
+        mask = shift_mask(grid, self.shift, bias.device)
         return (bias + mask[:, None]).flatten(0, 1)
 
 

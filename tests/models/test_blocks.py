@@ -1,5 +1,7 @@
 """Each block against its equation, and its gradients."""
 
+import copy
+
 import pytest
 import torch
 from torch import nn
@@ -105,3 +107,34 @@ def test_windows_shift_in_every_second_block_of_a_group():
     for number in (3, 2):
         shifts = [block.mixer.shift for block in factory.group(3, number)]
         assert shifts == [0, 3, 0][:number]
+
+
+CHANNELS_FLOAT32 = {'dwconv': 12, 'conv': 12, 'window': 64, 'cross_window': 16}
+
+
+def run_backward(block: nn.Module, x: torch.Tensor, grad: torch.Tensor) -> dict[str, torch.Tensor]:
+    """The output, the input's gradient and the parameters' gradients."""
+    x = x.clone(memory_format=torch.preserve_format).requires_grad_()
+    out = block(x)
+    out.backward(grad)
+    grads = {name: param.grad for name, param in block.named_parameters()}
+    return {'output': out.detach(), 'input': x.grad, **grads}
+
+
+@pytest.mark.parametrize('grad_format', [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize('input_format', [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize('size', [(1, 1), (1, 2), (2, 2), (4, 4), (8, 9), (25, 40)])
+@pytest.mark.parametrize('kind', ['block', 'long_range_block'])
+@pytest.mark.parametrize('mixer', FAMILIES)
+def test_float32_equals_float64_in_both_memory_layouts(mixer, kind, size, input_format, grad_format):
+    place = Place(level=2, index=1, channels=CHANNELS_FLOAT32[mixer], drop_path=0.0, layer_scale=0.5)
+    block = getattr(FAMILIES[mixer], kind)(place)
+    shape = (2, place.channels, *size)
+    x = torch.randn(shape).to(memory_format=input_format)
+    grad = torch.randn(shape).to(memory_format=grad_format)
+    exact = run_backward(copy.deepcopy(block).double(), x.double(), grad.double())
+    for name, ours in run_backward(block, x, grad).items():
+        # A bias before BatchNorm has an exact gradient of zero, so no scale of its own.
+        scale = max(exact[name].norm(), 0.1 * grad.norm())
+        error = (ours - exact[name]).norm() / scale
+        assert error < 1e-4, f'{name}: relative error {error:.1e}'

@@ -320,7 +320,7 @@ def test_batch_norm_becomes_synchronised(small):
     images = torch.randn(1, 3, 64, 64)
     model.eval()
     expected = model(images)
-    model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
+    model = nn.SyncBatchNorm.convert_sync_batchnorm(model).eval()  # torch 2.1 forgets the mode
     norms = batch_norms(model)
     assert len(norms) == number
     assert all(isinstance(norm, nn.SyncBatchNorm) for norm in norms)

@@ -1,5 +1,7 @@
 """The classifier's head inside mmpretrain's ImageClassifier."""
 
+import copy
+
 import pytest
 import torch
 import torch.distributed as dist
@@ -57,6 +59,21 @@ def test_stages_are_in_order_and_the_last_one_counts(small):
         x = F.layer_norm(x, (2048,), head.norms[stage].weight, head.norms[stage].bias, 1e-6)
         expected = F.linear(x, head.fcs[stage].weight, head.fcs[stage].bias)
         torch.testing.assert_close(stages[stage], expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize('memory_format', [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize('size', [(1, 1), (1, 2), (2, 2), (4, 4), (8, 9)])
+def test_gradients_equal_float64(size, memory_format):
+    head = CEDNetClsHead(5, 32, 1, loss=PLAIN_LOSS)
+    exact = copy.deepcopy(head).double()
+    e5 = torch.randn(2, 32, *size).to(memory_format=memory_format)
+    weight = torch.randn(2, 5)
+    for module, dtype in ((head, torch.float32), (exact, torch.float64)):
+        module([e5.to(dtype)]).backward(weight.to(dtype))
+    for (name, ours), theirs in zip(head.named_parameters(), exact.parameters(), strict=True):
+        torch.testing.assert_close(
+            ours.grad.double(), theirs.grad, rtol=1e-4, atol=1e-5 * theirs.grad.abs().max().item()
+        )
 
 
 @pytest.mark.parametrize('weights', [None, (0.2, 0.3, 0.5)])

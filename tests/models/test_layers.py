@@ -18,6 +18,20 @@ def test_layer_norm_is_over_channels():
         torch.testing.assert_close(norm(x)[n, :, h, w], expected * norm.weight + norm.bias)
 
 
+@pytest.mark.parametrize('memory_format', [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize('size', [(1, 1), (1, 2), (2, 2), (4, 4), (8, 9), (25, 40)])
+def test_layer_norm_before_gelu_equals_float64(size, memory_format):
+    """As in the stem: the gradient arrives in either memory layout."""
+    norm = torch.nn.Sequential(LayerNorm2d(64), torch.nn.GELU())
+    x, grad = torch.randn(2, 64, *size), torch.randn(2, 64, *size).to(memory_format=memory_format)
+    grads = []
+    for dtype in (torch.float32, torch.float64):
+        x_ = x.to(dtype, copy=True).requires_grad_()
+        norm.to(dtype)(x_).backward(grad.to(dtype))
+        grads.append(x_.grad.double())
+    torch.testing.assert_close(*grads, rtol=1e-4, atol=1e-5)
+
+
 def test_drop_path_keeps_the_expectation_and_whole_samples():
     drop = DropPath(0.25).train()
     out = drop(torch.ones(4000, 2, 3, 3))

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from mmcednet.models.mixers import CrossWindowAttention, WindowAttention, shift_mask
+from mmcednet.models.mixers import CrossWindowAttention, WindowAttention
 
 
 def region(position: int, size: int, shift: int) -> tuple[int, bool]:
@@ -57,8 +57,8 @@ def test_window_attention(shifted, size):
         torch.testing.assert_close(mixer(x), expected)
 
 
-def test_masks_are_of_the_size_asked_for():
-    """One mixer, one size after another, in evaluation and training, as multi-scale data come."""
+def test_one_mixer_takes_one_size_after_another():
+    """In evaluation and training, as multi-scale data come."""
     mixer = WindowAttention(32, shifted=True)
     first, second = torch.randn(1, 14, 21, 32), torch.randn(1, 21, 14, 32)
     with torch.inference_mode():
@@ -68,24 +68,14 @@ def test_masks_are_of_the_size_asked_for():
     torch.testing.assert_close(out, before)
     assert mixer(second).shape == second.shape
     torch.testing.assert_close(mixer(first), before)
-    device = torch.device('cpu')
-    assert shift_mask((2, 3), 3, device) is shift_mask((2, 3), 3, device)
-    assert shift_mask((2, 3), 3, device).shape == (6, 49, 49)
-    assert not shift_mask((2, 3), 3, device).is_inference()
 
 
-def test_an_exported_mixer_leaves_nothing_in_the_cache():
-    shift_mask.cache_clear()
+def test_exported_mixer():
     mixer = WindowAttention(32, shifted=True).eval()
     x = torch.randn(1, 7, 35, 32)
-    exported = torch.export.export(mixer, (x,)).module()
-    out = mixer(x)
-    assert type(out) is torch.Tensor
-    torch.testing.assert_close(out, exported(x))
-    shift_mask.cache_clear()
-    with torch.device('meta'):  # what costs are counted on
-        assert WindowAttention(32, shifted=True)(torch.empty(1, 7, 35, 32)).is_meta
-    assert not mixer(x).is_meta
+    exported = torch.export.export(mixer, (x,))
+    run = exported.module() if hasattr(exported, 'module') else exported  # torch 2.1 has no module()
+    torch.testing.assert_close(run(x), mixer(x))
 
 
 def stripe_attention(x: Tensor, branch, height: int, width: int) -> Tensor:

@@ -56,6 +56,24 @@ def test_forward_and_backward_on_odd_sizes(style, mixer, outputs):
         assert param.grad.isfinite().all(), name
 
 
+@each_combination
+def test_gradients_equal_float64_in_both_memory_layouts(style, mixer, outputs):
+    model = build(style, mixer, outputs).eval()  # one value per channel suffices for BatchNorm
+    exact = copy.deepcopy(model).double()
+    images = torch.randn(2, 3, 75, 101)
+    weights = [torch.randn(out.shape) for out in model(images)]
+    torch.autograd.backward(exact(images.double()), [weight.double() for weight in weights])
+    scale = torch.stack([param.grad.norm() for param in exact.parameters()]).max()
+    for memory_format in (torch.contiguous_format, torch.channels_last):
+        model.zero_grad()
+        torch.autograd.backward(
+            model(images), [weight.to(memory_format=memory_format) for weight in weights]
+        )
+        for (name, ours), theirs in zip(model.named_parameters(), exact.parameters(), strict=True):
+            error = (ours.grad - theirs.grad).norm() / (theirs.grad.norm() + 1e-3 * scale)
+            assert error < 1e-4, f'{name}: relative error {error:.1e}'
+
+
 def count_into(kept: list[int]):
     """A hook that adds up the numbers that are kept for the backward pass."""
 

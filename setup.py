@@ -33,7 +33,7 @@ setup(
     long_description_content_type='text/markdown',
     license='Apache-2.0',
     packages=find_packages(include=['mmcednet', 'mmcednet.*']),
-    package_data={'mmcednet': ['paper_tables.json', '.mim/model-index.yml', '.mim/**/*']},
+    package_data={'mmcednet': ['paper/paper_tables.json', '.mim/model-index.yml', '.mim/**/*']},
     python_requires='>=3.10',
     install_requires=['torch>=2.1', 'numpy'],
     extras_require={'onedl': ONEDL, 'openmmlab': OPENMMLAB},

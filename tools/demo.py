@@ -9,8 +9,8 @@ from pathlib import Path
 
 from mmcv.ops import get_compiling_cuda_version
 
-from mmcednet import demo
 from mmcednet.data import shapes
+from mmcednet.demo import training as demo
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -6,9 +6,9 @@ import sys
 
 from mmengine.runner import Runner
 
-from mmcednet import launch
-from mmcednet.checks import check_checkpoint, check_data, check_levels
-from mmcednet.segmentation import check_segmentation
+from mmcednet.engine import launch
+from mmcednet.engine.checks import check_checkpoint, check_data, check_levels
+from mmcednet.engine.checks.segmentation import check_segmentation
 
 
 def parse_args() -> argparse.Namespace:
@@ -40,7 +40,7 @@ def prepare(args: argparse.Namespace) -> Runner:
         launch.use_tta(cfg)
     if args.out:
         launch.save_predictions(cfg, args.out)
-    launch.fit_to_machine(cfg)
+    launch.adapt_to_device(cfg)
     check_data(cfg, 'test')
     runner = launch.build_runner(cfg)
     check_levels(runner.model)
@@ -55,4 +55,4 @@ if __name__ == '__main__':
     except (ValueError, FileNotFoundError) as error:
         sys.exit(f'error: {error}')
     runner.test()
-    launch.end_processes()
+    launch.destroy_process_group()

@@ -1,8 +1,7 @@
 """The CED block and its long-range variant for each token mixer (paper, section 3.3 and Figure 3).
 
-A block keeps the shape of its input, (N, C, H, W). ``FAMILIES`` names the token mixers that there are
-and gives, for each, the plain block, the one that takes its place at the coarsest level, and what
-normalises and activates in the rest of the network.
+A block keeps the shape of its input, (N, C, H, W). ``MIXERS`` maps the name of each token mixer to its
+plain block, its long-range block, and the normalisation and activation of the rest of the network.
 """
 
 from collections.abc import Callable, Sequence
@@ -26,8 +25,8 @@ def depthwise_conv(channels: int, dilation: int = 1) -> nn.Conv2d:
 class MLP(nn.Module):
     """Linear C -> 4C, GELU, Linear 4C -> C, scaled per channel by ``gamma`` (layer scale).
 
-    Takes and returns (N, H, W, C): on contiguous channels a linear is one matrix product, faster
-    than a 1x1 convolution.
+    Takes and returns (N, H, W, C): with contiguous channels a linear layer is one matrix product,
+    which is faster than a 1x1 convolution.
     """
 
     def __init__(self, channels: int, layer_scale: float = 0.0) -> None:
@@ -71,7 +70,7 @@ class CEDBlock(nn.Module):
         return x + self.drop_path(channels_first(self.mlp(channels_last(y))))
 
 
-class LRCEDBlock(nn.Module):
+class LongRangeCEDBlock(nn.Module):
     """The long-range block: a plain and a dilated depth-wise 7x7 convolution, then the MLP.
 
     y = GELU(LN(DW7x7(x))) + x; z = GELU(LN(DW7x7 dilated(y))) + y; x + DropPath(gamma * MLP(z)).
@@ -95,7 +94,7 @@ class LRCEDBlock(nn.Module):
 
 
 class ConvCEDBlock(nn.Module):
-    """ResNet's bottleneck turned inside out: conv3x3, conv1x1 to 4C, conv1x1 back, BN, ReLU.
+    """An inverted bottleneck: conv3x3, conv1x1 to 4C, conv1x1 back to C, each with BN and ReLU.
 
     Args:
         channels: C.
@@ -121,8 +120,8 @@ class ConvCEDBlock(nn.Module):
         return self.act(x + self.drop_path(self.norm3(self.conv3(y))))
 
 
-class LRConvCEDBlock(ConvCEDBlock):
-    """With a dilated depth-wise 7x7 convolution after the 3x3 one, each with a shortcut of its own."""
+class LongRangeConvCEDBlock(ConvCEDBlock):
+    """Adds a dilated depth-wise 7x7 convolution after the 3x3 one, each with its own shortcut."""
 
     def __init__(self, channels: int, drop_path: float = 0.0) -> None:
         super().__init__(channels, drop_path)
@@ -135,12 +134,12 @@ class LRConvCEDBlock(ConvCEDBlock):
 
 
 class AttentionCEDBlock(nn.Module):
-    """x + DropPath(mixer(LN(x))), then x + DropPath(MLP(LN(x))): a Transformer's block.
+    """A Transformer block: x + DropPath(mixer(LN(x))), then x + DropPath(MLP(LN(x))).
 
     Args:
         channels: C.
         mixer: Maps (N, H, W, C) to the same shape.
-        drop_path: Rate of stochastic depth, of each half. Default: 0.
+        drop_path: Rate of stochastic depth of both residual branches. Default: 0.
     """
 
     def __init__(self, channels: int, mixer: nn.Module, drop_path: float = 0.0) -> None:
@@ -161,8 +160,8 @@ class AttentionCEDBlock(nn.Module):
         return channels_first(x)
 
 
-class LRAttentionCEDBlock(AttentionCEDBlock):
-    """With a dilated depth-wise 7x7 convolution after the mixer, each with a shortcut of its own."""
+class LongRangeAttentionCEDBlock(AttentionCEDBlock):
+    """Adds a dilated depth-wise 7x7 convolution after the mixer, each with its own shortcut."""
 
     def __init__(self, channels: int, mixer: nn.Module, drop_path: float = 0.0) -> None:
         super().__init__(channels, mixer, drop_path)
@@ -172,71 +171,75 @@ class LRAttentionCEDBlock(AttentionCEDBlock):
         self.act = nn.GELU()
 
     def mix(self, x: Tensor) -> Tensor:
-        # Norms and GELUs run on (N, C, H, W), as in LRCEDBlock, because gradients arrive in either
-        # memory layout: for a contiguous (N, H, W, C) input and a gradient that is not, the backward
-        # pass of GELU in torch 2.1 on the CPU returns uninitialised memory.
+        # Normalise and activate in (N, C, H, W), as LongRangeCEDBlock does: gradients arrive in either
+        # memory layout, and for a contiguous (N, H, W, C) input with a gradient that is not contiguous
+        # the backward pass of GELU in torch 2.1 on the CPU returns uninitialised memory.
         y = self.act(self.mixer_norm(channels_first(self.mixer(x)))) + channels_first(x)
         return channels_last(self.act(self.dwconv_norm(self.dwconv(y))) + y)
 
 
-class Place(NamedTuple):
-    """Where a block stands, and what all blocks are given."""
+class BlockSpec(NamedTuple):
+    """Arguments of a block: its position in the network and its settings."""
 
     level: int  # stride 2^level
-    index: int  # in its group: the blocks of one level of one encoder or decoder
+    index: int  # within its group, the blocks of one level of one encoder or decoder
     channels: int
     drop_path: float
     layer_scale: float
 
 
-class Family(NamedTuple):
-    """A token mixer's blocks and what goes with them in the rest of the network."""
+class MixerSpec(NamedTuple):
+    """The blocks of a token mixer, and the normalisation and activation of the rest of the network."""
 
-    block: Callable[[Place], nn.Module]
-    long_range_block: Callable[[Place], nn.Module]
+    block: Callable[[BlockSpec], nn.Module]
+    long_range_block: Callable[[BlockSpec], nn.Module]
     norm: Callable[[int], nn.Module] = LayerNorm2d
     act: Callable[[], nn.Module] = nn.GELU
 
 
-def window_attention(place: Place) -> WindowAttention:
-    return WindowAttention(place.channels, shifted=place.index % 2 == 1)
+def window_attention(spec: BlockSpec) -> WindowAttention:
+    return WindowAttention(spec.channels, shifted=spec.index % 2 == 1)
 
 
-# level -> heads and stripe; at level 5 the long-range block attends to the whole feature map instead
+# By level; the long-range block at level 5 attends globally instead
 CROSS_WINDOW_HEADS = {2: 2, 3: 4, 4: 8, 5: 10}
 CROSS_WINDOW_STRIPES = {2: 1, 3: 2, 4: 7, 5: 7}
 
 
-def cross_window_attention(place: Place, stripe: int | None) -> CrossWindowAttention:
-    return CrossWindowAttention(place.channels, CROSS_WINDOW_HEADS[place.level], stripe)
+def cross_window_attention(spec: BlockSpec, stripe: int | None) -> CrossWindowAttention:
+    return CrossWindowAttention(spec.channels, CROSS_WINDOW_HEADS[spec.level], stripe)
 
 
-FAMILIES = {
-    'dwconv': Family(
-        lambda p: CEDBlock(p.channels, p.drop_path, p.layer_scale),
-        lambda p: LRCEDBlock(p.channels, p.drop_path, p.layer_scale),
+MIXERS = {
+    'dwconv': MixerSpec(
+        lambda spec: CEDBlock(spec.channels, spec.drop_path, spec.layer_scale),
+        lambda spec: LongRangeCEDBlock(spec.channels, spec.drop_path, spec.layer_scale),
     ),
-    'conv': Family(
-        lambda p: ConvCEDBlock(p.channels, p.drop_path),
-        lambda p: LRConvCEDBlock(p.channels, p.drop_path),
+    'conv': MixerSpec(
+        lambda spec: ConvCEDBlock(spec.channels, spec.drop_path),
+        lambda spec: LongRangeConvCEDBlock(spec.channels, spec.drop_path),
         norm=nn.BatchNorm2d,
         act=nn.ReLU,
     ),
-    'window': Family(
-        lambda p: AttentionCEDBlock(p.channels, window_attention(p), p.drop_path),
-        lambda p: LRAttentionCEDBlock(p.channels, window_attention(p), p.drop_path),
+    'window': MixerSpec(
+        lambda spec: AttentionCEDBlock(spec.channels, window_attention(spec), spec.drop_path),
+        lambda spec: LongRangeAttentionCEDBlock(spec.channels, window_attention(spec), spec.drop_path),
     ),
-    'cross_window': Family(
-        lambda p: AttentionCEDBlock(
-            p.channels, cross_window_attention(p, CROSS_WINDOW_STRIPES[p.level]), p.drop_path
+    'cross_window': MixerSpec(
+        lambda spec: AttentionCEDBlock(
+            spec.channels,
+            cross_window_attention(spec, CROSS_WINDOW_STRIPES[spec.level]),
+            spec.drop_path,
         ),
-        lambda p: AttentionCEDBlock(p.channels, cross_window_attention(p, None), p.drop_path),
+        lambda spec: AttentionCEDBlock(
+            spec.channels, cross_window_attention(spec, None), spec.drop_path
+        ),
     ),
 }
 
 
 class Blocks(nn.Sequential):
-    """Blocks in sequence; with ``with_cp`` their activations are recomputed in the backward pass."""
+    """Blocks in sequence; ``with_cp`` recomputes their activations in the backward pass."""
 
     def __init__(self, *blocks: nn.Module, with_cp: bool = False) -> None:
         super().__init__(*blocks)
@@ -252,43 +255,45 @@ class Blocks(nn.Sequential):
 
 
 class BlockFactory:
-    """Makes the groups of blocks of a network, in the order in which data meets them.
+    """Builds the groups of blocks of a network, in the order of the forward pass.
+
+    The order of construction matters: each block takes the next drop path rate.
 
     Args:
-        family: Token mixer.
+        mixer: Token mixer.
         channels: Widths (C0, C1, C2, C3) of the levels 2 to 5.
-        lr_block: Long-range blocks at level 5.
-        drop_path_rates: Of each block, in that order.
-        layer_scale: Initial value of gamma, for the blocks that have one.
-        with_cp: Recompute activations in the backward pass.
+        long_range: Long-range blocks at level 5.
+        drop_path_rates: Rate of each block, in that order.
+        layer_scale: Initial value of gamma, for blocks that have one.
+        with_cp: Recompute activations in the backward pass (activation checkpointing).
     """
 
     def __init__(
         self,
-        family: Family,
+        mixer: MixerSpec,
         channels: Sequence[int],
-        lr_block: bool,
+        long_range: bool,
         drop_path_rates: Sequence[float],
         layer_scale: float,
         with_cp: bool,
     ) -> None:
-        self.family = family
+        self.mixer = mixer
         self.channels = dict(zip((2, 3, 4, 5), channels))
-        self.lr_block = lr_block
-        self.rates = iter(drop_path_rates)
+        self.long_range = long_range
+        self.rates = iter(drop_path_rates)  # consumed block by block: construct in forward order
         self.layer_scale = layer_scale
         self.with_cp = with_cp
 
     def group(self, level: int, number: int) -> Blocks:
-        """The next ``number`` blocks, at stride 2^level."""
+        """The next ``number`` blocks of the network, at stride 2^level."""
         blocks = (self._block(level, index, next(self.rates)) for index in range(number))
         return Blocks(*blocks, with_cp=self.with_cp)
 
     def lateral(self, level: int) -> Blocks:
-        """A block beside the ramp of stochastic depth."""
+        """A block of a lateral connection, without stochastic depth."""
         return Blocks(self._block(level, 0, 0.0), with_cp=self.with_cp)
 
     def _block(self, level: int, index: int, drop_path: float) -> nn.Module:
-        long_range = level == 5 and self.lr_block
-        build = self.family.long_range_block if long_range else self.family.block
-        return build(Place(level, index, self.channels[level], drop_path, self.layer_scale))
+        long_range = level == 5 and self.long_range
+        build = self.mixer.long_range_block if long_range else self.mixer.block
+        return build(BlockSpec(level, index, self.channels[level], drop_path, self.layer_scale))

@@ -9,7 +9,7 @@ from mmengine.registry import MODELS
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from .blocks import FAMILIES, BlockFactory
+from .blocks import MIXERS, BlockFactory
 from .pretrained import load_pretrained
 from .pyramid import Pyramid
 from .stage import STYLES, Stage, downsample
@@ -83,19 +83,19 @@ class Stem(nn.Module):
 
     Args:
         in_channels: Channels of the image.
-        make: Makes the blocks.
+        factory: Makes the blocks.
         blocks: Number n0 of blocks at stride 4.
     """
 
-    def __init__(self, in_channels: int, make: BlockFactory, blocks: int) -> None:
+    def __init__(self, in_channels: int, factory: BlockFactory, blocks: int) -> None:
         super().__init__()
-        c2, c3, norm = make.channels[2], make.channels[3], make.family.norm
+        c2, c3, norm = factory.channels[2], factory.channels[3], factory.mixer.norm
         self.conv1 = nn.Conv2d(in_channels, STEM_CHANNELS, 3, stride=2, padding=1)
         self.norm1 = norm(STEM_CHANNELS)
         self.conv2 = nn.Conv2d(STEM_CHANNELS, c2, 3, stride=2, padding=1)
         self.norm2 = norm(c2)
-        self.act = make.family.act()
-        self.blocks = make.group(2, blocks)
+        self.act = factory.mixer.act()
+        self.blocks = factory.group(2, blocks)
         self.downsample = downsample(c2, c3, norm)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -125,7 +125,7 @@ class CEDNet(BaseModule):
         mixer: Token mixer of the blocks (section 4.4, Table 5): 'dwconv' (7x7), 'conv' (3x3, with
             BatchNorm and ReLU in the whole network), 'window' (7x7 attention) or 'cross_window'
             (attention in stripes). Default: the preset's, 'dwconv' for a dict.
-        lr_block: Long-range blocks at stride 32 (section 3.3, Table 8). Default: True.
+        long_range: Long-range blocks at stride 32 (section 3.3, Table 8). Default: True.
         final_decoder: Whether the last stage has a decoder, as in the paper's Figure 2; the authors'
             released fpn-style models leave it out. Default: True.
         pyramid: ``dict(levels=(3, 4, 5, 6, 7), channels=256)``: return P3..P7 for a head; see
@@ -163,7 +163,7 @@ class CEDNet(BaseModule):
         arch: str | dict = 'tiny',
         style: str = 'fpn',
         mixer: str | None = None,
-        lr_block: bool = True,
+        long_range: bool = True,
         final_decoder: bool = True,
         pyramid: dict | None = None,
         out_levels: Sequence[int] = (2, 3, 4, 5),
@@ -181,7 +181,7 @@ class CEDNet(BaseModule):
         channels, stem_blocks, stages = parse_arch(arch)
         if mixer is None:
             mixer = ARCH_MIXERS.get(arch, 'dwconv') if isinstance(arch, str) else 'dwconv'
-        family = FAMILIES[choice('mixer', mixer, FAMILIES)]
+        mixer_spec = MIXERS[choice('mixer', mixer, MIXERS)]
         decoder_style = STYLES[choice('style', style, STYLES)]
         if not are_counts([frozen_stages], 1, least=-1) or frozen_stages > len(stages):
             raise ValueError(f'frozen_stages {frozen_stages} must be -1 to {len(stages)}')
@@ -195,18 +195,18 @@ class CEDNet(BaseModule):
             raise ValueError(f'aux_level {aux_level} must be 3, 4 or 5')
         num_blocks = stem_blocks + sum(map(sum, stages))
         rates = torch.linspace(0, drop_path_rate, num_blocks, device='cpu').tolist()
-        make = BlockFactory(family, channels, lr_block, rates, layer_scale, with_cp)
+        factory = BlockFactory(mixer_spec, channels, long_range, rates, layer_scale, with_cp)
 
-        self.stem = Stem(in_channels, make, stem_blocks)
+        self.stem = Stem(in_channels, factory, stem_blocks)
         self.stages = nn.ModuleList(
-            Stage(make, blocks, decoder_style, has_decoder)
+            Stage(factory, blocks, decoder_style, has_decoder)
             for blocks, has_decoder in zip(stages, [True] * (len(stages) - 1) + [final_decoder])
         )
         self.frozen_stages = frozen_stages
         self.norm_eval = norm_eval
         self.aux_stages = aux_stages
         self.aux_level = aux_level
-        self._set_outputs(channels, pyramid, out_levels, family.norm)
+        self._set_outputs(channels, pyramid, out_levels, mixer_spec.norm)
         self.apply(init_layer)
         self._freeze()
 

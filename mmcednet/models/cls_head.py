@@ -8,7 +8,7 @@ from mmengine.model import BaseModule
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
-from .blocks import FAMILIES
+from .blocks import MIXERS
 from .layers import EPS
 from .utils import choice, init_layer
 
@@ -55,13 +55,13 @@ class CEDNetClsHead(BaseModule):
             stage_weights = (1 / num_stages,) * num_stages
         if len(stage_weights) != num_stages:
             raise ValueError(f'stage_weights {stage_weights} must be {num_stages}, one for each stage')
-        family = FAMILIES[choice('mixer', mixer, FAMILIES)]
+        mixer_spec = MIXERS[choice('mixer', mixer, MIXERS)]
         self.stage_weights = tuple(stage_weights)
         self.convs = nn.ModuleList(
-            nn.Sequential(nn.Conv2d(in_channels, HIDDEN_CHANNELS, 1), family.norm(HIDDEN_CHANNELS))
+            nn.Sequential(nn.Conv2d(in_channels, HIDDEN_CHANNELS, 1), mixer_spec.norm(HIDDEN_CHANNELS))
             for _ in stage_weights
         )
-        self.act = family.act()
+        self.act = mixer_spec.act()
         self.norms = nn.ModuleList(nn.LayerNorm(HIDDEN_CHANNELS, eps=EPS) for _ in stage_weights)
         self.fcs = nn.ModuleList(nn.Linear(HIDDEN_CHANNELS, num_classes) for _ in stage_weights)
         self.loss_module = MODELS.build(loss)

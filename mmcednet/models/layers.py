@@ -1,10 +1,10 @@
-"""The two layers that torch has no module for: channel LayerNorm and stochastic depth."""
+"""Two layers that torch has no module for: channel LayerNorm and stochastic depth."""
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-EPS = 1e-6  # of every LayerNorm of the network
+EPS = 1e-6  # of every LayerNorm in the network
 
 
 class LayerNorm2d(nn.LayerNorm):
@@ -25,10 +25,10 @@ class LayerNorm2d(nn.LayerNorm):
 
 
 class DropPath(nn.Module):
-    """Stochastic depth: drops a residual branch, sample by sample, while training.
+    """Stochastic depth: drops the residual branch of random samples during training.
 
-    Kept samples are divided by the keep probability, so that the expectation is unchanged; in
-    evaluation the branch is passed through.
+    Kept samples are divided by the keep probability, so the expectation is unchanged; in evaluation
+    this is the identity.
 
     Args:
         rate: Probability of dropping, in [0, 1).

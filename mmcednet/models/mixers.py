@@ -1,4 +1,4 @@
-"""The attention token mixers of Table 5: windows (Swin) and crossed stripes (CSWin).
+"""The attention token mixers of Table 5: windows (Swin) and cross-shaped windows (CSWin).
 
 A mixer takes and returns channels-last features, (N, H, W, C), of any H and W.
 """
@@ -9,55 +9,56 @@ from torch import Tensor, nn
 
 WINDOW = 7
 HEAD_CHANNELS = 32
-MASKED = -100.0  # as published; exp(-100) vanishes beside any logit
+MASKED = -100.0  # as published; exp(-100) is negligible
 
 
-Grid = tuple[int, int]  # number of windows below and beside each other
+Grid = tuple[int, int]  # number of windows vertically and horizontally
 Size = tuple[int, int]  # height and width of a window, in tokens
+WINDOW_SIZE: Size = (WINDOW, WINDOW)
 
 
-def grid_of(x: Tensor, size: Size) -> Grid:
-    """How many windows cover (N, H, W, C)."""
+def window_grid(x: Tensor, size: Size) -> Grid:
+    """Number of windows that cover (N, H, W, ...)."""
     return -(-x.shape[1] // size[0]), -(-x.shape[2] // size[1])
 
 
-def partition(x: Tensor, grid: Grid, size: Size) -> Tensor:
-    """Cut (N, H, W, C), exactly the grid, into windows: (N, windows, tokens, C)."""
+def window_partition(x: Tensor, grid: Grid, size: Size) -> Tensor:
+    """Split (N, H, W, C), where H and W are the grid times the size, to (N, windows, tokens, C)."""
     n, channels = x.shape[0], x.shape[-1]
     x = x.reshape(n, grid[0], size[0], grid[1], size[1], channels)
     return x.transpose(2, 3).reshape(n, grid[0] * grid[1], size[0] * size[1], channels)
 
 
-def merge(windows: Tensor, grid: Grid, size: Size) -> Tensor:
-    """Inverse of :func:`partition`: (N, windows, tokens, C) back to (N, H, W, C)."""
+def window_reverse(windows: Tensor, grid: Grid, size: Size) -> Tensor:
+    """Inverse of :func:`window_partition`: (N, windows, tokens, C) back to (N, H, W, C)."""
     n, channels = windows.shape[0], windows.shape[-1]
     x = windows.reshape(n, *grid, *size, channels)
     return x.transpose(2, 3).reshape(n, grid[0] * size[0], grid[1] * size[1], channels)
 
 
 def shift_mask(grid: Grid, shift: int, device: torch.device) -> Tensor:
-    """What to add to the attention of cyclically shifted windows: tokens that were apart stay apart.
+    """Attention mask of cyclically shifted windows, which hold tokens from opposite image borders.
 
     Args:
-        grid: How many windows there are.
-        shift: How far they were rolled up and left.
-        device: Where the mask is needed.
+        grid: Number of windows.
+        shift: Number of tokens by which the features were rolled up and left.
+        device: Device of the mask.
 
     Returns:
-        (windows, 49, 49): 0 between tokens of one region, -100 otherwise.
+        (windows, 49, 49): 0 between tokens of one region, -100 between different regions.
     """
-    # The roll put the first rows behind the last ones, in their window; likewise the columns.
+    # The roll moved the first rows behind the last rows, into their window; likewise the columns.
     height, width = WINDOW * grid[0], WINDOW * grid[1]
     row = (torch.arange(height, device=device) >= height - shift).float()
     column = (torch.arange(width, device=device) >= width - shift).float()
     region = 2 * row[:, None] + column
-    region = partition(region[None, :, :, None], grid, (WINDOW, WINDOW))[0, :, :, 0]  # (windows, 49)
-    apart = region[:, :, None] != region[:, None, :]
-    return torch.zeros(apart.shape, device=device).masked_fill_(apart, MASKED)
+    region = window_partition(region[None, :, :, None], grid, WINDOW_SIZE)[0, :, :, 0]  # (windows, 49)
+    different = region[:, :, None] != region[:, None, :]
+    return torch.zeros(different.shape, device=device).masked_fill_(different, MASKED)
 
 
 def relative_positions() -> Tensor:
-    """For each pair of a window's 49 tokens, the row of the bias table, (49, 49)."""
+    """For each pair of a window's 49 tokens, its row of the relative position bias table, (49, 49)."""
     y, x = torch.meshgrid(torch.arange(WINDOW), torch.arange(WINDOW), indexing='ij')
     y, x = y.flatten(), x.flatten()
     dy, dx = y[:, None] - y + WINDOW - 1, x[:, None] - x + WINDOW - 1
@@ -67,60 +68,62 @@ def relative_positions() -> Tensor:
 class WindowAttention(nn.Module):
     """Self-attention in windows of 7x7 tokens with a relative position bias.
 
-    Features are padded right and bottom to a multiple of 7. There are C // 32 heads.
+    Features are padded at the right and the bottom to a multiple of 7. The number of heads is C // 32.
 
     Args:
         channels: C.
-        shifted: Shift the windows by 3 tokens, so that neighbours in two windows meet.
+        shifted: Shift the windows by 3 tokens, to connect neighbouring windows.
 
     Raises:
-        ValueError: C is no multiple of the number of heads.
+        ValueError: C is not divisible by the number of heads.
     """
 
     def __init__(self, channels: int, shifted: bool) -> None:
         super().__init__()
-        self.heads = checked_heads('window', channels, channels // HEAD_CHANNELS)
+        self.num_heads = channels // HEAD_CHANNELS
+        check_num_heads('window', channels, self.num_heads)
         self.shift = WINDOW // 2 if shifted else 0
         self.qkv = nn.Linear(channels, 3 * channels)
         self.proj = nn.Linear(channels, channels)
-        self.bias_table = nn.Parameter(torch.empty((2 * WINDOW - 1) ** 2, self.heads))
-        nn.init.trunc_normal_(self.bias_table, std=0.02)
-        self.register_buffer('bias_index', relative_positions(), persistent=False)
+        table = torch.empty((2 * WINDOW - 1) ** 2, self.num_heads)
+        self.relative_position_bias_table = nn.Parameter(nn.init.trunc_normal_(table, std=0.02))
+        self.register_buffer('relative_position_index', relative_positions(), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, H, W, C) -> the same."""
-        n, height, width, channels = x.shape
-        size = (WINDOW, WINDOW)
-        grid = grid_of(x, size)
+        height, width = x.shape[1:3]
+        grid = window_grid(x, WINDOW_SIZE)
         x = F.pad(x, (0, 0, 0, WINDOW * grid[1] - width, 0, WINDOW * grid[0] - height))
         if self.shift:
             x = x.roll((-self.shift, -self.shift), dims=(1, 2))
 
-        windows = partition(x, grid, size)  # (N, windows, 49, C)
-        head_channels = channels // self.heads
-        qkv = self.qkv(windows).view(*windows.shape[:3], 3, self.heads, head_channels)
-        qkv = qkv.permute(3, 0, 1, 4, 2, 5)  # (3, N, windows, heads, 49, C / heads)
-        bias = self.attention_bias(grid).to(qkv.dtype)  # (heads or windows * heads, 49, 49)
-        # Heads of all windows side by side where each window has its mask, of one window otherwise.
-        out = F.scaled_dot_product_attention(
-            *qkv.reshape(
-                3, n * len(windows[0]) * self.heads // len(bias), len(bias), WINDOW**2, head_channels
-            ),
-            attn_mask=bias[None],
-        )
-        out = out.view(*windows.shape[:2], self.heads, WINDOW**2, head_channels)
-        x = merge(self.proj(out.transpose(2, 3).flatten(3)), grid, size)
+        windows = window_partition(x, grid, WINDOW_SIZE)  # (N, windows, 49, C)
+        x = window_reverse(self.proj(self.attend(windows, grid)), grid, WINDOW_SIZE)
+
         if self.shift:
             x = x.roll((self.shift, self.shift), dims=(1, 2))
         return x[:, :height, :width]
 
-    def attention_bias(self, grid: Grid) -> Tensor:
-        """What is added to the attention: (heads, 49, 49), for every window alike, or one for each."""
-        bias = self.bias_table[self.bias_index].permute(2, 0, 1)  # (heads, 49, 49)
-        if not self.shift:
-            return bias
-        mask = shift_mask(grid, self.shift, bias.device)
-        return (bias + mask[:, None]).flatten(0, 1)
+    def attend(self, windows: Tensor, grid: Grid) -> Tensor:
+        """Self-attention within each window: (N, windows, 49, C) -> the same."""
+        n, num_windows, tokens, channels = windows.shape
+        head_channels = channels // self.num_heads
+        qkv = self.qkv(windows).view(n, num_windows, tokens, 3, self.num_heads, head_channels)
+        qkv = qkv.permute(3, 0, 1, 4, 2, 5)  # (3, N, windows, heads, 49, C / heads)
+        bias = self.relative_position_bias_table[self.relative_position_index]
+        bias = bias.permute(2, 0, 1)  # (heads, 49, 49)
+        # scaled_dot_product_attention has its fast kernels for four dimensions: the windows join
+        # the heads, where every window has a mask of its own, or else the batch.
+        if self.shift:
+            mask = shift_mask(grid, self.shift, bias.device)  # (windows, 49, 49)
+            bias = (bias + mask[:, None]).flatten(0, 1)  # (windows * heads, 49, 49)
+            qkv = qkv.flatten(2, 3)  # (3, N, windows * heads, 49, C / heads)
+        else:
+            qkv = qkv.flatten(1, 2)  # (3, N * windows, heads, 49, C / heads)
+        q, k, v = qkv
+        out = F.scaled_dot_product_attention(q, k, v, attn_mask=bias[None].to(q.dtype))
+        out = out.view(n, num_windows, self.num_heads, tokens, head_channels)
+        return out.transpose(2, 3).flatten(3)
 
 
 class StripeAttention(nn.Module):
@@ -130,56 +133,56 @@ class StripeAttention(nn.Module):
 
     Args:
         channels: C.
-        heads: Number of heads.
+        num_heads: Number of heads.
     """
 
-    def __init__(self, channels: int, heads: int) -> None:
+    def __init__(self, channels: int, num_heads: int) -> None:
         super().__init__()
-        self.heads = heads
+        self.num_heads = num_heads
         self.lepe = nn.Conv2d(channels, channels, 3, padding=1, groups=channels)
 
     def forward(self, qkv: Tensor, size: Size) -> Tensor:
-        """Queries, keys, values (N, H, W, 3, C), in windows of a size -> (N, H, W, C)."""
+        """Queries, keys and values (N, H, W, 3, C) -> (N, H, W, C), attending in windows of ``size``."""
         n, rows, columns, _, channels = qkv.shape
-        grid = grid_of(qkv, size)
+        grid = window_grid(qkv, size)
         pad_y, pad_x = grid[0] * size[0] - rows, grid[1] * size[1] - columns
         top, left = pad_y // 2, pad_x // 2
         qkv = F.pad(qkv.flatten(3), (0, 0, left, pad_x - left, top, pad_y - top))
-        windows = partition(qkv, grid, size).flatten(0, 1)  # (N * windows, tokens, 3 C)
-        q, k, v = windows.view(*windows.shape[:2], 3, self.heads, channels // self.heads).permute(
-            2, 0, 3, 1, 4
-        )
+        windows = window_partition(qkv, grid, size).flatten(0, 1)  # (N * windows, tokens, 3 C)
+        q, k, v = windows.view(
+            *windows.shape[:2], 3, self.num_heads, channels // self.num_heads
+        ).permute(2, 0, 3, 1, 4)
         out = F.scaled_dot_product_attention(q, k, v)  # (N * windows, heads, tokens, C / heads)
         out = out.transpose(1, 2).flatten(2)
         values = windows[..., -channels:].transpose(1, 2).reshape(len(windows), channels, *size)
         out = out + self.lepe(values).flatten(2).transpose(1, 2)
-        x = merge(out.reshape(n, grid[0] * grid[1], size[0] * size[1], channels), grid, size)
+        x = window_reverse(out.reshape(n, grid[0] * grid[1], size[0] * size[1], channels), grid, size)
         return x[:, top : top + rows, left : left + columns]
 
 
 class CrossWindowAttention(nn.Module):
-    """Self-attention in crossed stripes: half of the channels in columns, half in rows.
+    """Self-attention in cross-shaped windows: half of the channels in columns, half in rows.
 
     Args:
         channels: C.
-        heads: Number of heads, of both halves together.
-        stripe: Width of a column and height of a row, in tokens; None lets all channels attend to
-            the whole feature map.
+        num_heads: Number of heads, of both halves together.
+        stripe: Width of a column and height of a row, in tokens; None attends globally, with all
+            channels, over the whole feature map.
 
     Raises:
-        ValueError: C is no multiple of the number of heads, or that is odd where there are stripes.
+        ValueError: C is not divisible by the number of heads, or the number of heads is odd with stripes.
     """
 
-    def __init__(self, channels: int, heads: int, stripe: int | None) -> None:
+    def __init__(self, channels: int, num_heads: int, stripe: int | None) -> None:
         super().__init__()
-        checked_heads('cross_window', channels, heads)
-        if stripe and heads % 2:
-            raise ValueError(f'mixer cross_window: {heads} heads cannot be halved')
+        check_num_heads('cross_window', channels, num_heads)
+        if stripe and num_heads % 2:
+            raise ValueError(f'mixer cross_window: num_heads {num_heads} must be even')
         self.stripe = stripe
         branches = 2 if stripe else 1
         self.qkv = nn.Linear(channels, 3 * channels)
         self.branches = nn.ModuleList(
-            StripeAttention(channels // branches, heads // branches) for _ in range(branches)
+            StripeAttention(channels // branches, num_heads // branches) for _ in range(branches)
         )
         self.proj = nn.Linear(channels, channels)
 
@@ -192,8 +195,7 @@ class CrossWindowAttention(nn.Module):
         return self.proj(torch.cat(outs, dim=-1))
 
 
-def checked_heads(mixer: str, channels: int, heads: int) -> int:
-    """``heads``, if C can be divided among them."""
-    if heads < 1 or channels % heads:
-        raise ValueError(f'mixer {mixer}: {channels} channels do not divide among {heads} heads')
-    return heads
+def check_num_heads(mixer: str, channels: int, num_heads: int) -> None:
+    """Raise a ValueError if the channels cannot be split into heads."""
+    if num_heads < 1 or channels % num_heads:
+        raise ValueError(f'mixer {mixer}: {channels} channels are not divisible by {num_heads} heads')

@@ -12,16 +12,16 @@ Features = tuple[Tensor, Tensor, Tensor]  # levels 3, 4, 5
 
 
 class Style(NamedTuple):
-    """What a decoder has besides its top-down sums."""
+    """What a decoder has in addition to the top-down pathway."""
 
-    blocks: bool  # half of the levels 3 and 4's blocks come after the sums, not in the encoder
-    laterals: bool  # a block on the encoder's features before each sum
+    decoder_blocks: bool  # half of the blocks of levels 3 and 4 are in the decoder, not in the encoder
+    laterals: bool  # a block on each lateral connection
 
 
 STYLES = {
-    'fpn': Style(blocks=False, laterals=False),
-    'unet': Style(blocks=True, laterals=False),
-    'hourglass': Style(blocks=True, laterals=True),
+    'fpn': Style(decoder_blocks=False, laterals=False),
+    'unet': Style(decoder_blocks=True, laterals=False),
+    'hourglass': Style(decoder_blocks=True, laterals=True),
 }
 
 
@@ -31,26 +31,26 @@ def downsample(in_channels: int, out_channels: int, norm: Callable[[int], nn.Mod
 
 
 def resize_to(x: Tensor, target: Tensor) -> Tensor:
-    """Bilinear resize of ``x`` to H and W of ``target``: x2, but for odd sizes."""
+    """Bilinear resize of ``x`` to the H and W of ``target``: x2, except for odd sizes."""
     return F.interpolate(x, size=target.shape[-2:], mode='bilinear', align_corners=False)
 
 
 class Encoder(nn.Module):
-    """Blocks at strides 8, 16 and 32 with a strided convolution between them.
+    """Blocks at strides 8, 16 and 32 with strided convolutions in between.
 
     Args:
-        make: Makes the blocks.
+        factory: Builds the blocks.
         blocks: Number of blocks (n1, n2, n3) of the levels 3, 4, 5.
     """
 
-    def __init__(self, make: BlockFactory, blocks: Sequence[int]) -> None:
+    def __init__(self, factory: BlockFactory, blocks: Sequence[int]) -> None:
         super().__init__()
-        channels, norm = make.channels, make.family.norm
-        self.level3 = make.group(3, blocks[0])
+        channels, norm = factory.channels, factory.mixer.norm
+        self.level3 = factory.group(3, blocks[0])
         self.down4 = downsample(channels[3], channels[4], norm)
-        self.level4 = make.group(4, blocks[1])
+        self.level4 = factory.group(4, blocks[1])
         self.down5 = downsample(channels[4], channels[5], norm)
-        self.level5 = make.group(5, blocks[2])
+        self.level5 = factory.group(5, blocks[2])
 
     def forward(self, x: Tensor) -> Features:
         """(N, C1, H/8, W/8) -> e3 of the same shape, e4 (N, C2, H/16, W/16), e5 (N, C3, H/32, W/32)."""
@@ -64,22 +64,22 @@ class Decoder(nn.Module):
     """Top-down sums: d4 = norm(e4 + up(conv1x1(e5))), d3 = norm(e3 + up(conv1x1(d4))).
 
     Args:
-        make: Makes the blocks.
+        factory: Builds the blocks.
         blocks: Number of blocks (n1, n2) after the sums at the levels 3 and 4.
-        laterals: A block on e4 and one on e3 before the sums.
+        laterals: Whether e4 and e3 pass through a block before the sums.
     """
 
-    def __init__(self, make: BlockFactory, blocks: Sequence[int], laterals: bool) -> None:
+    def __init__(self, factory: BlockFactory, blocks: Sequence[int], laterals: bool) -> None:
         super().__init__()
-        channels, norm = make.channels, make.family.norm
+        channels, norm = factory.channels, factory.mixer.norm
         self.reduce5 = nn.Conv2d(channels[5], channels[4], 1)
-        self.lateral4 = make.lateral(4) if laterals else nn.Identity()
+        self.lateral4 = factory.lateral(4) if laterals else nn.Identity()
         self.norm4 = norm(channels[4])
-        self.level4 = make.group(4, blocks[1])
+        self.level4 = factory.group(4, blocks[1])
         self.reduce4 = nn.Conv2d(channels[4], channels[3], 1)
-        self.lateral3 = make.lateral(3) if laterals else nn.Identity()
+        self.lateral3 = factory.lateral(3) if laterals else nn.Identity()
         self.norm3 = norm(channels[3])
-        self.level3 = make.group(3, blocks[0])
+        self.level3 = factory.group(3, blocks[0])
 
     def forward(self, features: Features) -> Features:
         """(e3, e4, e5) -> (d3, d4, e5) of the same shapes."""
@@ -95,24 +95,32 @@ class Stage(nn.Module):
     """One cascade stage.
 
     Args:
-        make: Makes the blocks.
+        factory: Builds the blocks.
         blocks: Number of blocks (n1, n2, n3) of the levels 3, 4, 5, encoder and decoder together.
-        style: What the decoder has.
-        has_decoder: Whether there is one; without it, its blocks are left out too.
+        style: Style of the decoder.
+        has_decoder: Whether the stage has a decoder; without one, its blocks are omitted too.
     """
 
     def __init__(
-        self, make: BlockFactory, blocks: Sequence[int], style: Style, has_decoder: bool
+        self, factory: BlockFactory, blocks: Sequence[int], style: Style, has_decoder: bool
     ) -> None:
         super().__init__()
         n3, n4, n5 = blocks
-        first3, first4 = (n3 // 2, n4 // 2) if style.blocks else (n3, n4)
-        self.encoder = Encoder(make, (first3, first4, n5))
+        first3, first4 = (n3 // 2, n4 // 2) if style.decoder_blocks else (n3, n4)
+        self.encoder = Encoder(factory, (first3, first4, n5))
         if has_decoder:
-            self.decoder = Decoder(make, (n3 - first3, n4 - first4), style.laterals)
+            self.decoder = Decoder(factory, (n3 - first3, n4 - first4), style.laterals)
         else:
             self.decoder = nn.Identity()
 
     def forward(self, x: Tensor) -> Features:
-        """(N, C1, H/8, W/8) -> the levels 3, 4, 5."""
+        """(N, C1, H/8, W/8) -> the features of levels 3, 4, 5."""
         return self.decoder(self.encoder(x))
+
+    @staticmethod
+    def in_first_half(name: str) -> bool:
+        """Whether a parameter, by its name in the stage, is before the fifth block at stride 16."""
+        part, level, *rest = name.split('.')
+        if part != 'encoder':
+            return False
+        return level in ('level3', 'down4') or (level == 'level4' and int(rest[0]) < 4)

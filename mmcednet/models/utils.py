@@ -1,4 +1,4 @@
-"""What the backbone and the classifier's head share."""
+"""Functions shared by the backbone and the classification head."""
 
 from collections.abc import Iterable
 
@@ -6,14 +6,14 @@ from torch import nn
 
 
 def choice(name: str, value: object, known: Iterable[str]) -> str:
-    """``value`` if it is one of the ``known`` ones; otherwise a ValueError that lists them."""
+    """``value`` if it is one of ``known``; otherwise raise a ValueError that lists them."""
     if not isinstance(value, str) or value not in known:
         raise ValueError(f'{name} {value!r} is unknown; choose one of: {", ".join(known)}')
     return value
 
 
 def init_layer(module: nn.Module) -> None:
-    """Weights of convolutions and linears normal with std 1/sqrt(fan_out), biases 0."""
+    """Initialise convolutions and linear layers: weights normal with std 1/sqrt(fan_out), biases 0."""
     if isinstance(module, (nn.Conv2d, nn.Linear)):
         nn.init.kaiming_normal_(module.weight, mode='fan_out', nonlinearity='linear')
         if module.bias is not None:

@@ -8,9 +8,9 @@ from torch import nn
 from torch.nn import functional as F
 
 from mmcednet.models.blocks import (
-    FAMILIES,
+    MIXERS,
     BlockFactory,
-    Place,
+    BlockSpec,
 )
 
 CHANNELS = {'dwconv': 4, 'conv': 4, 'window': 32, 'cross_window': 4}
@@ -18,8 +18,8 @@ CHANNELS = {'dwconv': 4, 'conv': 4, 'window': 32, 'cross_window': 4}
 
 def build(mixer: str, kind: str, index: int = 0) -> nn.Module:
     """A block in float64 with all parameters of a size that matters."""
-    place = Place(level=2, index=index, channels=CHANNELS[mixer], drop_path=0.0, layer_scale=0.5)
-    block = getattr(FAMILIES[mixer], kind)(place).double()
+    place = BlockSpec(level=2, index=index, channels=CHANNELS[mixer], drop_path=0.0, layer_scale=0.5)
+    block = getattr(MIXERS[mixer], kind)(place).double()
     for param in block.parameters():
         nn.init.normal_(param, std=0.3)
     return block
@@ -27,7 +27,7 @@ def build(mixer: str, kind: str, index: int = 0) -> nn.Module:
 
 @pytest.mark.parametrize('index', [0, 1])
 @pytest.mark.parametrize('kind', ['block', 'long_range_block'])
-@pytest.mark.parametrize('mixer', FAMILIES)
+@pytest.mark.parametrize('mixer', MIXERS)
 def test_gradients(mixer, kind, index):
     if mixer != 'window' and index:
         pytest.skip('only windows shift')
@@ -93,17 +93,17 @@ def test_attention_block(mixer, kind):
 def test_cross_window_goes_by_the_level():
     """Heads 2, 4, 8, 10; stripes 1, 2, 7, and the whole map in the long-range block."""
     for level, heads, stripe in ((2, 2, 1), (3, 4, 2), (4, 8, 7), (5, 10, 7)):
-        place = Place(level, 0, 80, 0.0, 0.0)
-        mixer = FAMILIES['cross_window'].block(place).mixer
+        place = BlockSpec(level, 0, 80, 0.0, 0.0)
+        mixer = MIXERS['cross_window'].block(place).mixer
         assert [branch.heads for branch in mixer.branches] == [heads // 2] * 2
         assert mixer.stripe == stripe
-    mixer = FAMILIES['cross_window'].long_range_block(place).mixer
+    mixer = MIXERS['cross_window'].long_range_block(place).mixer
     assert [branch.heads for branch in mixer.branches] == [10]
     assert mixer.stripe is None
 
 
 def test_windows_shift_in_every_second_block_of_a_group():
-    factory = BlockFactory(FAMILIES['window'], (32,) * 4, True, [0.0] * 5, 0.0, False)
+    factory = BlockFactory(MIXERS['window'], (32,) * 4, True, [0.0] * 5, 0.0, False)
     for number in (3, 2):
         shifts = [block.mixer.shift for block in factory.group(3, number)]
         assert shifts == [0, 3, 0][:number]
@@ -125,10 +125,12 @@ def run_backward(block: nn.Module, x: torch.Tensor, grad: torch.Tensor) -> dict[
 @pytest.mark.parametrize('input_format', [torch.contiguous_format, torch.channels_last])
 @pytest.mark.parametrize('size', [(1, 1), (1, 2), (2, 2), (4, 4), (8, 9), (25, 40)])
 @pytest.mark.parametrize('kind', ['block', 'long_range_block'])
-@pytest.mark.parametrize('mixer', FAMILIES)
+@pytest.mark.parametrize('mixer', MIXERS)
 def test_float32_equals_float64_in_both_memory_layouts(mixer, kind, size, input_format, grad_format):
-    place = Place(level=2, index=1, channels=CHANNELS_FLOAT32[mixer], drop_path=0.0, layer_scale=0.5)
-    block = getattr(FAMILIES[mixer], kind)(place)
+    place = BlockSpec(
+        level=2, index=1, channels=CHANNELS_FLOAT32[mixer], drop_path=0.0, layer_scale=0.5
+    )
+    block = getattr(MIXERS[mixer], kind)(place)
     shape = (2, place.channels, *size)
     x = torch.randn(shape).to(memory_format=input_format)
     grad = torch.randn(shape).to(memory_format=grad_format)

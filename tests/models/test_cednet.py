@@ -25,7 +25,7 @@ HEAD = (8 * (256 * 256 * 9 + 256) + 256 * 9 * 9 * 80 + 9 * 80 + 256 * 9 * 9 * 4 
 
 
 @pytest.mark.parametrize(
-    ('arch', 'final_decoder', 'lr_block', 'retinanet'),
+    ('arch', 'final_decoder', 'long_range', 'retinanet'),
     [
         ('tiny', True, True, 38.88),
         ('tiny', False, True, 38.64),
@@ -46,9 +46,9 @@ HEAD = (8 * (256 * 256 * 9 + 256) + 256 * 9 * 9 * 80 + 9 * 80 + 256 * 9 * 9 * 4 
         ('cswin_t', False, True, 33.57),
     ],
 )
-def test_parameters_are_those_of_the_paper(arch, final_decoder, lr_block, retinanet):
+def test_parameters_are_those_of_the_paper(arch, final_decoder, long_range, retinanet):
     with torch.device('meta'):
-        model = CEDNet(arch, final_decoder=final_decoder, lr_block=lr_block, pyramid=dict())
+        model = CEDNet(arch, final_decoder=final_decoder, long_range=long_range, pyramid=dict())
     assert parameters_m(model) + HEAD == pytest.approx(retinanet, abs=0.006)
 
 

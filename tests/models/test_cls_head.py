@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from torch.nn.parallel import DistributedDataParallel
 
 from mmcednet.models import CEDNetClsHead
-from mmcednet.models.blocks import FAMILIES
+from mmcednet.models.blocks import MIXERS
 
 PLAIN_LOSS = dict(type='mmpretrain.CrossEntropyLoss')
 
@@ -127,7 +127,7 @@ def test_distributed_training_finds_no_unused_parameter(tmp_path, small, style):
 
 
 def test_norm_and_activation_go_with_the_mixer():
-    for mixer, family in FAMILIES.items():
+    for mixer, family in MIXERS.items():
         head = CEDNetClsHead(3, 32, 1, mixer=mixer, loss=PLAIN_LOSS)
         assert type(head.convs[0][1]) is family.norm
         assert type(head.act) is family.act

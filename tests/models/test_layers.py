@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from mmcednet.models.blocks import CEDBlock, LRCEDBlock
+from mmcednet.models.blocks import CEDBlock, LongRangeCEDBlock
 from mmcednet.models.layers import DropPath, LayerNorm2d
 
 
@@ -44,7 +44,7 @@ def test_drop_path_keeps_the_expectation_and_whole_samples():
     assert torch.equal(drop.eval()(torch.ones(3, 1)), torch.ones(3, 1))
 
 
-@pytest.mark.parametrize('block', [CEDBlock, LRCEDBlock])
+@pytest.mark.parametrize('block', [CEDBlock, LongRangeCEDBlock])
 def test_gradients_of_blocks(block):
     module = block(3, layer_scale=0.7).double()
     x = torch.randn(1, 3, 4, 5, dtype=torch.float64, requires_grad=True)

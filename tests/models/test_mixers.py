@@ -38,7 +38,7 @@ def window_attention(mixer: WindowAttention, x: Tensor) -> Tensor:
                     row = (y - other_y + 6) * 13 + x_ - other_x + 6
                     product = q[y, x_, head] @ k[other_y, other_x, head]
                     scaled = product / math.sqrt(channels // mixer.heads)
-                    logits.append(scaled + mixer.bias_table[row, head])
+                    logits.append(scaled + mixer.relative_position_bias_table[row, head])
                 weights = torch.stack(logits).softmax(0)
                 values = torch.stack([v[place][head] for place in others])
                 out[y, x_, head] = weights @ values
@@ -50,7 +50,7 @@ def window_attention(mixer: WindowAttention, x: Tensor) -> Tensor:
 def test_window_attention(shifted, size):
     mixer = WindowAttention(64, shifted).double()
     assert mixer.heads == 2
-    torch.nn.init.normal_(mixer.bias_table)
+    torch.nn.init.normal_(mixer.relative_position_bias_table)
     x = torch.randn(2, *size, 64, dtype=torch.float64)
     with torch.no_grad():
         expected = torch.stack([window_attention(mixer, image) for image in x])

@@ -10,7 +10,7 @@ import torch.distributed as dist
 from torch.nn.parallel import DistributedDataParallel
 
 from mmcednet.models import CEDNet
-from mmcednet.models.blocks import FAMILIES
+from mmcednet.models.blocks import MIXERS
 from mmcednet.models.stage import STYLES
 
 CHANNELS = {
@@ -25,7 +25,7 @@ OUTPUTS = {
     'retinanet': dict(pyramid=dict(levels=(3, 4, 5, 6, 7), channels=12)),
     'two-stage': dict(pyramid=dict(levels=(2, 3, 4, 5, 6), channels=12)),
 }
-COMBINATIONS = list(itertools.product(STYLES, FAMILIES, OUTPUTS))
+COMBINATIONS = list(itertools.product(STYLES, MIXERS, OUTPUTS))
 each_combination = pytest.mark.parametrize(('style', 'mixer', 'outputs'), COMBINATIONS)
 
 
@@ -140,7 +140,7 @@ def test_bfloat16_autocast_is_near_float32(style, mixer, outputs):
 
 
 @pytest.mark.parametrize('style', STYLES)
-@pytest.mark.parametrize('mixer', FAMILIES)
+@pytest.mark.parametrize('mixer', MIXERS)
 def test_distributed_training_finds_no_unused_parameter(tmp_path, style, mixer):
     store = f'file://{tmp_path}/store'
     dist.init_process_group('gloo', init_method=store, rank=0, world_size=1)
@@ -155,7 +155,7 @@ def test_distributed_training_finds_no_unused_parameter(tmp_path, style, mixer):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ('style', 'mixer'),
-    [('fpn', mixer) for mixer in FAMILIES] + [('unet', 'dwconv'), ('hourglass', 'dwconv')],
+    [('fpn', mixer) for mixer in MIXERS] + [('unet', 'dwconv'), ('hourglass', 'dwconv')],
 )
 def test_compiles_in_one_graph(style, mixer):
     arch = dict(channels=CHANNELS[mixer], blocks=(2, 2, 2, 1))  # the second window block shifts

@@ -6,7 +6,7 @@ from mmengine.optim import build_optim_wrapper
 from torch import nn
 
 from mmcednet.models import CEDNet
-from mmcednet.models.blocks import FAMILIES
+from mmcednet.models.blocks import MIXERS
 from mmcednet.optim.layer_decay import layer_group
 
 LR, DECAY = 1e-3, 0.05
@@ -39,7 +39,7 @@ def test_groups(name, groups):
     assert (layer_group(name, 'coarse'), layer_group(name, 'fine')) == groups
 
 
-@pytest.mark.parametrize('mixer', FAMILIES)
+@pytest.mark.parametrize('mixer', MIXERS)
 def test_groups_of_the_other_mixers_and_styles(mixer):
     arch = dict(channels=(32, 32, 64, 320), blocks=(2, 2, 6, 2), num_stages=2)
     model = CEDNet(arch, 'hourglass', mixer, pyramid=dict(channels=4))

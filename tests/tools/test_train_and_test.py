@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from mmcednet.results import trained
+from mmcednet.paper.results import trained
 
 pytestmark = pytest.mark.slow
 

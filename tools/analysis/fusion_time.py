@@ -5,7 +5,7 @@ import argparse
 import sys
 from fractions import Fraction
 
-from mmcednet.fusion import fusion_time
+from mmcednet.analysis.fusion_time import fusion_time
 
 
 def sixths(share: Fraction) -> str:

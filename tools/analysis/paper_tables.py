@@ -6,7 +6,7 @@ import json
 import sys
 from pathlib import Path
 
-from mmcednet.tables import EXPLAINED, Row, deviations, paper_rows, rows
+from mmcednet.paper.tables import KNOWN_DEVIATIONS, Row, deviations, paper_rows, rows
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 HEADER = ('Table', 'Method', 'Params (M)', 'paper', 'GMAC', 'paper', "paper's AP / mIoU", 'Config')
@@ -43,9 +43,9 @@ def main() -> int:
             print('| ' + ' | '.join(cells(row)) + ' |', flush=True)
     if args.format == 'json':
         print(json.dumps([row._asdict() for row in found], indent=1))
-    explained = [row for row in found if (row.table, row.method) in EXPLAINED]
+    explained = [row for row in found if (row.table, row.method) in KNOWN_DEVIATIONS]
     for row in explained:
-        why = EXPLAINED[row.table, row.method].why
+        why = KNOWN_DEVIATIONS[row.table, row.method].why
         print(f'Table {row.table}, {row.method}: {why}', file=sys.stderr)
     if not args.check:
         return 0

@@ -4,8 +4,8 @@
 import argparse
 from pathlib import Path
 
-from mmcednet import results
-from mmcednet.tables import rows
+from mmcednet.paper import results
+from mmcednet.paper.tables import rows
 
 ROOT = Path(__file__).resolve().parents[2]
 

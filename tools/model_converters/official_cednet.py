@@ -8,8 +8,8 @@ from pathlib import Path
 
 import torch
 
-from mmcednet.models.pretrained import state_dict_of
-from mmcednet.official import convert_state_dict
+from mmcednet.converters.official import convert_state_dict
+from mmcednet.models.pretrained import get_state_dict
 
 
 def main() -> None:
@@ -20,7 +20,7 @@ def main() -> None:
     if not args.input.is_file():
         raise ValueError(f'there is no checkpoint {args.input}')
     checkpoint = torch.load(args.input, map_location='cpu', weights_only=True)
-    converted = convert_state_dict(state_dict_of(checkpoint))
+    converted = convert_state_dict(get_state_dict(checkpoint))
     args.output.parent.mkdir(parents=True, exist_ok=True)
     unfinished = args.output.with_name(f'{args.output.name}.unfinished')
     torch.save(dict(state_dict=converted), unfinished)

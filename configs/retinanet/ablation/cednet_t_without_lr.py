@@ -1,4 +1,0 @@
-# Table 8: box AP 47.9 in the paper
-_base_ = '../cednet_t.py'
-
-model = dict(backbone=dict(lr_block=False))

@@ -1,0 +1,1 @@
+"""The authors' released configs and checkpoints, turned into ours."""

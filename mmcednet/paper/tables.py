@@ -1,0 +1,249 @@
+"""The paper's tables as data: which config is which row, and the figures that it has to meet."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from mmcednet.analysis.complexity import Cost, cost
+
+PAPER = Path(__file__).with_name('paper_tables.json')
+IMAGE_SIZES = {'coco': (800, 1280), 'ade20k': (512, 2048)}  # (H, W)
+
+# (table, method) -> config; Table 7's rows are told apart by their augmentation
+CONFIGS = {
+    ('1', 'ConvNeXt-T w/ FPN'): 'retinanet/convnext_t_fpn.py',
+    ('1', 'ConvNeXt-T w/ NAS-FPN'): 'retinanet/convnext_t_nasfpn.py',
+    ('1', 'ConvNeXt-T w/ BiFPN'): 'retinanet/convnext_t_bifpn.py',
+    ('1', 'HRNet-w32'): 'retinanet/hrnet_w32.py',
+    ('1', 'CEDNet-NeXt-T (Hourglass-style)'): 'retinanet/cednet_t_hourglass.py',
+    ('1', 'CEDNet-NeXt-T (UNet-style)'): 'retinanet/cednet_t_unet.py',
+    ('1', 'CEDNet-NeXt-T (FPN-style)'): 'retinanet/cednet_t.py',
+    ('2a', 'ConvNeXt-T'): 'deformable_detr/convnext_t.py',
+    ('2a', 'ConvNeXt-S'): 'deformable_detr/convnext_s.py',
+    ('2a', 'CEDNet-NeXt-T'): 'deformable_detr/cednet_t.py',
+    ('2a', 'CEDNet-NeXt-S'): 'deformable_detr/cednet_s.py',
+    ('2b', 'Swin-T'): 'retinanet/swin_t_fpn.py',
+    ('2b', 'Swin-S'): 'retinanet/swin_s_fpn.py',
+    ('2b', 'Swin-B'): 'retinanet/swin_b_fpn.py',
+    ('2b', 'ConvNeXt-T'): 'retinanet/convnext_t_fpn.py',
+    ('2b', 'ConvNeXt-S'): 'retinanet/convnext_s_fpn.py',
+    ('2b', 'CEDNet-NeXt-T'): 'retinanet/cednet_t.py',
+    ('2b', 'CEDNet-NeXt-S'): 'retinanet/cednet_s.py',
+    ('2c', 'DetectoRS-50'): 'mask_rcnn/detectors_50.py',
+    ('2c', 'Swin-T'): 'mask_rcnn/swin_t_fpn.py',
+    ('2c', 'Swin-S'): 'mask_rcnn/swin_s_fpn.py',
+    ('2c', 'Swin-B'): 'mask_rcnn/swin_b_fpn.py',
+    ('2c', 'ConvNeXt-T'): 'mask_rcnn/convnext_t_fpn.py',
+    ('2c', 'ConvNeXt-S'): 'mask_rcnn/convnext_s_fpn.py',
+    ('2c', 'CEDNet-NeXt-T'): 'mask_rcnn/cednet_t.py',
+    ('2c', 'CEDNet-NeXt-S'): 'mask_rcnn/cednet_s.py',
+    ('2d', 'Swin-T'): 'cascade_mask_rcnn/swin_t_fpn.py',
+    ('2d', 'Swin-S'): 'cascade_mask_rcnn/swin_s_fpn.py',
+    ('2d', 'Swin-B'): 'cascade_mask_rcnn/swin_b_fpn.py',
+    ('2d', 'ConvNeXt-T'): 'cascade_mask_rcnn/convnext_t_fpn.py',
+    ('2d', 'ConvNeXt-S'): 'cascade_mask_rcnn/convnext_s_fpn.py',
+    ('2d', 'ConvNeXt-B'): 'cascade_mask_rcnn/convnext_b_fpn.py',
+    ('2d', 'CEDNet-NeXt-T'): 'cascade_mask_rcnn/cednet_t.py',
+    ('2d', 'CEDNet-NeXt-S'): 'cascade_mask_rcnn/cednet_s.py',
+    ('2d', 'CEDNet-NeXt-B'): 'cascade_mask_rcnn/cednet_b.py',
+    ('3', 'Swin-S'): 'upernet/swin_s.py',
+    ('3', 'Swin-B'): 'upernet/swin_b.py',
+    ('3', 'ConvNeXt-T'): 'upernet/convnext_t.py',
+    ('3', 'ConvNeXt-S'): 'upernet/convnext_s.py',
+    ('3', 'ConvNeXt-B'): 'upernet/convnext_b.py',
+    ('3', 'CEDNet-NeXt-T'): 'upernet/cednet_t.py',
+    ('3', 'CEDNet-NeXt-S'): 'upernet/cednet_s.py',
+    ('3', 'CEDNet-NeXt-B'): 'upernet/cednet_b.py',
+    ('4', 'CEDNet-NeXt-T fusion 6/6'): 'retinanet/ablation/stages_1.py',
+    ('4', 'CEDNet-NeXt-T fusion 5/6'): 'retinanet/ablation/fusion_5_6.py',
+    ('4', 'CEDNet-NeXt-T fusion 4/6'): 'retinanet/ablation/fusion_4_6.py',
+    ('4', 'CEDNet-NeXt-T fusion 3/6'): 'retinanet/ablation/stages_2.py',
+    ('4', 'CEDNet-NeXt-T fusion 2/6'): 'retinanet/ablation/fusion_2_6.py',
+    ('4', 'CEDNet-NeXt-T fusion 1/6'): 'retinanet/ablation/fusion_1_6.py',
+    ('4', 'CEDNet-NeXt-T 3 stages'): 'retinanet/ablation/stages_3.py',
+    ('5', 'ResNet-50'): 'retinanet/r50_fpn.py',
+    ('5', 'CEDNet-R50-T'): 'retinanet/cednet_r50_t.py',
+    ('5', 'Swin-T'): 'retinanet/swin_t_fpn.py',
+    ('5', 'CEDNet-Swin-T'): 'retinanet/cednet_swin_t.py',
+    ('5', 'ConvNeXt-T'): 'retinanet/convnext_t_fpn.py',
+    ('5', 'CEDNet-NeXt-T'): 'retinanet/cednet_t.py',
+    ('5', 'CEDNet-CSwin-T'): 'retinanet/cednet_cswin_t.py',
+    ('6', 'CEDNet-NeXt-T 1 stage'): 'retinanet/ablation/stages_1.py',
+    ('6', 'CEDNet-NeXt-T 2 stages'): 'retinanet/ablation/stages_2.py',
+    ('6', 'CEDNet-NeXt-T 3 stages'): 'retinanet/ablation/stages_3.py',
+    ('6', 'CEDNet-NeXt-T 4 stages'): 'retinanet/ablation/stages_4.py',
+    ('7', 'ConvNeXt-T existing'): 'retinanet/ablation/convnext_t_detr_aug.py',
+    ('7', 'ConvNeXt-T lsj+copy-paste'): 'retinanet/convnext_t_fpn.py',
+    ('7', 'CEDNet-NeXt-T existing'): 'retinanet/ablation/cednet_t_detr_aug.py',
+    ('7', 'CEDNet-NeXt-T lsj+copy-paste'): 'retinanet/cednet_t.py',
+    ('8', 'CEDNet-NeXt-T without LR block'): 'retinanet/ablation/cednet_t_without_long_range.py',
+    ('8', 'CEDNet-NeXt-T with LR block'): 'retinanet/cednet_t.py',
+}
+# What the network of the paper's text costs: config -> (parameters in M, G multiply-adds)
+TEXT = {
+    'retinanet/cednet_t.py': (38.88, 254.8),
+    'retinanet/cednet_s.py': (61.23, 335.6),
+    'retinanet/cednet_t_unet.py': (38.88, 254.8),
+    'retinanet/cednet_t_hourglass.py': (38.88, 256.3),
+    'retinanet/cednet_r50_t.py': (39.52, 239.6),
+    'retinanet/cednet_swin_t.py': (37.30, 267.2),
+    'retinanet/cednet_cswin_t.py': (33.68, 291.1),
+    'retinanet/ablation/stages_1.py': (37.24, 247.3),
+    'retinanet/ablation/stages_2.py': (37.64, 252.5),
+    'retinanet/ablation/stages_3.py': (38.88, 254.8),
+    'retinanet/ablation/stages_4.py': (39.26, 259.1),
+    'retinanet/ablation/fusion_5_6.py': (37.64, 252.5),
+    'retinanet/ablation/fusion_4_6.py': (37.64, 252.5),
+    'retinanet/ablation/fusion_2_6.py': (37.64, 252.5),
+    'retinanet/ablation/fusion_1_6.py': (37.64, 252.5),
+    'retinanet/ablation/cednet_t_detr_aug.py': (38.88, 254.8),
+    'retinanet/ablation/cednet_t_without_long_range.py': (38.72, 254.6),
+    'mask_rcnn/cednet_t.py': (49.99, 274.2),
+    'mask_rcnn/cednet_s.py': (72.34, 355.0),
+    'cascade_mask_rcnn/cednet_t.py': (87.83, 752.3),
+    'cascade_mask_rcnn/cednet_s.py': (110.17, 833.1),
+    'cascade_mask_rcnn/cednet_b.py': (148.50, 967.6),
+    'deformable_detr/cednet_t.py': (42.80, 223.7),
+    'deformable_detr/cednet_s.py': (65.15, 304.5),
+    'upernet/cednet_t.py': (61.23, 962.4),
+    'upernet/cednet_s.py': (83.57, 1045.1),
+    'upernet/cednet_b.py': (123.33, 1184.6),
+}
+
+
+class KnownDeviation(NamedTuple):
+    """Figures to meet where those in the paper's table are of something else."""
+
+    params: float | None  # M; None: the paper's
+    macs: float | None  # G multiply-adds
+    why: str
+
+
+ENCODER_LAYERS = (
+    "the paper's figures are met with eight encoder layers ({} M, {} GMAC); the released config has "
+    'six, as for CEDNet'
+)
+KNOWN_DEVIATIONS = {
+    ('1', 'ConvNeXt-T w/ NAS-FPN'): KnownDeviation(
+        params=None,
+        macs=281.8,
+        why="the paper's figure is met at the size of the training images, 1024x1024 (288.7 GMAC)",
+    ),
+    ('2a', 'ConvNeXt-T'): KnownDeviation(40.91, 199.5, ENCODER_LAYERS.format(42.42, 231.6)),
+    ('2a', 'ConvNeXt-S'): KnownDeviation(62.54, 285.8, ENCODER_LAYERS.format(64.06, 317.8)),
+    ('2c', 'DetectoRS-50'): KnownDeviation(
+        params=None,
+        macs=589.4,
+        why="the paper's figure is met without the mask heads (430.4 GMAC)",
+    ),
+}
+
+
+class Row(NamedTuple):
+    """A row of a table: the paper's figures, and ours where there is a config."""
+
+    table: str
+    framework: str
+    method: str
+    paper_params: float | None  # M
+    paper_macs: float | None  # G multiply-adds
+    paper_ap: float | None  # box AP on COCO, mIoU on ADE20K, %
+    config: str | None  # below configs/
+    params: float | None
+    macs: float | None
+
+
+def paper_rows(table: str | None = None, method: str | None = None) -> list[dict]:
+    """The rows of the paper's tables.
+
+    Args:
+        table: Name of one table, such as '2b'. Default: all.
+        method: Only this one's rows; in Table 7, 'CEDNet-NeXt-T existing' and the like.
+
+    Raises:
+        ValueError: There is no such table, or it has no such row.
+    """
+    rows = json.loads(PAPER.read_text(encoding='utf-8'))['rows']
+    tables = sorted({row['table'] for row in rows})
+    if table is not None and table not in tables:
+        raise ValueError(f'table {table!r} is none of the paper: {", ".join(tables)}')
+    rows = [row for row in rows if table in (None, row['table'])]
+    methods = {method_name(row): None for row in rows}
+    if method is not None and method not in methods:
+        where = f'table {table}' if table else 'any table'
+        raise ValueError(f'{method!r} is no row of {where}: {", ".join(methods)}')
+    return [row for row in rows if method in (None, method_name(row))]
+
+
+def misprints() -> list[str]:
+    """Sentences about what the paper prints wrongly; :func:`paper_rows` is as is meant."""
+    return json.loads(PAPER.read_text(encoding='utf-8'))['misprints']
+
+
+def method_name(row: dict) -> str:
+    """What tells a row of :func:`paper_rows` from the others of its table."""
+    return f'{row["method"]} {row["aug"]}' if 'aug' in row else row['method']
+
+
+def rows(configs: Path, table: str | None = None, method: str | None = None) -> Iterator[Row]:
+    """Each row of the paper, or those asked for, with the cost of its config.
+
+    Args:
+        configs: The folder of configs.
+        table, method: As for :func:`paper_rows`.
+    """
+    costs: dict[str, Cost] = {}
+    for row in paper_rows(table, method):
+        name = method_name(row)
+        config = CONFIGS.get((row['table'], name))
+        if config and config not in costs:
+            costs[config] = cost(configs / config, IMAGE_SIZES[row['dataset']])
+        params, macs = costs[config] if config else (None, None)
+        yield Row(
+            table=row['table'],
+            framework=row['framework'],
+            method=name,
+            paper_params=row.get('params_m'),
+            paper_macs=row.get('flops_g'),
+            paper_ap=row.get('ap', row.get('miou_ss')),
+            config=config,
+            params=params,
+            macs=macs,
+        )
+
+
+def deviations(row: Row) -> list[str]:
+    """Sentences about what of a row is too far from the figures to meet.
+
+    CEDNet: 0.02 M and 0.3 % from the text's network, 1 M and 0.5 % from the paper's table; other
+    models, 1 M or 2 % of the parameters and 2 % of the multiply-adds, from the table or what is
+    explained instead.
+    """
+    if row.config is None:
+        return []
+    off = []
+
+    def check(what: str, ours: float, theirs: float | None, tolerance: float, unit: str) -> None:
+        if theirs is not None and abs(ours - theirs) > tolerance:
+            off.append(
+                f'Table {row.table}, {row.method}: {ours:.2f} {unit}, {what} {theirs} {unit}, '
+                f'more than {tolerance:.2f} apart'
+            )
+
+    if row.method.startswith('CEDNet'):
+        params, macs = TEXT[row.config]
+        check("the text's network has", row.params, params, 0.02, 'M')
+        check("the text's network has", row.macs, macs, 0.003 * macs, 'GMAC')
+        params, macs = 1.0, 0.005
+    else:
+        params, macs = max(1.0, 0.02 * (row.paper_params or 0)), 0.02
+    what, paper_params, paper_macs = 'the paper prints', row.paper_params, row.paper_macs
+    explained = KNOWN_DEVIATIONS.get((row.table, row.method))
+    if explained:
+        what = 'explained is'
+        paper_params = explained.params or paper_params
+        paper_macs = explained.macs or paper_macs
+    check(what, row.params, paper_params, params, 'M')
+    check(what, row.macs, paper_macs, macs * (paper_macs or 0), 'GMAC')
+    return off

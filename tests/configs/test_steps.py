@@ -1,0 +1,165 @@
+"""Every config trains a step and tests: its real model and pipelines, on a few small images."""
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from mmdet.datasets import CocoDataset
+from mmengine.config import Config
+from mmengine.runner import Runner
+
+from mmcednet.engine.launch import adapt_to_device, use_tta
+
+ROOT = Path(__file__).resolve().parents[2]
+DETECTORS = ('retinanet', 'mask_rcnn', 'cascade_mask_rcnn', 'deformable_detr', 'mask2former')
+QUICK = ('retinanet/cednet_t.py', 'mask_rcnn/cednet_t.py', 'upernet/cednet_t.py')
+# Frozen statistics of no pre-training: features of 1e7, so no box is left
+FINDS_NOTHING = ('mask_rcnn/detectors_50.py',)
+SHRINKING = 8  # of all sizes in px
+
+
+@pytest.fixture(scope='module')
+def coco(shapes, tmp_path_factory):
+    """The shapes, under the names of COCO's 80 classes."""
+    folder = tmp_path_factory.mktemp('coco')
+    for part in ('train', 'val', 'labels'):
+        (folder / part).symlink_to(shapes / part)
+    (folder / 'annotations').mkdir()
+    names = CocoDataset.METAINFO['classes']
+    for split in ('train', 'val'):
+        content = json.loads((shapes / 'annotations' / f'{split}.json').read_text())
+        content['categories'] = [dict(id=i, name=name) for i, name in enumerate(names, start=1)]
+        (folder / 'annotations' / f'{split}.json').write_text(json.dumps(content))
+    return folder
+
+
+def configs(*frameworks):
+    for framework in frameworks:
+        for path in sorted((ROOT / 'configs' / framework).rglob('*.py')):
+            name = path.relative_to(ROOT / 'configs').as_posix()
+            if 'nano' not in name:
+                yield pytest.param(name, marks=() if name in QUICK else pytest.mark.slow)
+
+
+def shrunk(node):
+    """A pipeline with all sizes of images and crops divided."""
+    if isinstance(node, dict):
+        return {
+            key: sizes(value) if 'scale' in key or 'size' in key else shrunk(value)
+            for key, value in node.items()
+        }
+    return type(node)(map(shrunk, node)) if isinstance(node, (list, tuple)) else node
+
+
+def sizes(value):
+    if isinstance(value, (list, tuple)):
+        return type(value)(map(sizes, value))
+    return value // SHRINKING if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def without_downloads(node):
+    """A model without the addresses of its pre-trained weights."""
+    if isinstance(node, dict):
+        return {
+            key: without_downloads(value)
+            for key, value in node.items()
+            if not (isinstance(value, dict) and value.get('type') == 'Pretrained')
+            and key != 'pretrained'
+        }
+    return type(node)(map(without_downloads, node)) if isinstance(node, (list, tuple)) else node
+
+
+LIMITS = {'score_thr': 0.0, 'max_per_img': 10, 'num': 16}
+
+
+def limited(node):
+    """A train_cfg or test_cfg with which an untrained model finds something, but not much."""
+    if isinstance(node, dict):
+        return {key: LIMITS.get(key, limited(value)) for key, value in node.items()}
+    return type(node)(map(limited, node)) if isinstance(node, (list, tuple)) else node
+
+
+def small(name: str, coco: Path, work_dir: Path) -> Config:
+    cfg = Config.fromfile(ROOT / 'configs' / name)
+    for loader, split in (('train', 'train'), ('test', 'val')):
+        loader = cfg[f'{loader}_dataloader']
+        loader.update(num_workers=0, persistent_workers=False)
+        dataset = loader.dataset
+        if dataset.type == 'PairedDataset':
+            dataset = dataset.dataset
+        dataset.update(
+            data_root=str(coco),
+            ann_file=f'annotations/{split}.json',
+            data_prefix=dict(img=f'{split}/', seg=f'labels/{split}/'),
+            pipeline=shrunk(dataset.pipeline),
+        )
+    cfg.test_evaluator.ann_file = str(coco / 'annotations' / 'val.json')
+    preprocessor = cfg.model.data_preprocessor
+    preprocessor.batch_augments = shrunk(preprocessor.get('batch_augments'))
+    for part in ('train_cfg', 'test_cfg'):
+        cfg.model[part] = limited(cfg.model[part])
+    return short(cfg, work_dir)
+
+
+def small_segmenter(name: str, ade20k: Path, work_dir: Path) -> Config:
+    cfg = Config.fromfile(ROOT / 'configs' / name)
+    for loader in (cfg.train_dataloader, cfg.test_dataloader):
+        loader.update(num_workers=0, persistent_workers=False)
+        loader.dataset.update(data_root=str(ade20k), pipeline=shrunk(loader.dataset.pipeline))
+    cfg.tta_pipeline = shrunk(cfg.tta_pipeline)
+    cfg.model.data_preprocessor.size = sizes(cfg.model.data_preprocessor.size)
+    cfg.model.test_cfg.crop_size = sizes(cfg.model.test_cfg.crop_size)
+    cfg.model.test_cfg.stride = sizes(cfg.model.test_cfg.stride)
+    return short(cfg, work_dir)
+
+
+def short(cfg: Config, work_dir: Path) -> Config:
+    """One step of training, and one image to test."""
+    cfg.model = without_downloads(cfg.model)
+    cfg.train_cfg = dict(type='IterBasedTrainLoop', max_iters=1)
+    cfg.update(val_dataloader=None, val_evaluator=None, val_cfg=None)
+    cfg.test_dataloader.dataset.indices = 1
+    cfg.default_hooks.update(checkpoint=None, logger=dict(type='LoggerHook', interval=1))
+    cfg.update(work_dir=str(work_dir), launcher='none', log_level='WARNING')
+    adapt_to_device(cfg)
+    return cfg
+
+
+def train_one_step(runner: Runner) -> set[str]:
+    """Checks that the losses are finite, and that the backbone learnt; returns the losses' names."""
+    backbone = runner.model.backbone
+    before = {key: param.detach().clone() for key, param in backbone.named_parameters()}
+    runner.train()
+    losses = {key: value for key, value in runner.message_hub.log_scalars.items() if 'loss' in key}
+    assert all(math.isfinite(history.current()) for history in losses.values())
+    assert any((param != before[key]).any() for key, param in backbone.named_parameters())
+    return set(losses)
+
+
+@pytest.mark.parametrize('name', configs(*DETECTORS))
+def test_detector(name, coco, tmp_path):
+    runner = Runner.from_cfg(small(name, coco, tmp_path))
+    assert 'train/loss' in train_one_step(runner)
+    if hasattr(runner.model, 'roi_head'):  # RoIAlign misreads other features without a word
+        features = runner.model.extract_feat(torch.rand(1, 3, 128, 128))
+        assert all(feature.is_contiguous() for feature in features)
+    metrics = runner.test()
+    if name not in FINDS_NOTHING:
+        assert 'coco/bbox_mAP' in metrics
+        assert ('coco/segm_mAP' in metrics) == ('mask' in name)
+
+
+@pytest.mark.parametrize('name', configs('upernet'))
+def test_segmenter(name, ade20k, tmp_path):
+    runner = Runner.from_cfg(small_segmenter(name, ade20k, tmp_path))
+    assert train_one_step(runner) >= {'train/decode.loss_ce', 'train/aux.loss_ce'}
+    assert 'mIoU' in runner.test()
+
+
+@pytest.mark.slow
+def test_segmenter_at_several_scales(ade20k, tmp_path):
+    cfg = small_segmenter('upernet/cednet_t.py', ade20k, tmp_path)
+    use_tta(cfg)
+    assert 'mIoU' in Runner.from_cfg(cfg).test()

@@ -1,0 +1,49 @@
+"""The demo's steps on a few images; its AP or mIoU is a matter of `make demo`."""
+
+import cv2
+import pytest
+
+from mmcednet.demo import training as demo
+
+BOX_AP = 'box AP (0.50:0.95)'
+MASK_AP = 'mask AP (0.50:0.95)'
+SHOWN = {
+    'retinanet': [BOX_AP],
+    'mask_rcnn': [BOX_AP, MASK_AP],
+    'cascade_mask_rcnn': [BOX_AP, MASK_AP],
+    'deformable_detr': [BOX_AP],
+    'upernet': ['mIoU'],
+}
+PANELS = dict.fromkeys(SHOWN, 2) | {'upernet': 3}
+# After so few steps RetinaNet is sure of nothing, and nothing has no AP
+SETTINGS = {'retinanet': 'model = dict(test_cfg=dict(score_thr=0.0))\n'}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('framework', SHOWN)
+def test_run(root, tmp_path, capsys, shapes, framework):
+    config = tmp_path / 'short.py'
+    config.write_text(
+        f"_base_ = '{demo.find_config(root / 'configs', framework)}'\n"
+        'train_cfg = dict(max_epochs=2, val_interval=1)\n'
+        'default_hooks = dict(logger=dict(interval=1))\n' + SETTINGS.get(framework, '')
+    )
+    results = demo.run(config, shapes, tmp_path / 'work', seed=0)
+    assert list(results) == SHOWN[framework]
+    assert all(0 <= value <= 1 for value in results.values())
+    shown = capsys.readouterr().out.splitlines()
+    for line, title in zip(shown[-2 - len(results) :], results):
+        assert line == f'{title}: {results[title]:.3f} on 3 validation images'
+    assert shown[-2] == f'checkpoint: {tmp_path / "work" / "epoch_2.pth"}'
+    assert (tmp_path / 'work' / 'epoch_2.pth').is_file()
+    predictions, curves = tmp_path / 'work' / 'predictions.png', tmp_path / 'work' / 'curves.png'
+    assert shown[-1] == f'pictures: {predictions} and {curves}'
+    height, width = cv2.imread(str(predictions)).shape[:2]
+    assert (height, width) == (3 * 64 + 32, 3 * (PANELS[framework] * (3 * 64 + 4) + 24))
+    assert cv2.imread(str(curves)) is not None
+    assert any('epoch 1/2' in line and all(title in line for title in results) for line in shown)
+
+
+def test_a_wrong_framework(root):
+    with pytest.raises(ValueError, match=f'must be one of {", ".join(sorted(SHOWN))}$'):
+        demo.find_config(root / 'configs', 'yolo')

@@ -12,33 +12,33 @@ EPS = 1e-4
 
 
 def batch_norm(channels: int) -> nn.BatchNorm2d:
-    """With EfficientDet's settings."""
+    """BatchNorm with EfficientDet's settings."""
     return nn.BatchNorm2d(channels, eps=1e-3, momentum=0.01)
 
 
-def halve(x: Tensor) -> Tensor:
-    """(N, C, H, W) -> (N, C, ceil(H/2), ceil(W/2))."""
+def downsample(x: Tensor) -> Tensor:
+    """Max-pool (N, C, H, W) to (N, C, ceil(H/2), ceil(W/2))."""
     return F.max_pool2d(x, 3, stride=2, padding=1)
 
 
-def enlarge(x: Tensor, target: Tensor) -> Tensor:
-    """``x`` with the H and W of ``target``: x2, but for odd sizes."""
+def upsample(x: Tensor, target: Tensor) -> Tensor:
+    """Nearest-neighbour resize of ``x`` to the H and W of ``target``: x2, except for odd sizes."""
     return F.interpolate(x, size=target.shape[-2:], mode='nearest')
 
 
-class Fusion(nn.Module):
-    """Weighted mean of maps of one shape, then swish, a depth-wise separable 3x3 convolution and BN.
+class WeightedFusion(nn.Module):
+    """Weighted mean of feature maps, then swish, a depth-wise separable 3x3 convolution and BN.
 
-    The weights are learned and kept positive (the paper's fast normalized fusion).
+    The weights are learned and kept non-negative (the paper's fast normalized fusion).
 
     Args:
-        inputs: Number of maps.
-        channels: C of the maps, (N, C, H, W) each, and of the result.
+        num_inputs: Number of feature maps.
+        channels: C of the feature maps, (N, C, H, W) each, and of the output.
     """
 
-    def __init__(self, inputs: int, channels: int) -> None:
+    def __init__(self, num_inputs: int, channels: int) -> None:
         super().__init__()
-        self.weights = nn.Parameter(torch.ones(inputs))
+        self.weights = nn.Parameter(torch.ones(num_inputs))
         self.conv = nn.Sequential(
             nn.SiLU(),
             nn.Conv2d(channels, channels, 3, padding=1, groups=channels, bias=False),
@@ -46,32 +46,39 @@ class Fusion(nn.Module):
             batch_norm(channels),
         )
 
-    def forward(self, *maps: Tensor) -> Tensor:
+    def forward(self, *inputs: Tensor) -> Tensor:
         weights = self.weights.relu()
         weights = weights / (weights.sum() + EPS)
-        return self.conv(sum(weight * x for weight, x in zip(weights, maps)))
+        return self.conv(sum(weight * x for weight, x in zip(weights, inputs)))
 
 
 class BiFPNLayer(nn.Module):
-    """Once down the pyramid and once up again; takes and returns its levels, finest first."""
+    """One top-down and one bottom-up pathway; takes and returns the levels, finest first.
 
-    def __init__(self, channels: int, levels: int) -> None:
+    Args:
+        channels: C of all levels.
+        num_levels: Number of levels.
+    """
+
+    def __init__(self, channels: int, num_levels: int) -> None:
         super().__init__()
-        self.down = nn.ModuleList(Fusion(2, channels) for _ in range(levels - 1))
-        # the coarsest level has nothing from the way down to fuse
-        self.up = nn.ModuleList(Fusion(3 if i < levels - 2 else 2, channels) for i in range(levels - 1))
+        top = num_levels - 1
+        # down[i] fuses into level top - 1 - i, up[i] into level i + 1. The coarsest level has no
+        # intermediate feature from the top-down pathway.
+        self.down = nn.ModuleList(WeightedFusion(2, channels) for _ in range(top))
+        self.up = nn.ModuleList(WeightedFusion(3 if i + 1 < top else 2, channels) for i in range(top))
 
     def forward(self, inputs: Sequence[Tensor]) -> list[Tensor]:
-        *finer, top = inputs
-        between = [top]  # coarsest first
-        for fuse, x in zip(self.down, reversed(finer)):
-            between.append(fuse(x, enlarge(between[-1], x)))
-        *between, finest = between[1:]
+        top = len(inputs) - 1
+        middle = list(inputs)
+        for level in reversed(range(top)):
+            x = inputs[level]
+            middle[level] = self.down[top - 1 - level](x, upsample(middle[level + 1], x))
 
-        outs = [finest]
-        skips = [(x, y) for x, y in zip(inputs[1:], reversed(between))] + [(top,)]
-        for fuse, skip in zip(self.up, skips):
-            outs.append(fuse(*skip, halve(outs[-1])))
+        outs = middle[:1]
+        for level in range(1, top + 1):
+            skips = (inputs[level], middle[level]) if level < top else (inputs[level],)
+            outs.append(self.up[level - 1](*skips, downsample(outs[-1])))
         return outs
 
 
@@ -80,10 +87,10 @@ class BiFPN(BaseModule):
     """Neck: features at strides 8, 16, 32 to P3..P7.
 
     Args:
-        in_channels: Widths of the features, finest first.
-        out_channels: Width of the pyramid. Default: 256.
-        num_layers: How often the features go down and up. Default: 8.
-        num_outs: Number of levels; those above the inputs are made by max-pooling. Default: 5.
+        in_channels: Channels of the input features, finest first.
+        out_channels: Channels of the pyramid. Default: 256.
+        num_layers: Number of BiFPN layers. Default: 8.
+        num_outs: Number of levels; levels above the inputs are max-pooled. Default: 5.
         init_cfg: mmengine's. Default: None.
     """
 
@@ -109,6 +116,6 @@ class BiFPN(BaseModule):
         outs = [lateral(x) for lateral, x in zip(laterals, inputs)]
         x = extra(inputs[-1])
         for _ in range(self.num_pooled):
-            x = halve(x)
+            x = downsample(x)
             outs.append(x)
         return tuple(self.layers(outs))

@@ -1,7 +1,7 @@
 """CEDNet: a cascade encoder-decoder backbone for dense prediction (paper, section 3, Figure 2)."""
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from mmengine.model import BaseModule
@@ -20,11 +20,11 @@ MIN_SIZE = 32
 
 
 class Arch(NamedTuple):
-    """Widths and depths of a CEDNet."""
+    """Channels and depths of a CEDNet."""
 
     channels: tuple[int, int, int, int]  # at strides 4, 8, 16, 32
     stem_blocks: int
-    stages: tuple[tuple[int, int, int], ...]  # blocks at strides 8, 16, 32, per stage
+    stages: tuple[tuple[int, int, int], ...]  # number of blocks at strides 8, 16, 32, per stage
 
 
 ARCHS = {
@@ -39,7 +39,7 @@ ARCH_MIXERS = {'r50_t': 'conv', 'swin_t': 'window', 'cswin_t': 'cross_window'}
 
 
 def parse_arch(arch: str | dict) -> Arch:
-    """Turn a preset's name, or a free-form dict, into an :class:`Arch`; see :class:`CEDNet`."""
+    """Turn a preset's name, or a dict, into an :class:`Arch`; see :class:`CEDNet`."""
     if isinstance(arch, str):
         arch = ARCHS[choice('arch', arch, ARCHS)]
     keys = {'channels', 'blocks', 'num_stages'}
@@ -47,43 +47,44 @@ def parse_arch(arch: str | dict) -> Arch:
         raise ValueError(
             f'arch {arch!r} must be one of {", ".join(ARCHS)} or a dict of channels, blocks, num_stages'
         )
-    channels, blocks = arch['channels'], arch['blocks']
-    if not are_counts(channels, 4, least=1):
-        raise ValueError(f'arch channels {channels} must be four positive widths, at strides 4 to 32')
-    per_stage = isinstance(blocks, Sequence) and any(isinstance(item, Sequence) for item in blocks)
-    num_stages = arch.get('num_stages', len(blocks) - 1 if per_stage else 1)
-    if not are_counts([num_stages], 1, least=1) or (per_stage and num_stages != len(blocks) - 1):
+    channels, blocks = freeze(arch['channels']), freeze(arch['blocks'])
+    stem_blocks, *rest = blocks if isinstance(blocks, tuple) and blocks else (None,)
+    per_stage = any(isinstance(item, tuple) for item in rest)
+    num_stages = arch.get('num_stages', len(rest) if per_stage else 1)
+    if not are_integers(channels, 4, minimum=1):
+        raise ValueError(f'arch channels {channels} must be four positive integers')
+    if not are_integers([num_stages], 1, minimum=1) or (per_stage and num_stages != len(rest)):
         raise ValueError(
             f'arch num_stages {num_stages} must be 1 or more and match the blocks, {blocks}'
         )
-    if per_stage:
-        first, *stages = blocks
-    elif are_counts(blocks, 4):
-        first, stages = blocks[0], [blocks[1:]] * num_stages
-    else:
-        first, stages = None, []
-    if not are_counts([first], 1) or not all(are_counts(stage, 3) for stage in stages):
+    stages = tuple(rest) if per_stage else (tuple(rest),) * num_stages
+    if not are_integers([stem_blocks], 1) or not all(are_integers(stage, 3) for stage in stages):
         raise ValueError(
             f'arch blocks {blocks} must be (n0, n1, n2, n3), or n0 and one (n1, n2, n3) per stage'
         )
-    return Arch(tuple(channels), first, tuple(map(tuple, stages)))
+    return Arch(channels, stem_blocks, stages)
 
 
-def are_counts(values: object, number: int, least: int = 0) -> bool:
-    """Whether there are so many whole numbers, each at least ``least``."""
+def freeze(value: Any) -> Any:
+    """Convert lists to tuples, at all depths."""
+    return tuple(map(freeze, value)) if isinstance(value, (list, tuple)) else value
+
+
+def are_integers(values: object, length: int, minimum: int = 0) -> bool:
+    """Whether ``values`` is a sequence of ``length`` integers, each at least ``minimum``."""
     return (
         isinstance(values, Sequence)
-        and len(values) == number
-        and all(type(value) is int and value >= least for value in values)
+        and len(values) == length
+        and all(type(value) is int and value >= minimum for value in values)
     )
 
 
 class Stem(nn.Module):
-    """Two strided convolutions and blocks at stride 4 give c2; a third convolution goes to stride 8.
+    """Two strided convolutions and blocks give c2 at stride 4; a third convolution goes to stride 8.
 
     Args:
         in_channels: Channels of the image.
-        factory: Makes the blocks.
+        factory: Builds the blocks.
         blocks: Number n0 of blocks at stride 4.
     """
 
@@ -105,14 +106,19 @@ class Stem(nn.Module):
         c2 = self.blocks(x)
         return c2, self.downsample(c2)
 
+    @staticmethod
+    def get_layer_depth(name: str) -> int:
+        """0 for the first two convolutions and their norms, 1 for the rest; by the name in the stem."""
+        return 0 if name.startswith(('conv', 'norm')) else 1
+
 
 @MODELS.register_module()
 class CEDNet(BaseModule):
     """The CEDNet backbone.
 
-    A stem to stride 8, then a cascade of identical encoder-decoder stages, each starting from the
-    highest-resolution output of the one before. What the last stage returns goes into a head as it
-    is (``neck=None``): as a feature pyramid, or as raw levels.
+    A stem to stride 8, then a cascade of identical encoder-decoder stages, each of which takes the
+    highest-resolution output of the previous one. The last stage's outputs go directly into a head
+    (``neck=None``), as a feature pyramid or as raw levels.
 
     Args:
         arch: 'tiny', 'small', 'base', or one of Table 5, 'r50_t', 'swin_t', 'cswin_t'; or a dict of
@@ -120,42 +126,42 @@ class CEDNet(BaseModule):
             ``num_stages`` (default 1). Blocks may be given per stage: (n0, (n1, n2, n3), (n1, n2,
             n3), ...). Default: 'tiny'.
         style: Decoder of every stage (section 3.2): 'fpn'; 'unet', which moves half of the blocks of
-            strides 8 and 16 into the decoder; 'hourglass', which also has a block on each lateral
-            connection. Default: 'fpn'.
+            strides 8 and 16 into the decoder; 'hourglass', which additionally has a block on each
+            lateral connection. Default: 'fpn'.
         mixer: Token mixer of the blocks (section 4.4, Table 5): 'dwconv' (7x7), 'conv' (3x3, with
-            BatchNorm and ReLU in the whole network), 'window' (7x7 attention) or 'cross_window'
-            (attention in stripes). Default: the preset's, 'dwconv' for a dict.
-        long_range: Long-range blocks at stride 32 (section 3.3, Table 8). Default: True.
+            BatchNorm and ReLU in the whole network), 'window' (7x7 window attention) or
+            'cross_window' (cross-shaped window attention). Default: the preset's; 'dwconv' for a dict.
+        long_range: Use long-range blocks at stride 32 (section 3.3, Table 8). Default: True.
         final_decoder: Whether the last stage has a decoder, as in the paper's Figure 2; the authors'
-            released fpn-style models leave it out. Default: True.
+            released fpn-style models omit it. Default: True.
         pyramid: ``dict(levels=(3, 4, 5, 6, 7), channels=256)``: return P3..P7 for a head; see
-            :class:`Pyramid` for the levels there can be. Default: None.
-        out_levels: Raw features to return where there is no pyramid: 2 is c2 (stride 4), 3, 4, 5 the
-            last stage's levels (strides 8, 16, 32). A level that is left out, and what only it
-            needs, gets no gradient. Default: (2, 3, 4, 5).
+            :class:`Pyramid` for the possible levels. Default: None.
+        out_levels: Raw features to return without a pyramid: 2 is c2 (stride 4), 3, 4, 5 are the last
+            stage's levels (strides 8, 16, 32). A level that is not returned, and parameters that only
+            it depends on, get no gradient. Default: (2, 3, 4, 5).
         aux_stages: Also return a level of each earlier stage, latest first, for auxiliary heads.
             Default: False.
-        aux_level: Which: 3, 4 or 5. Default: 3, for segmentation; a classifier's is 5.
-        drop_path_rate: Stochastic depth of the last block; the others follow a linear ramp from 0
-            in the order in which data meets them. Default: 0.
+        aux_level: Level of these outputs: 3, 4 or 5. Default: 3, for segmentation; classifiers use 5.
+        drop_path_rate: Stochastic depth rate of the last block; the rates of the others increase
+            linearly from 0 in the order of the forward pass. Default: 0.
         layer_scale: Initial value of the blocks' gamma: 1e-6 for detection and classification, 1.0
-            for segmentation; 0 leaves gamma out. Default: 1e-6.
+            for segmentation; 0 means no gamma. Default: 1e-6.
         frozen_stages: -1 trains everything, 0 freezes the stem, k > 0 the stem and the first k
-            stages, BatchNorm's statistics with them. Default: -1.
-        norm_eval: Keep BatchNorm's statistics as they are while training. Default: False.
-        with_cp: Recompute the blocks' activations in the backward pass, to save memory; BatchNorm's
-            statistics then count each batch twice. Default: False.
+            stages, including BatchNorm statistics. Default: -1.
+        norm_eval: Keep BatchNorm in evaluation mode during training. Default: False.
+        with_cp: Recompute the blocks' activations in the backward pass to save memory (activation
+            checkpointing); BatchNorm then updates its statistics twice per batch. Default: False.
         in_channels: Channels of the image. Default: 3.
-        init_cfg: mmengine's. ``dict(type='Pretrained', checkpoint=...)`` takes the weights that the
-            checkpoint of a classifier, a detector, a segmenter or a backbone holds and reports what
-            it did not find. Default: None.
+        init_cfg: mmengine's. ``dict(type='Pretrained', checkpoint=...)`` loads the backbone's weights
+            from a checkpoint of a classifier, detector, segmenter or backbone, and logs missing and
+            unexpected keys. Default: None.
 
     Attributes:
         out_channels: Channels of each feature that :meth:`forward` returns.
-        out_strides: Its stride.
+        out_strides: Stride of each of these features.
 
     Raises:
-        ValueError: An argument is none of the values above.
+        ValueError: An argument has none of the values above.
     """
 
     def __init__(
@@ -183,10 +189,10 @@ class CEDNet(BaseModule):
             mixer = ARCH_MIXERS.get(arch, 'dwconv') if isinstance(arch, str) else 'dwconv'
         mixer_spec = MIXERS[choice('mixer', mixer, MIXERS)]
         decoder_style = STYLES[choice('style', style, STYLES)]
-        if not are_counts([frozen_stages], 1, least=-1) or frozen_stages > len(stages):
+        if not are_integers([frozen_stages], 1, minimum=-1) or frozen_stages > len(stages):
             raise ValueError(f'frozen_stages {frozen_stages} must be -1 to {len(stages)}')
-        if not are_counts([in_channels], 1, least=1):
-            raise ValueError(f'in_channels {in_channels} must be a positive number')
+        if not are_integers([in_channels], 1, minimum=1):
+            raise ValueError(f'in_channels {in_channels} must be a positive integer')
         if not isinstance(drop_path_rate, (int, float)) or not 0 <= drop_path_rate < 1:
             raise ValueError(f'drop_path_rate {drop_path_rate} must be in [0, 1)')
         if not isinstance(layer_scale, (int, float)) or layer_scale < 0:
@@ -217,7 +223,7 @@ class CEDNet(BaseModule):
         out_levels: Sequence[int],
         norm: Callable[[int], nn.Module],
     ) -> None:
-        """Build the pyramid, if any, and say what comes out."""
+        """Build the pyramid, if any, and set out_channels and out_strides."""
         if pyramid is not None:
             if not isinstance(pyramid, dict) or not set(pyramid) <= {'levels', 'channels'}:
                 raise ValueError(f'pyramid {pyramid!r} must be a dict of levels and channels, or None')
@@ -228,7 +234,7 @@ class CEDNet(BaseModule):
             self.pyramid = None
             levels = out_levels if isinstance(out_levels, Sequence) else ()
             if not levels or len(set(levels)) != len(levels) or not set(levels) <= {2, 3, 4, 5}:
-                raise ValueError(f'out_levels {out_levels} must be some of 2, 3, 4, 5, each once')
+                raise ValueError(f'out_levels {out_levels} must be distinct levels among 2, 3, 4, 5')
             self.out_levels = tuple(levels)
             out_channels = tuple(channels[level - 2] for level in levels)
         num_aux = len(self.stages) - 1 if self.aux_stages else 0
@@ -237,7 +243,7 @@ class CEDNet(BaseModule):
         self.out_strides = tuple(2**level for level in levels)
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        """Images to features.
+        """Compute the features of images.
 
         Args:
             x: Images (N, 3, H, W), H and W at least 32 pixels.
@@ -246,7 +252,7 @@ class CEDNet(BaseModule):
             (N, ``out_channels[i]``, H / ``out_strides[i]``, W / ``out_strides[i]``) for each i.
 
         Raises:
-            ValueError: The images are smaller.
+            ValueError: The images are smaller than 32x32.
         """
         if min(x.shape[-2:]) < MIN_SIZE:
             raise ValueError(
@@ -267,11 +273,11 @@ class CEDNet(BaseModule):
             outs = tuple(levels[level - 2] for level in self.out_levels)
         if self.aux_stages:
             outs += tuple(aux[-2::-1])
-        # mmcv's RoIAlign reads the memory of others, such as views with channels last, wrongly.
+        # mmcv's RoIAlign misreads tensors that are not contiguous, such as channels-last views.
         return tuple(out.contiguous() for out in outs)
 
     def init_weights(self) -> None:
-        """Load the checkpoint of ``init_cfg``; without one the weights stay as they were drawn."""
+        """Load the checkpoint of ``init_cfg``, if any; the constructor has initialised the weights."""
         if isinstance(self.init_cfg, dict) and self.init_cfg['type'] == 'Pretrained':
             load_pretrained(self, self.init_cfg['checkpoint'], self.init_cfg.get('prefix'))
             self.is_init = True
@@ -279,7 +285,7 @@ class CEDNet(BaseModule):
             super().init_weights()
 
     def train(self, mode: bool = True) -> 'CEDNet':
-        """Set the mode; frozen stages and, with ``norm_eval``, BatchNorm stay in evaluation mode."""
+        """Set the mode; frozen stages, and BatchNorm with ``norm_eval``, stay in evaluation mode."""
         super().train(mode)
         if self.norm_eval:
             for module in self.modules():
@@ -287,6 +293,35 @@ class CEDNet(BaseModule):
                     module.eval()
         self._freeze()
         return self
+
+    def get_layer_depth(self, name: str, decay_type: str) -> int | None:
+        """Depth of a parameter for layer-wise learning-rate decay, from 0 at the image.
+
+        Args:
+            name: Name of the parameter, without 'backbone.'.
+            decay_type: 'coarse': the stem's convolutions (0), its blocks and the convolution to stride
+                8 (1), each cascade stage (2, 3, ...). 'fine': the same, but two depths per stage, the
+                second from its fifth block at stride 16 on.
+
+        Returns:
+            The depth; None for the pyramid, which learns at the rate of the heads.
+
+        Raises:
+            ValueError: The backbone has no such parameter.
+        """
+        try:
+            self.get_parameter(name)
+        except AttributeError:
+            raise ValueError(f'{type(self).__name__} has no parameter {name!r}') from None
+        part, _, rest = name.partition('.')
+        if part == 'pyramid':
+            return None
+        if part == 'stem':
+            return self.stem.get_layer_depth(rest)
+        index, _, rest = rest.partition('.')
+        if decay_type == 'coarse':
+            return 2 + int(index)
+        return 2 + 2 * int(index) + (not self.stages[int(index)].in_first_half(rest))
 
     def _freeze(self) -> None:
         frozen = [self.stem, *self.stages][: self.frozen_stages + 1]

@@ -1,4 +1,4 @@
-"""The classifier's head with a loss for every stage (deep supervision; paper, section 4.1)."""
+"""The classification head with a loss for every stage (deep supervision; paper, section 4.1)."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -18,23 +18,24 @@ LOSS = dict(type='mmpretrain.LabelSmoothLoss', label_smooth_val=0.1, mode='origi
 
 @MODELS.register_module()
 class CEDNetClsHead(BaseModule):
-    """Classifies from the coarsest level of every stage, for mmpretrain's ``ImageClassifier``.
+    """Classification head on the coarsest level of every stage, for mmpretrain's ``ImageClassifier``.
 
-    Each stage's e5 goes through conv1x1 to 2048 channels, norm, activation, global average, LN and
-    a linear layer. The stages' losses are averaged; predictions are the last stage's.
+    Each stage's e5 goes through conv1x1 to 2048 channels, norm, activation, global average pooling, LN
+    and a linear layer. The losses of the stages are averaged; predictions are those of the last stage.
 
     Args:
         num_classes: Number of classes.
-        in_channels: Width C3 of the backbone.
-        num_stages: Number m of its stages.
-        mixer: Its token mixer, which norm and activation go with. Default: 'dwconv'.
-        stage_weights: Of the stages' losses, from the first stage to the last. Default: 1 / m each.
-        init_scale: Factor on the initial weights of the last layers. Default: 1.
-        loss: mmpretrain's loss of one stage. Default: cross entropy, labels smoothed by 0.1.
+        in_channels: Channels C3 of the backbone.
+        num_stages: Number m of the backbone's stages.
+        mixer: Token mixer of the backbone, which determines norm and activation. Default: 'dwconv'.
+        stage_weights: Weights of the stages' losses, first stage first. Default: 1 / m each.
+        init_scale: Factor on the initial weights of the linear layers. Default: 1.
+        loss: Loss of one stage, mmpretrain's. Default: cross entropy with label smoothing 0.1.
         init_cfg: mmengine's. Default: None.
 
     Raises:
-        ValueError: There is not one weight for each stage, or ``mixer`` is unknown.
+        ValueError: ``num_classes`` or ``num_stages`` is less than 1, the number of ``stage_weights``
+            is not ``num_stages``, or ``mixer`` is unknown.
     """
 
     def __init__(
@@ -54,7 +55,9 @@ class CEDNetClsHead(BaseModule):
         if stage_weights is None:
             stage_weights = (1 / num_stages,) * num_stages
         if len(stage_weights) != num_stages:
-            raise ValueError(f'stage_weights {stage_weights} must be {num_stages}, one for each stage')
+            raise ValueError(
+                f'stage_weights {stage_weights} must have {num_stages} values, one per stage'
+            )
         mixer_spec = MIXERS[choice('mixer', mixer, MIXERS)]
         self.stage_weights = tuple(stage_weights)
         self.convs = nn.ModuleList(
@@ -70,27 +73,27 @@ class CEDNetClsHead(BaseModule):
             fc.weight.data.mul_(init_scale)
 
     def stage_logits(self, feats: Sequence[Tensor]) -> list[Tensor]:
-        """The logits of every stage.
+        """Compute the logits of every stage.
 
         Args:
-            feats: e5 of the stages, (N, C3, H/32, W/32) each, the last stage first, as the backbone
+            feats: e5 of every stage, (N, C3, H/32, W/32) each, last stage first, as the backbone
                 returns them with ``out_levels=(5,), aux_stages=True, aux_level=5``.
 
         Returns:
-            (N, num_classes) for each stage, the first stage first.
+            (N, num_classes) for each stage, first stage first.
 
         Raises:
-            ValueError: There are not as many as stages.
+            ValueError: The number of features is not the number of stages.
         """
         if len(feats) != len(self.fcs):
             raise ValueError(
-                f'{len(feats)} features for the {len(self.fcs)} stages of the head; the backbone needs '
-                f'out_levels=(5,), aux_stages=True, aux_level=5'
+                f'the head has {len(self.fcs)} stages but got {len(feats)} features; set out_levels=(5,), '
+                f'aux_stages=True, aux_level=5 of the backbone'
             )
         return [self._logits(stage, e5) for stage, e5 in enumerate(reversed(feats))]
 
     def forward(self, feats: Sequence[Tensor]) -> Tensor:
-        """The last stage's logits, (N, num_classes); ``feats`` as for :meth:`stage_logits`."""
+        """Compute the last stage's logits, (N, num_classes); ``feats`` as for :meth:`stage_logits`."""
         return self._logits(len(self.fcs) - 1, feats[0])
 
     def _logits(self, stage: int, e5: Tensor) -> Tensor:
@@ -98,7 +101,7 @@ class CEDNetClsHead(BaseModule):
         return self.fcs[stage](self.norms[stage](x.mean((2, 3))))
 
     def loss(self, feats: Sequence[Tensor], data_samples: Sequence[Any]) -> dict[str, Tensor]:
-        """The weighted loss of each stage, which mmengine adds up.
+        """Compute the weighted loss of each stage; mmengine sums them.
 
         Args:
             feats: As for :meth:`stage_logits`.
@@ -116,7 +119,7 @@ class CEDNetClsHead(BaseModule):
         }
 
     def predict(self, feats: Sequence[Tensor], data_samples: Sequence[Any] | None = None) -> list[Any]:
-        """mmpretrain's data samples, those given or new ones, with the last stage's score and label."""
+        """Set score and label of the last stage in ``data_samples``, or in new ones; return them."""
         from mmpretrain.structures import DataSample
 
         scores = self(feats).softmax(1)

@@ -142,7 +142,7 @@ class StripeAttention(nn.Module):
         self.lepe = nn.Conv2d(channels, channels, 3, padding=1, groups=channels)
 
     def forward(self, qkv: Tensor, size: Size) -> Tensor:
-        """Queries, keys and values (N, H, W, 3, C) -> (N, H, W, C), attending in windows of ``size``."""
+        """Attend in windows of ``size``: q, k, v (N, H, W, 3, C) -> (N, H, W, C)."""
         n, rows, columns, _, channels = qkv.shape
         grid = window_grid(qkv, size)
         pad_y, pad_x = grid[0] * size[0] - rows, grid[1] * size[1] - columns
@@ -170,7 +170,8 @@ class CrossWindowAttention(nn.Module):
             channels, over the whole feature map.
 
     Raises:
-        ValueError: C is not divisible by the number of heads, or the number of heads is odd with stripes.
+        ValueError: C is not divisible by the number of heads, or there are stripes and the number of
+            heads is odd.
     """
 
     def __init__(self, channels: int, num_heads: int, stripe: int | None) -> None:

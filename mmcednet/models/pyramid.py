@@ -1,4 +1,4 @@
-"""The adapter that stands in for a neck: CEDNet's features as P2..P7 for a detector's head."""
+"""The adapter in place of a neck: CEDNet's features as P2..P7 for a detection head."""
 
 from collections.abc import Callable, Sequence
 
@@ -18,20 +18,20 @@ def conv_norm(
 
 
 class Pyramid(nn.Module):
-    """Feature pyramid P_first..P_last, all of the same width.
+    """Feature pyramid P_first..P_last, all with the same number of channels.
 
-    P3, P4, P5 are conv1x1 + norm of the last stage's levels; each level above is conv3x3 with stride
-    2 + norm of the one below it; P2, where wanted, is conv3x3(LN(up(P3) + LN(conv1x1(c2)))).
+    P3, P4, P5 are conv1x1 + norm of the last stage's levels; each coarser level is conv3x3 with stride
+    2 + norm of the previous one; P2, if requested, is conv3x3(LN(up(P3) + LN(conv1x1(c2)))).
 
     Args:
-        in_channels: Widths (C0, C1, C2, C3) of c2 and the levels 3, 4, 5.
-        channels: Width of the pyramid. Default: 256.
+        in_channels: Channels (C0, C1, C2, C3) of c2 and of levels 3, 4, 5.
+        channels: Channels of the pyramid. Default: 256.
         levels: Consecutive levels, from 2 or 3 to 5 or more. Default: (3, 4, 5, 6, 7), for
             RetinaNet; (3, 4, 5, 6) is for Deformable DETR, (2, 3, 4, 5, 6) for two-stage detectors.
-        norm: channels -> normalisation of P3 and above. Default: channel LayerNorm.
+        norm: Maps channels to the normalisation of P3 and above. Default: channel LayerNorm.
 
     Raises:
-        ValueError: ``levels`` are not such levels, or ``channels`` is not positive.
+        ValueError: ``levels`` are not as above, or ``channels`` is not positive.
     """
 
     def __init__(
@@ -43,12 +43,12 @@ class Pyramid(nn.Module):
     ) -> None:
         super().__init__()
         levels = tuple(levels) if isinstance(levels, Sequence) else (levels,)
-        if not levels or levels[0] not in (2, 3) or levels[-1] < 5 or not consecutive(levels):
+        if not levels or levels[0] not in (2, 3) or levels[-1] < 5 or not are_consecutive(levels):
             raise ValueError(
                 f'pyramid levels {levels} must be consecutive, start at 2 or 3 and end at 5 or above'
             )
         if not isinstance(channels, int) or channels < 1:
-            raise ValueError(f'pyramid channels {channels} must be a positive number')
+            raise ValueError(f'pyramid channels {channels} must be a positive integer')
         self.levels = levels
         self.channels = channels
         c2, *deeper = in_channels
@@ -72,5 +72,5 @@ class Pyramid(nn.Module):
         return tuple(outs)
 
 
-def consecutive(levels: Sequence[int]) -> bool:
+def are_consecutive(levels: Sequence[int]) -> bool:
     return list(levels) == list(range(levels[0], levels[0] + len(levels)))

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from .blocks import BlockFactory
 
 Features = tuple[Tensor, Tensor, Tensor]  # levels 3, 4, 5
+SECOND_HALF_BLOCK = 4  # index of the block at stride 16 where the second half of a stage begins
 
 
 class Style(NamedTuple):
@@ -119,8 +120,8 @@ class Stage(nn.Module):
 
     @staticmethod
     def in_first_half(name: str) -> bool:
-        """Whether a parameter, by its name in the stage, is before the fifth block at stride 16."""
+        """Whether a parameter comes before the fifth block at stride 16; by its name in the stage."""
         part, level, *rest = name.split('.')
         if part != 'encoder':
             return False
-        return level in ('level3', 'down4') or (level == 'level4' and int(rest[0]) < 4)
+        return level in ('level3', 'down4') or (level == 'level4' and int(rest[0]) < SECOND_HALF_BLOCK)

@@ -2,12 +2,12 @@ import pytest
 import torch
 from mmengine.registry import MODELS
 
-from mmcednet.models.bifpn import BiFPN, BiFPNLayer, Fusion
+from mmcednet.models.bifpn import BiFPN, BiFPNLayer, WeightedFusion
 
 WIDTHS = (8, 12, 16)
 
 
-def maps(*sizes, channels=(6,) * 5):
+def feature_maps(*sizes, channels=(6,) * 5):
     return [torch.randn(2, c, *size) for c, size in zip(channels, sizes)]
 
 
@@ -15,25 +15,25 @@ def maps(*sizes, channels=(6,) * 5):
 def test_shapes_and_gradients(size):
     neck = MODELS.build(dict(type='BiFPN', in_channels=WIDTHS, out_channels=6, num_layers=2))
     sizes = [tuple(-(-side // 2**k) for side in size) for k in range(3, 8)]
-    outs = neck(maps(*sizes[:3], channels=WIDTHS))
+    outs = neck(feature_maps(*sizes[:3], channels=WIDTHS))
     assert [tuple(out.shape) for out in outs] == [(2, 6, *size) for size in sizes]
     sum(out.square().sum() for out in outs).backward()
     assert all(param.grad is not None for param in neck.parameters())
 
 
 def test_fusion_is_a_weighted_mean():
-    fusion = Fusion(2, 6)
+    fusion = WeightedFusion(2, 6)
     fusion.conv = torch.nn.Identity()
     fusion.weights.data = torch.tensor([3.0, 1.0])
-    x, y = maps((4, 5), (4, 5))
+    x, y = feature_maps((4, 5), (4, 5))
     torch.testing.assert_close(fusion(x, y), 0.75 * x + 0.25 * y, atol=1e-3, rtol=1e-3)
     fusion.weights.data = torch.tensor([2.0, -1.0])
     torch.testing.assert_close(fusion(x, y), x, atol=1e-3, rtol=1e-3)
 
 
-def test_a_layer_goes_down_and_up():
-    """With fusions that add, by hand, on three constant levels."""
-    layer = BiFPNLayer(1, levels=3)
+def test_layer_has_a_top_down_and_a_bottom_up_pathway():
+    """Computed by hand on three constant levels, with sums for the fusions."""
+    layer = BiFPNLayer(1, num_levels=3)
     for fusion in (*layer.down, *layer.up):
         fusion.forward = lambda *inputs: sum(inputs)
     inputs = [
@@ -44,7 +44,7 @@ def test_a_layer_goes_down_and_up():
     assert (p3, p4, p5) == (111.0, 231.0, 331.0)
 
 
-def test_a_layer_has_a_separable_convolution_for_each_fusion():
+def test_each_fusion_has_a_separable_convolution():
     params = sum(param.numel() for param in BiFPN(WIDTHS, 6, num_layers=1).layers.parameters())
     convs = 8 * (9 * 6 + 6 * 6 + 2 * 6)
     weights = 4 * 2 + 3 * 3 + 2

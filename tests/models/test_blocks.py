@@ -17,7 +17,7 @@ CHANNELS = {'dwconv': 4, 'conv': 4, 'window': 32, 'cross_window': 4}
 
 
 def build(mixer: str, kind: str, index: int = 0) -> nn.Module:
-    """A block in float64 with all parameters of a size that matters."""
+    """A block in float64, with parameters large enough that all of them matter."""
     place = BlockSpec(level=2, index=index, channels=CHANNELS[mixer], drop_path=0.0, layer_scale=0.5)
     block = getattr(MIXERS[mixer], kind)(place).double()
     for param in block.parameters():
@@ -90,15 +90,15 @@ def test_attention_block(mixer, kind):
     assert block.mlp.gamma is None
 
 
-def test_cross_window_goes_by_the_level():
+def test_cross_window_heads_and_stripes_depend_on_the_level():
     """Heads 2, 4, 8, 10; stripes 1, 2, 7, and the whole map in the long-range block."""
     for level, heads, stripe in ((2, 2, 1), (3, 4, 2), (4, 8, 7), (5, 10, 7)):
         place = BlockSpec(level, 0, 80, 0.0, 0.0)
         mixer = MIXERS['cross_window'].block(place).mixer
-        assert [branch.heads for branch in mixer.branches] == [heads // 2] * 2
+        assert [branch.num_heads for branch in mixer.branches] == [heads // 2] * 2
         assert mixer.stripe == stripe
     mixer = MIXERS['cross_window'].long_range_block(place).mixer
-    assert [branch.heads for branch in mixer.branches] == [10]
+    assert [branch.num_heads for branch in mixer.branches] == [10]
     assert mixer.stripe is None
 
 

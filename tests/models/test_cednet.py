@@ -1,4 +1,4 @@
-"""The backbone: shapes, switches, and the published network computed another way."""
+"""The backbone: shapes, options, and an independent implementation of the published network."""
 
 import copy
 import subprocess
@@ -85,7 +85,7 @@ def test_other_styles_have_the_same_parameters(style, channels):
     assert parameters_m(model) + HEAD == pytest.approx(38.88, abs=0.006)
 
 
-def test_presets_bring_their_mixer(small):
+def test_presets_have_their_mixer(small):
     blocks = {
         'tiny': CEDBlock,
         'r50_t': ConvCEDBlock,
@@ -145,8 +145,8 @@ def mlp_1x1(x, mlp):
     return mlp.gamma[:, None, None] * F.conv2d(x, mlp.pwconv2.weight[..., None, None], mlp.pwconv2.bias)
 
 
-def test_forward_is_the_written_network():
-    """Every equation of the stem, a stage, the blocks and the pyramid, written out again."""
+def test_forward_equals_the_equations():
+    """Against an independent implementation of stem, stage, blocks and pyramid."""
     arch = dict(channels=(4, 6, 8, 10), blocks=(1, 1, 1, 1), num_stages=1)
     model = CEDNet(arch, layer_scale=0.5, pyramid=dict(levels=(2, 3, 4, 5, 6), channels=5))
     model = model.double().eval()
@@ -195,7 +195,7 @@ def test_forward_is_the_written_network():
         torch.testing.assert_close(ours, expected, rtol=0, atol=1e-11)
 
 
-def test_without_final_decoder_the_last_encoder_comes_out(small):
+def test_without_final_decoder_the_last_encoder_is_returned(small):
     model = CEDNet(small, final_decoder=False, out_levels=(3, 4, 5)).eval()
     seen = []
     for stage in model.stages:
@@ -206,8 +206,8 @@ def test_without_final_decoder_the_last_encoder_comes_out(small):
 
 
 @pytest.mark.parametrize('style', ['unet', 'hourglass'])
-def test_decoder_is_the_written_one(style):
-    """Laterals before the sums, where there are any, blocks after them."""
+def test_decoder_equals_the_equations(style):
+    """Blocks on the lateral connections (hourglass) before the sums, blocks after them."""
     arch = dict(channels=(32, 32, 64, 96), blocks=(1, 3, 3, 1))
     model = CEDNet(arch, style, 'window', out_levels=(3, 4, 5)).double().eval()
     for param in model.parameters():
@@ -248,7 +248,7 @@ def test_images_of_other_channels_and_lists_from_configs():
 
 
 @pytest.mark.parametrize('style', ['fpn', 'unet', 'hourglass'])
-def test_stochastic_depth_is_a_ramp_over_all_blocks(small, style):
+def test_stochastic_depth_increases_linearly_over_all_blocks(small, style):
     small['blocks'] = (1, 3, 5, 2)
     model = CEDNet(small, style=style, drop_path_rate=0.4)
     blocks = list(model.stem.blocks)
@@ -266,7 +266,7 @@ def test_stochastic_depth_is_a_ramp_over_all_blocks(small, style):
     assert rates == pytest.approx([0.4 * i / 20 for i in range(21)])
 
 
-def test_without_the_last_decoder_the_ramp_stays(small):
+def test_final_decoder_does_not_change_the_other_drop_path_rates(small):
     model = CEDNet(small, style='unet', final_decoder=False, drop_path_rate=0.4)
     # 9 blocks; the last stage's decoder would have had the last two, one at level 4, one at level 3
     assert model.stages[-1].encoder.level5[0].drop_path.rate == pytest.approx(0.4 * 6 / 8)
@@ -320,7 +320,7 @@ def test_batch_norm_becomes_synchronised(small):
     images = torch.randn(1, 3, 64, 64)
     model.eval()
     expected = model(images)
-    model = nn.SyncBatchNorm.convert_sync_batchnorm(model).eval()  # torch 2.1 forgets the mode
+    model = nn.SyncBatchNorm.convert_sync_batchnorm(model).eval()  # torch 2.1 resets the mode
     norms = batch_norms(model)
     assert len(norms) == number
     assert all(isinstance(norm, nn.SyncBatchNorm) for norm in norms)
@@ -335,7 +335,7 @@ def test_batch_norm_becomes_synchronised(small):
     [
         (dict(arch='huge'), "arch 'huge' is unknown; choose one of: tiny, small, base"),
         (dict(arch=dict(channels=(8, 16, 24), blocks=(1, 1, 1, 1))), r'channels \(8, 16, 24\)'),
-        (dict(arch=dict(channels=(8, 16, 24, 0), blocks=(1, 1, 1, 1))), 'four positive widths'),
+        (dict(arch=dict(channels=(8, 16, 24, 0), blocks=(1, 1, 1, 1))), 'four positive integers'),
         (dict(arch=dict(channels=(8, 16, 24, 32), blocks=(1, 1, 1))), r'blocks \(1, 1, 1\)'),
         (dict(arch=dict(channels=(8, 16, 24, 32), blocks=(1, 1, -1, 1))), 'blocks'),
         (
@@ -354,7 +354,7 @@ def test_batch_norm_becomes_synchronised(small):
         (dict(pyramid=dict(channels=0)), 'channels 0'),
         (dict(out_levels=(1, 2)), r'out_levels \(1, 2\)'),
         (dict(out_levels=()), r'out_levels \(\)'),
-        (dict(out_levels=(3, 3)), 'each once'),
+        (dict(out_levels=(3, 3)), 'distinct levels'),
         (dict(out_levels=3), 'out_levels 3'),
         (dict(drop_path_rate=1.5), 'drop_path_rate 1.5'),
         (dict(drop_path_rate='0.1'), 'drop_path_rate 0.1'),
@@ -371,12 +371,12 @@ def test_batch_norm_becomes_synchronised(small):
         (dict(frozen_stages=4), 'frozen_stages 4 must be -1 to 3'),
     ],
 )
-def test_wrong_settings_end_in_a_sentence(settings, message):
+def test_wrong_settings_are_reported(settings, message):
     with pytest.raises(ValueError, match=message), torch.device('meta'):
         MODELS.build(dict(type='CEDNet', **settings))
 
 
-def test_small_images_end_in_a_sentence(small):
+def test_small_images_are_reported(small):
     with pytest.raises(ValueError, match='31x40 pixels; CEDNet needs at least 32x32'):
         CEDNet(small)(torch.randn(1, 3, 31, 40))
 

@@ -1,4 +1,4 @@
-"""The classifier's head inside mmpretrain's ImageClassifier."""
+"""The classification head inside mmpretrain's ImageClassifier."""
 
 import copy
 
@@ -40,7 +40,7 @@ def samples(labels):
     return [DataSample().set_gt_label(label) for label in labels]
 
 
-def test_stages_are_in_order_and_the_last_one_counts(small):
+def test_stages_are_in_order_and_the_last_one_predicts(small):
     model = classifier(small).eval()
     seen = []
     for stage in model.backbone.stages:
@@ -70,7 +70,7 @@ def test_gradients_equal_float64(size, memory_format):
     weight = torch.randn(2, 5)
     for module, dtype in ((head, torch.float32), (exact, torch.float64)):
         module([e5.to(dtype)]).backward(weight.to(dtype))
-    for (name, ours), theirs in zip(head.named_parameters(), exact.parameters(), strict=True):
+    for ours, theirs in zip(head.parameters(), exact.parameters(), strict=True):
         torch.testing.assert_close(
             ours.grad.double(), theirs.grad, rtol=1e-4, atol=1e-5 * theirs.grad.abs().max().item()
         )
@@ -88,7 +88,7 @@ def test_loss_is_the_weighted_sum_over_the_stages(small, weights):
         torch.testing.assert_close(loss, expected)
 
 
-def test_loss_takes_mixed_labels_and_smooths_them(small):
+def test_loss_smooths_labels_also_after_mixup(small):
     model = classifier(small)
     scores = torch.tensor([[0.7, 0.3, 0, 0, 0], [0, 0, 0, 0, 1.0]])
     mixed = [DataSample().set_gt_score(score) for score in scores]
@@ -100,7 +100,7 @@ def test_loss_takes_mixed_labels_and_smooths_them(small):
         torch.testing.assert_close(loss, expected)
 
 
-def test_predictions_are_the_last_stages(small):
+def test_predictions_are_those_of_the_last_stage(small):
     model = classifier(small).eval()
     images = torch.randn(2, 3, 64, 64)
     with torch.no_grad():
@@ -126,7 +126,7 @@ def test_distributed_training_finds_no_unused_parameter(tmp_path, small, style):
         dist.destroy_process_group()
 
 
-def test_norm_and_activation_go_with_the_mixer():
+def test_mixer_determines_norm_and_activation():
     for mixer, family in MIXERS.items():
         head = CEDNetClsHead(3, 32, 1, mixer=mixer, loss=PLAIN_LOSS)
         assert type(head.convs[0][1]) is family.norm
@@ -143,11 +143,11 @@ def test_initial_scale():
         assert not ours.bias.any()
 
 
-def test_wrong_numbers_of_stages_end_in_a_sentence(small):
-    with pytest.raises(ValueError, match=r'stage_weights \(1, 2\) must be 3'):
+def test_wrong_numbers_of_stages_are_reported(small):
+    with pytest.raises(ValueError, match=r'stage_weights \(1, 2\) must have 3 values'):
         classifier(small, stage_weights=(1, 2))
     with pytest.raises(ValueError, match="mixer 'mamba' is unknown"):
         classifier(small, mixer='mamba')
     head = CEDNetClsHead(3, 32, 2, loss=PLAIN_LOSS)
-    with pytest.raises(ValueError, match='1 features for the 2 stages'):
+    with pytest.raises(ValueError, match='the head has 2 stages but got 1 features'):
         head.loss([torch.randn(1, 32, 2, 2)], samples([0]))

@@ -1,4 +1,4 @@
-"""Attention mixers against the same computed token by token."""
+"""Attention mixers against a computation token by token."""
 
 import math
 
@@ -21,23 +21,23 @@ def window_attention(mixer: WindowAttention, x: Tensor) -> Tensor:
     height, width, channels = x.shape
     padded = F.pad(x, (0, 0, 0, -width % 7, 0, -height % 7))
     rows, columns = padded.shape[:2]
-    q, k, v = (t.unflatten(-1, (mixer.heads, -1)) for t in mixer.qkv(padded).chunk(3, -1))
+    q, k, v = (t.unflatten(-1, (mixer.num_heads, -1)) for t in mixer.qkv(padded).chunk(3, -1))
     places = {
         (y, x): (*region(y, rows, mixer.shift), *region(x, columns, mixer.shift))
         for y in range(rows)
         for x in range(columns)
     }
-    out = torch.zeros(height, width, mixer.heads, channels // mixer.heads, dtype=x.dtype)
+    out = torch.zeros(height, width, mixer.num_heads, channels // mixer.num_heads, dtype=x.dtype)
     for y in range(height):
         for x_ in range(width):
             others = [place for place, where in places.items() if where == places[y, x_]]
-            for head in range(mixer.heads):
+            for head in range(mixer.num_heads):
                 logits = []
                 for other_y, other_x in others:
                     # within a window all tokens were shifted alike, so distances are as before
                     row = (y - other_y + 6) * 13 + x_ - other_x + 6
                     product = q[y, x_, head] @ k[other_y, other_x, head]
-                    scaled = product / math.sqrt(channels // mixer.heads)
+                    scaled = product / math.sqrt(channels // mixer.num_heads)
                     logits.append(scaled + mixer.relative_position_bias_table[row, head])
                 weights = torch.stack(logits).softmax(0)
                 values = torch.stack([v[place][head] for place in others])
@@ -49,7 +49,7 @@ def window_attention(mixer: WindowAttention, x: Tensor) -> Tensor:
 @pytest.mark.parametrize('size', [(7, 7), (10, 8), (3, 16)])
 def test_window_attention(shifted, size):
     mixer = WindowAttention(64, shifted).double()
-    assert mixer.heads == 2
+    assert mixer.num_heads == 2
     torch.nn.init.normal_(mixer.relative_position_bias_table)
     x = torch.randn(2, *size, 64, dtype=torch.float64)
     with torch.no_grad():
@@ -57,8 +57,8 @@ def test_window_attention(shifted, size):
         torch.testing.assert_close(mixer(x), expected)
 
 
-def test_one_mixer_takes_one_size_after_another():
-    """In evaluation and training, as multi-scale data come."""
+def test_image_sizes_may_change_between_calls():
+    """In evaluation and training, as with multi-scale data."""
     mixer = WindowAttention(32, shifted=True)
     first, second = torch.randn(1, 14, 21, 32), torch.randn(1, 21, 14, 32)
     with torch.inference_mode():
@@ -91,7 +91,7 @@ def stripe_attention(x: Tensor, branch, height: int, width: int) -> Tensor:
             window = padded[:, y : y + height, x_ : x_ + width]
             q, k, v = window.flatten(1, 2)
             heads = []
-            for query, key, value in zip(*(t.chunk(branch.heads, -1) for t in (q, k, v))):
+            for query, key, value in zip(*(t.chunk(branch.num_heads, -1) for t in (q, k, v))):
                 weights = (query @ key.T / math.sqrt(query.shape[1])).softmax(-1)
                 heads.append(weights @ value)
             lepe = F.conv2d(
@@ -109,7 +109,7 @@ def stripe_attention(x: Tensor, branch, height: int, width: int) -> Tensor:
 @pytest.mark.parametrize('stripe', [1, 2, 7, None])
 @pytest.mark.parametrize('size', [(7, 7), (9, 4), (5, 11)])
 def test_cross_window_attention(stripe, size):
-    mixer = CrossWindowAttention(16, heads=4, stripe=stripe).double()
+    mixer = CrossWindowAttention(16, num_heads=4, stripe=stripe).double()
     x = torch.randn(2, *size, 16, dtype=torch.float64)
     height, width = size
     expected = []
@@ -126,12 +126,12 @@ def test_cross_window_attention(stripe, size):
         torch.testing.assert_close(mixer(x), torch.stack(expected))
 
 
-def test_heads_that_do_not_divide_the_channels():
-    with pytest.raises(ValueError, match='24 channels do not divide among 0 heads'):
+def test_channels_must_be_divisible_by_the_number_of_heads():
+    with pytest.raises(ValueError, match='24 channels are not divisible by 0 heads'):
         WindowAttention(24, shifted=False)
-    with pytest.raises(ValueError, match='100 channels do not divide among 3 heads'):
+    with pytest.raises(ValueError, match='100 channels are not divisible by 3 heads'):
         WindowAttention(100, shifted=False)
-    with pytest.raises(ValueError, match='16 channels do not divide among 10 heads'):
-        CrossWindowAttention(16, heads=10, stripe=None)
-    with pytest.raises(ValueError, match='3 heads cannot be halved'):
-        CrossWindowAttention(24, heads=3, stripe=2)
+    with pytest.raises(ValueError, match='16 channels are not divisible by 10 heads'):
+        CrossWindowAttention(16, num_heads=10, stripe=None)
+    with pytest.raises(ValueError, match='num_heads 3 must be even'):
+        CrossWindowAttention(24, num_heads=3, stripe=2)

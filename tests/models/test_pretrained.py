@@ -38,7 +38,7 @@ def test_with_and_without_prefix(small, tmp_path, logged, prefix, wrapper):
     assert logged[0] == f'Loaded {number} of {number} tensors from {tmp_path / "model.pth"}'
 
 
-def test_classifier_into_detector_says_what_it_did_not_find(small, tmp_path, logged):
+def test_missing_keys_of_a_classifier_in_a_detector_are_logged(small, tmp_path, logged):
     """A classifier has no final decoder and no pyramid; they start afresh."""
     source = CEDNet(small, final_decoder=False)
     weights = {f'backbone.{key}': value for key, value in source.state_dict().items()}
@@ -47,28 +47,28 @@ def test_classifier_into_detector_says_what_it_did_not_find(small, tmp_path, log
     model = build(small, tmp_path / 'classifier.pth', pyramid=PYRAMID)
     for key, value in source.state_dict().items():
         assert torch.equal(model.state_dict()[key], value), key
-    missing = next(line for line in logged if line.startswith('Not found'))
+    missing = next(line for line in logged if line.startswith('Missing keys'))
     assert 'stages.1.decoder.reduce5.* (2)' not in missing  # counted by stage and decoder
     assert 'stages.1.decoder.* (8)' in missing
     assert 'pyramid.laterals.0.* (4)' in missing
 
 
-def test_unused_weights_are_named(small, tmp_path, logged):
+def test_unexpected_keys_are_logged(small, tmp_path, logged):
     torch.save(CEDNet(small, pyramid=PYRAMID).state_dict(), tmp_path / 'detector.pth')
     build(small, tmp_path / 'detector.pth')
-    assert any('of no use here' in line and 'pyramid.extras.0' in line for line in logged)
+    assert any('Unexpected keys' in line and 'pyramid.extras.0' in line for line in logged)
 
 
-def test_other_size_names_file_and_shapes(small, tmp_path):
+def test_other_shapes_are_reported(small, tmp_path):
     torch.save(CEDNet(small).state_dict(), tmp_path / 'small.pth')
     small['channels'] = (8, 16, 24, 40)
-    with pytest.raises(ValueError, match=r'small\.pth is of another size: its stages.*needs'):
+    with pytest.raises(ValueError, match=r'small\.pth does not fit the model: stages.*needs'):
         build(small, tmp_path / 'small.pth')
 
 
 def test_foreign_checkpoint_is_refused(small, tmp_path):
     torch.save({'stem.0.weight': torch.zeros(3)}, tmp_path / 'foreign.pth')
-    with pytest.raises(ValueError, match=r'holds no weight of CEDNet .*official_cednet\.py'):
+    with pytest.raises(ValueError, match=r'contains no weights of CEDNet .*official_cednet\.py'):
         build(small, tmp_path / 'foreign.pth')
 
 

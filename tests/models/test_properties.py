@@ -1,4 +1,4 @@
-"""What holds for every combination of style, mixer and kind of outputs."""
+"""Properties of every combination of style, mixer and outputs."""
 
 import copy
 import itertools
@@ -152,16 +152,21 @@ def test_distributed_training_finds_no_unused_parameter(tmp_path, style, mixer):
         dist.destroy_process_group()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
-    ('style', 'mixer'),
-    [('fpn', mixer) for mixer in MIXERS] + [('unet', 'dwconv'), ('hourglass', 'dwconv')],
+    ('style', 'mixer', 'backend'),
+    [
+        *(('fpn', mixer, 'aot_eager') for mixer in MIXERS),
+        ('unet', 'dwconv', 'aot_eager'),
+        ('hourglass', 'dwconv', 'aot_eager'),
+        # aot_eager traces all that inductor traces; one real compilation is enough
+        pytest.param('fpn', 'window', 'inductor', marks=pytest.mark.slow),
+    ],
 )
-def test_compiles_in_one_graph(style, mixer):
+def test_compiles_in_one_graph(style, mixer, backend):
     arch = dict(channels=CHANNELS[mixer], blocks=(2, 2, 2, 1))  # the second window block shifts
     model = CEDNet(arch, style, mixer, layer_scale=0.5).eval()
     images = torch.randn(1, 3, 50, 64)
-    compiled = torch.compile(model, fullgraph=True)
+    compiled = torch.compile(model, fullgraph=True, backend=backend)
     with torch.no_grad():
         for ours, theirs in zip(compiled(images), model(images), strict=True):
             torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-4)

@@ -1,4 +1,4 @@
-"""Layer-wise rates against the groups as recipes state them."""
+"""Layer-wise learning rates against the depths as the recipes state them."""
 
 import pytest
 from mmengine.model import BaseModule
@@ -7,12 +7,11 @@ from torch import nn
 
 from mmcednet.models import CEDNet
 from mmcednet.models.blocks import MIXERS
-from mmcednet.optim.layer_decay import layer_group
 
 LR, DECAY = 1e-3, 0.05
 ARCH = dict(channels=(4, 6, 8, 10), blocks=(2, 2, 6, 2), num_stages=3)
 
-# (group in 'coarse', group in 'fine'); T is the top, num_layers + 1
+# (depth in 'coarse', depth in 'fine'); None: the rate of the heads
 EXPECTED = {
     'stem.conv1.weight': (0, 0),
     'stem.norm2.bias': (0, 0),
@@ -33,32 +32,33 @@ EXPECTED = {
 }
 
 
-@pytest.mark.parametrize(('name', 'groups'), EXPECTED.items())
-def test_groups(name, groups):
-    assert name in dict(CEDNet(ARCH, pyramid=dict(channels=4)).named_parameters())
-    assert (layer_group(name, 'coarse'), layer_group(name, 'fine')) == groups
+@pytest.mark.parametrize(('name', 'depths'), EXPECTED.items())
+def test_depths(name, depths):
+    model = CEDNet(ARCH, pyramid=dict(channels=4))
+    assert name in dict(model.named_parameters())
+    assert tuple(model.get_layer_depth(name, kind) for kind in ('coarse', 'fine')) == depths
 
 
 @pytest.mark.parametrize('mixer', MIXERS)
-def test_groups_of_the_other_mixers_and_styles(mixer):
+def test_depths_of_other_mixers_and_styles(mixer):
     arch = dict(channels=(32, 32, 64, 320), blocks=(2, 2, 6, 2), num_stages=2)
     model = CEDNet(arch, 'hourglass', mixer, pyramid=dict(channels=4))
     for name, _ in model.named_parameters():
-        groups = (layer_group(name, 'coarse'), layer_group(name, 'fine'))
+        depths = tuple(model.get_layer_depth(name, kind) for kind in ('coarse', 'fine'))
         if name.startswith('stem.'):
-            assert groups == ((0, 0) if name[5:9] in ('conv', 'norm') else (1, 1))
+            assert depths == ((0, 0) if name[5:9] in ('conv', 'norm') else (1, 1))
         elif name.startswith('pyramid.'):
-            assert groups == (None, None)
+            assert depths == (None, None)
         else:
             stage = int(name[7]) + 1
             first = name[9:].startswith(('encoder.level3', 'encoder.down4', 'encoder.level4'))
-            assert groups == (stage + 1, 2 * stage + (0 if first else 1)), name
+            assert depths == (stage + 1, 2 * stage + (0 if first else 1)), name
 
 
 @pytest.mark.parametrize('name', ['neck.weight', 'stages.0.encoder.level6.0.weight', 'stem.conv'])
-def test_unknown_parameter_is_named(name):
-    with pytest.raises(ValueError, match=f"no layer group for the backbone parameter '{name}'"):
-        layer_group(name, 'fine')
+def test_unknown_parameter_is_reported(name):
+    with pytest.raises(ValueError, match=f"CEDNet has no parameter '{name}'"):
+        CEDNet(ARCH).get_layer_depth(name, 'fine')
 
 
 class Detector(BaseModule):
@@ -68,7 +68,7 @@ class Detector(BaseModule):
         self.head = nn.Conv2d(4, 3, 1)
 
 
-def rates(model, **paramwise):
+def compute_rates(model, **paramwise):
     wrapper = build_optim_wrapper(
         model,
         dict(
@@ -78,32 +78,32 @@ def rates(model, **paramwise):
             paramwise_cfg=paramwise,
         ),
     )
-    of = {}
+    found = {}
     names = {id(param): name for name, param in model.named_parameters()}
     for group in wrapper.optimizer.param_groups:
         for param in group['params']:
-            assert names[id(param)] not in of
-            of[names[id(param)]] = (group['lr'], group['weight_decay'])
-    return of
+            assert names[id(param)] not in found
+            found[names[id(param)]] = (group['lr'], group['weight_decay'])
+    return found
 
 
 @pytest.mark.parametrize(('decay_type', 'layers'), [('coarse', 4), ('fine', 7), ('fine', 5)])
 def test_rates_and_weight_decay(decay_type, layers):
     model = Detector()
-    of = rates(model, decay_type=decay_type, decay_rate=0.7, num_layers=layers)
+    found = compute_rates(model, decay_type=decay_type, decay_rate=0.7, num_layers=layers)
     trained = {name: param for name, param in model.named_parameters() if param.requires_grad}
-    assert set(of) == set(trained)
+    assert set(found) == set(trained)
     column = ('coarse', 'fine').index(decay_type)
-    for name, groups in EXPECTED.items():
+    for name, depths in EXPECTED.items():
         if name.startswith('stem'):
             continue  # frozen
         top = layers + 1
-        group = top if groups[column] is None else groups[column]
-        assert of[f'backbone.{name}'][0] == pytest.approx(min(LR, LR * 0.7 ** (top - group)))
-    assert of['head.weight'] == (LR, DECAY)
+        depth = top if depths[column] is None else depths[column]
+        assert found[f'backbone.{name}'][0] == pytest.approx(min(LR, LR * 0.7 ** (top - depth)))
+    assert found['head.weight'] == (LR, DECAY)
     for name, param in trained.items():
         no_decay = param.ndim == 1 or name.endswith('.bias')
-        assert of[name][1] == (0 if no_decay else DECAY), name
+        assert found[name][1] == (0 if no_decay else DECAY), name
 
 
 def test_one_line_per_group(monkeypatch):
@@ -112,8 +112,8 @@ def test_one_line_per_group(monkeypatch):
     lines = []
     monkeypatch.setattr(layer_decay, 'print_log', lambda text, logger: lines.append(text))
     model = Detector()
-    of = rates(model, decay_type='coarse', decay_rate=0.5, num_layers=4)
-    assert len(lines) == len(set(of.values()))
+    found = compute_rates(model, decay_type='coarse', decay_rate=0.5, num_layers=4)
+    assert len(lines) == len(set(found.values()))
     counts = sum(int(line.split(', ')[-1].split()[0].replace(',', '')) for line in lines)
     assert counts == sum(p.numel() for p in model.parameters() if p.requires_grad)
     assert any('lr 1.000e-03, weight decay 0.05' in line for line in lines)
@@ -132,16 +132,14 @@ def test_one_line_per_group(monkeypatch):
 )
 def test_wrong_settings(paramwise, message):
     with pytest.raises(ValueError, match=message):
-        rates(Detector(), **paramwise)
+        compute_rates(Detector(), **paramwise)
 
 
-def test_a_model_without_backbone_is_refused():
-    with pytest.raises(ValueError, match=r"no parameters under 'backbone\.'"):
-        rates(nn.Linear(2, 2), decay_type='fine', decay_rate=0.9, num_layers=4)
-
-
-def test_foreign_backbone_is_refused():
+@pytest.mark.parametrize(
+    ('backbone', 'message'), [(None, 'Module is NoneType'), (nn.Linear(2, 2), 'Module is Linear')]
+)
+def test_other_backbones_are_refused(backbone, message):
     model = nn.Module()
-    model.backbone = nn.Linear(2, 2)
-    with pytest.raises(ValueError, match="no layer group for the backbone parameter 'weight'"):
-        rates(model, decay_type='coarse', decay_rate=0.9, num_layers=4)
+    model.backbone, model.head = backbone, nn.Linear(2, 2)
+    with pytest.raises(ValueError, match=f'needs a model with a CEDNet as backbone; .* {message}'):
+        compute_rates(model, decay_type='coarse', decay_rate=0.9, num_layers=4)

@@ -1,12 +1,15 @@
-# make demo: train, evaluate and draw a small model; make test: the tests. Both call setup first.
+# make demo: train, evaluate and draw a small model; make test, make test-all: the quick tests, all tests.
+# All of them call setup first.
 PYTHON ?= python3
 VENV ?= .venv
 FRAMEWORK ?= retinanet
 SEED ?= 0
 VENV_OPENMMLAB ?= .venv-openmmlab
 BIN = $(VENV)/bin
+# One process per core; worksteal, because some tests take a minute and most take milliseconds.
+PARALLEL = -n logical --maxprocesses 8 --dist worksteal
 
-.PHONY: setup demo test test-quick lint test-openmmlab
+.PHONY: setup demo test test-all lint test-openmmlab
 
 setup:
 	@$(PYTHON) tools/setup_env.py --venv $(VENV)
@@ -15,15 +18,16 @@ demo: setup
 	@$(BIN)/python tools/demo.py --framework $(FRAMEWORK) --seed $(SEED)
 
 test: setup
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest $(PARALLEL) -m 'not slow'
 
-test-quick: setup
-	@$(BIN)/python -m pytest -m 'not slow'
+test-all: setup
+	@$(BIN)/python -m pytest $(PARALLEL) --durations 30
 
 lint: setup
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
+	@$(BIN)/python -m mypy
 
 test-openmmlab:
 	@$(PYTHON) tools/setup_env.py --venv $(VENV_OPENMMLAB) --lock requirements/openmmlab.lock
-	@$(VENV_OPENMMLAB)/bin/python -m pytest
+	@$(VENV_OPENMMLAB)/bin/python -m pytest $(PARALLEL) --durations 30

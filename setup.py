@@ -1,6 +1,7 @@
-"""Package mmcednet. The two extras are alternatives: never install both, they share import names."""
+"""Package mmcednet. The two extras are alternatives: never install both, their modules have the same names."""
 
 from pathlib import Path
+from runpy import run_path
 
 from setuptools import find_packages, setup
 
@@ -24,12 +25,14 @@ OPENMMLAB = [
     'regex',
 ]
 
+ROOT = Path(__file__).parent
+
 setup(
     name='mmcednet',
-    version='0.1.0',
+    version=run_path(str(ROOT / 'mmcednet' / 'version.py'))['__version__'],
     description='CEDNet, a cascade encoder-decoder backbone, for MMDetection, MMSegmentation and '
     'MMPretrain',
-    long_description=Path(__file__).with_name('README.md').read_text(encoding='utf-8'),
+    long_description=(ROOT / 'README.md').read_text(encoding='utf-8'),
     long_description_content_type='text/markdown',
     license='Apache-2.0',
     packages=find_packages(include=['mmcednet', 'mmcednet.*']),

@@ -1,12 +1,13 @@
 """mmcednet: the CEDNet backbone for MMDetection, MMSegmentation and MMPretrain.
 
-Importing it registers the backbone, the transforms and the optimiser's constructor with mmengine.
+Importing it registers the models, data sets, transforms and optimizer constructors with mmengine.
 """
 
 from .requirements import check_requirements
 
 check_requirements()
 
-from . import data, models, optim  # noqa: E402, F401
+from . import data, models, optim  # noqa: E402
+from .version import __version__  # noqa: E402
 
-__version__ = '0.1.0'
+__all__ = ['__version__', 'data', 'models', 'optim']

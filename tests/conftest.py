@@ -1,8 +1,11 @@
+import os
 from pathlib import Path
 
-import cv2
-import pytest
-import torch
+os.environ['OMP_NUM_THREADS'] = '1'  # tests run in one process per core; before torch is imported
+
+import cv2  # noqa: E402
+import pytest  # noqa: E402
+import torch  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[1]
 SMALL = dict(channels=(8, 16, 24, 32), blocks=(1, 1, 2, 1), num_stages=2)

@@ -87,8 +87,8 @@ class CEDNetClsHead(BaseModule):
         """
         if len(feats) != len(self.fcs):
             raise ValueError(
-                f'the head has {len(self.fcs)} stages but got {len(feats)} features; set out_levels=(5,), '
-                f'aux_stages=True, aux_level=5 of the backbone'
+                f'the head has {len(self.fcs)} stages but got {len(feats)} features; '
+                f'the backbone needs out_levels=(5,), aux_stages=True, aux_level=5'
             )
         return [self._logits(stage, e5) for stage, e5 in enumerate(reversed(feats))]
 

@@ -1,0 +1,105 @@
+"""Every room of mmcednet imports only the rooms that docs/architecture.md allows."""
+
+import ast
+import re
+import sys
+from collections.abc import Iterator
+from graphlib import TopologicalSorter
+from importlib.util import resolve_name
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / 'mmcednet'
+ROW = re.compile(r'^\| `mmcednet/(\w+)(?:/|\.py)` \|[^|]*\|([^|]*)\|$', re.MULTILINE)
+ALLOWED = {
+    room: set(re.findall(r'`(\w+)`', cell))
+    for room, cell in ROW.findall((ROOT / 'docs' / 'architecture.md').read_text(encoding='utf-8'))
+}
+
+
+def nodes(tree: ast.AST, into_functions: bool) -> Iterator[ast.AST]:
+    """All nodes of a syntax tree, with or without the bodies of functions."""
+    for node in ast.iter_child_nodes(tree):
+        yield node
+        if into_functions or not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+            yield from nodes(node, into_functions)
+
+
+def imports(path: Path, root: Path = ROOT, into_functions: bool = True) -> set[str]:
+    """Dotted names of what a file imports: 'torch', 'torch.nn', 'mmcednet.models.CEDNet'."""
+    package = '.'.join(path.relative_to(root).parent.parts)
+    found = set()
+    for node in nodes(ast.parse(path.read_text(encoding='utf-8')), into_functions):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            module = resolve_name('.' * node.level + (node.module or ''), package)
+            found |= {f'{module}.{alias.name}' for alias in node.names}
+    return found
+
+
+def files(room: str) -> list[Path]:
+    folder = PACKAGE / room
+    return sorted(folder.rglob('*.py')) if folder.is_dir() else [folder.with_suffix('.py')]
+
+
+def imported_rooms(path: Path) -> set[str]:
+    names = {f'{name}.'.split('.')[1] for name in imports(path) if name.split('.')[0] == 'mmcednet'}
+    return {name or '__init__' for name in names}
+
+
+def test_every_kind_of_import_is_found(tmp_path):
+    path = tmp_path / 'mmcednet' / 'demo' / 'training.py'
+    path.parent.mkdir(parents=True)
+    path.write_text(
+        'import torch, torch.nn as nn\n'
+        'import mmcednet.paper\n'
+        'from mmcednet import data\n'
+        'from . import drawing\n'
+        'from ..engine.files import atomic_write as write\n'
+        'if TYPE_CHECKING:\n'
+        '    import mmseg\n'
+        'class Hook:\n'
+        '    import mmcv\n'
+        '    def run(self):\n'
+        '        from mmdet.structures import DetDataSample\n'
+    )
+    at_import = {
+        *('torch', 'torch.nn', 'mmcednet.paper', 'mmcednet.data', 'mmcednet.demo.drawing'),
+        *('mmcednet.engine.files.atomic_write', 'mmseg', 'mmcv'),
+    }
+    assert imports(path, tmp_path, into_functions=False) == at_import
+    assert imports(path, tmp_path) == at_import | {'mmdet.structures.DetDataSample'}
+
+
+def test_every_room_is_in_the_table():
+    folders = {path.parent.name for path in PACKAGE.glob('*/__init__.py')}
+    assert set(ALLOWED) == folders | {path.stem for path in PACKAGE.glob('*.py')}
+
+
+def test_table_has_no_cycle():
+    TopologicalSorter(ALLOWED).prepare()
+
+
+@pytest.mark.parametrize('room', ALLOWED)
+def test_room_imports_only_what_the_table_allows(room):
+    forbidden = {
+        f'{path.relative_to(ROOT)} imports {other}'
+        for path in files(room)
+        for other in imported_rooms(path) - ALLOWED[room] - {room}
+    }
+    assert not forbidden
+
+
+@pytest.mark.parametrize('path', files('models'), ids=lambda path: path.name)
+def test_models_import_only_torch_and_mmengine(path):
+    packages = {name.split('.')[0] for name in imports(path, into_functions=False)}
+    assert packages - sys.stdlib_module_names <= {'torch', 'mmengine', 'mmcednet'}
+
+
+def test_only_tools_import_the_paper():
+    outside = [*ROOT.glob('*.py'), *(ROOT / 'configs').rglob('*.py')]
+    inside = [path for path in PACKAGE.rglob('*.py') if path.parent.name != 'paper']
+    assert not [path for path in outside + inside if 'paper' in imported_rooms(path)]

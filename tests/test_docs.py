@@ -1,0 +1,62 @@
+"""README, CONTRIBUTING and docs/: their code runs, their links and version numbers are right."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+from mmengine.config import Config
+from mmengine.registry import MODELS, DefaultScope
+
+from mmcednet.models import CEDNet
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = [*sorted(ROOT.glob('*.md')), *sorted(ROOT.glob('docs/*.md')), *sorted(ROOT.glob('*/README.md'))]
+
+
+def python_blocks(path: Path) -> list[str]:
+    return re.findall(r'^```python\n(.*?)^```$', path.read_text(encoding='utf-8'), re.M | re.S)
+
+
+def anchors(page: Path) -> set[str]:
+    titles = re.findall(r'^#+ (.*)$', page.read_text(encoding='utf-8'), re.M)
+    return {title.lower().replace(' ', '-') for title in titles}
+
+
+@pytest.mark.parametrize('page', PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_exist(page):
+    for link in re.findall(r'\]\(([^)\s]+)\)', page.read_text(encoding='utf-8')):
+        if not link.startswith('https://'):
+            path, _, anchor = link.partition('#')
+            target = page.parent / path if path else page
+            assert target.exists(), link
+            assert not anchor or anchor in anchors(target), link
+
+
+def test_readme_example_in_pytorch(capsys):
+    block = python_blocks(ROOT / 'README.md')[0]
+    exec(block, {})
+    expected = block.splitlines()[-1].removeprefix('# ')
+    assert ast.literal_eval(capsys.readouterr().out) == ast.literal_eval(expected)
+
+
+def test_readme_example_config(tmp_path):
+    path = tmp_path / 'retinanet.py'
+    path.write_text(python_blocks(ROOT / 'README.md')[1])
+    cfg = Config.fromfile(path)
+    with DefaultScope.overwrite_default_scope(cfg.default_scope):
+        model = MODELS.build(cfg.model)
+    assert isinstance(model.backbone, CEDNet)
+    assert model.backbone.out_strides == tuple(cfg.model.bbox_head.anchor_generator.strides)
+
+
+@pytest.mark.parametrize('page', ['README.md', 'requirements/README.md'])
+@pytest.mark.parametrize('lock', ['onedl', 'openmmlab'])
+def test_tested_versions_are_those_of_the_locks(page, lock):
+    text = (ROOT / 'requirements' / f'{lock}.lock').read_text()
+    locked = dict(re.findall(r'^(?:onedl-)?([\w-]+)==([\d.]+)', text, re.M))
+    table = [line.strip('| ').split(' | ') for line in (ROOT / page).read_text().splitlines()]
+    (names,) = [cells[-6:] for cells in table if cells[-6:][0] == 'torch']
+    (versions,) = [cells[-6:] for cells in table if len(cells) == 7 and cells[0].startswith(f'`{lock}')]
+    fork_names = {'mmdet': 'mmdetection'} if lock == 'onedl' else {}
+    assert versions == [locked[fork_names.get(name, name)] for name in names]

@@ -2,34 +2,33 @@
 """Converts a checkpoint of the authors' released code into one for this project."""
 
 import argparse
-import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
-from mmcednet.converters.official import convert_state_dict
+from mmcednet.converters import convert_state_dict
+from mmcednet.engine.command_line import exit_on_error
+from mmcednet.engine.files import atomic_write
 from mmcednet.models.pretrained import get_state_dict
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('input', type=Path, metavar='IN', help='checkpoint of the released code')
     parser.add_argument('output', type=Path, metavar='OUT', help='file to write')
-    args = parser.parse_args()
-    if not args.input.is_file():
-        raise ValueError(f'there is no checkpoint {args.input}')
-    checkpoint = torch.load(args.input, map_location='cpu', weights_only=True)
-    converted = convert_state_dict(get_state_dict(checkpoint))
-    args.output.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = args.output.with_name(f'{args.output.name}.unfinished')
-    torch.save(dict(state_dict=converted), unfinished)
-    os.replace(unfinished, args.output)
+    args = parser.parse_args(argv)
+    with exit_on_error():
+        if not args.input.is_file():
+            raise ValueError(f'the checkpoint {args.input} does not exist')
+        checkpoint = torch.load(args.input, map_location='cpu', weights_only=True)
+        converted = convert_state_dict(get_state_dict(checkpoint))
+    with atomic_write(args.output) as path:
+        torch.save(dict(state_dict=converted), path)
     print(f'{args.output}: {len(converted)} tensors')
+    return 0
 
 
 if __name__ == '__main__':
-    try:
-        main()
-    except ValueError as error:
-        sys.exit(f'error: {error}')
+    sys.exit(main())

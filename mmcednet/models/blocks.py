@@ -5,6 +5,7 @@ plain block, its long-range block, and the normalisation and activation of the r
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -178,7 +179,8 @@ class LongRangeAttentionCEDBlock(AttentionCEDBlock):
         return channels_last(self.act(self.dwconv_norm(self.dwconv(y))) + y)
 
 
-class BlockSpec(NamedTuple):
+@dataclass(frozen=True)
+class BlockSpec:
     """Arguments of a block: its position in the network and its settings."""
 
     level: int  # stride 2^level

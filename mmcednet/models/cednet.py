@@ -224,6 +224,7 @@ class CEDNet(BaseModule):
         norm: Callable[[int], nn.Module],
     ) -> None:
         """Build the pyramid, if any, and set out_channels and out_strides."""
+        self.pyramid: Pyramid | None
         if pyramid is not None:
             if not isinstance(pyramid, dict) or not set(pyramid) <= {'levels', 'channels'}:
                 raise ValueError(f'pyramid {pyramid!r} must be a dict of levels and channels, or None')
@@ -321,7 +322,7 @@ class CEDNet(BaseModule):
         index, _, rest = rest.partition('.')
         if decay_type == 'coarse':
             return 2 + int(index)
-        return 2 + 2 * int(index) + (not self.stages[int(index)].in_first_half(rest))
+        return 2 + 2 * int(index) + (not Stage.in_first_half(rest))
 
     def _freeze(self) -> None:
         frozen = [self.stem, *self.stages][: self.frozen_stages + 1]

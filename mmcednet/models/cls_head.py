@@ -66,10 +66,11 @@ class CEDNetClsHead(BaseModule):
         )
         self.act = mixer_spec.act()
         self.norms = nn.ModuleList(nn.LayerNorm(HIDDEN_CHANNELS, eps=EPS) for _ in stage_weights)
-        self.fcs = nn.ModuleList(nn.Linear(HIDDEN_CHANNELS, num_classes) for _ in stage_weights)
+        fcs = [nn.Linear(HIDDEN_CHANNELS, num_classes) for _ in stage_weights]
+        self.fcs = nn.ModuleList(fcs)
         self.loss_module = MODELS.build(loss)
         self.apply(init_layer)
-        for fc in self.fcs:
+        for fc in fcs:
             fc.weight.data.mul_(init_scale)
 
     def stage_logits(self, feats: Sequence[Tensor]) -> list[Tensor]:

@@ -78,6 +78,8 @@ class WindowAttention(nn.Module):
         ValueError: C is not divisible by the number of heads.
     """
 
+    relative_position_index: Tensor
+
     def __init__(self, channels: int, shifted: bool) -> None:
         super().__init__()
         self.num_heads = channels // HEAD_CHANNELS

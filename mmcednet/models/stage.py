@@ -109,6 +109,7 @@ class Stage(nn.Module):
         n3, n4, n5 = blocks
         first3, first4 = (n3 // 2, n4 // 2) if style.decoder_blocks else (n3, n4)
         self.encoder = Encoder(factory, (first3, first4, n5))
+        self.decoder: nn.Module
         if has_decoder:
             self.decoder = Decoder(factory, (n3 - first3, n4 - first4), style.laterals)
         else:

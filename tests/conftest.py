@@ -26,9 +26,9 @@ def small() -> dict:
 @pytest.fixture(scope='session')
 def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A generated data set of a few images."""
-    from mmcednet.data.shapes import draw
+    from mmcednet.data.shapes import draw_dataset
 
-    return draw(tmp_path_factory.mktemp('data') / 'shapes', train=6, val=3, size=64, seed=0)
+    return draw_dataset(tmp_path_factory.mktemp('data') / 'shapes', train=6, val=3, size=64, seed=0)
 
 
 @pytest.fixture(scope='session')

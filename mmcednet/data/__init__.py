@@ -1,4 +1,4 @@
-"""Transforms of the recipes, and the generated data sets."""
+"""Data sets and transforms of the recipes, and generated data sets."""
 
 from .copy_paste import BoxCopyPaste, PairedDataset
 

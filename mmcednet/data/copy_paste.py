@@ -1,10 +1,11 @@
-"""Copy-paste by boxes, after Ghiasi et al. 2021: rectangles of one image pasted into another.
+"""Copy-paste augmentation with boxes, after Ghiasi et al. (2021).
 
-``PairedDataset`` draws the second image, inside the data loader's workers; ``BoxCopyPaste`` pastes::
+``PairedDataset`` draws a second image in the workers of the data loader; ``BoxCopyPaste`` pastes
+rectangles of it into the first one::
 
     train_dataloader = dict(dataset=dict(
         type='PairedDataset', prob=0.5,
-        dataset=dict(type='CocoDataset', pipeline=[...]),  # up to boxes in images of one size
+        dataset=dict(type='CocoDataset', pipeline=[...]),  # loads, jitters, pads to one size
         pipeline=[dict(type='BoxCopyPaste'), dict(type='PackDetInputs')]))
 """
 
@@ -19,29 +20,30 @@ MAX_DRAWS = 100
 
 @DATASETS.register_module()
 class PairedDataset:
-    """A data set whose samples come, with a probability, with another random sample.
+    """A wrapper that draws, with a given probability, a second random sample for each sample.
 
     Args:
-        dataset: The data set, or its config; its pipeline returns unpacked results.
-        pipeline: Transforms for the result, which find the other sample in ``mix_results``, a list
-            of one; it is empty where none was drawn.
-        prob: Probability of drawing another sample. Default: 0.5.
+        dataset: The wrapped data set or its config; its pipeline must not pack the results.
+        pipeline: Transforms applied to the results. They find the second sample in the list
+            ``mix_results``, which is empty if none was drawn.
+        prob: Probability of drawing a second sample. Default: 0.5.
 
     Raises:
-        ValueError: ``prob`` is no probability, or there are no two samples to pair.
+        ValueError: ``prob`` is not in [0, 1], the data set has fewer than two samples, or no sample
+            of another image is found.
     """
 
     def __init__(
         self, dataset: BaseDataset | dict, pipeline: Sequence[dict], prob: float = 0.5
     ) -> None:
         if not 0 <= prob <= 1:
-            raise ValueError(f'prob {prob} of a second image is not in [0, 1]')
+            raise ValueError(f'prob {prob} must be in [0, 1]')
         self.dataset = DATASETS.build(dataset) if isinstance(dataset, dict) else dataset
         self.pipeline = Compose(pipeline)
         self.prob = prob
         if prob and len(self.dataset) < 2:
             raise ValueError(
-                f'the data set has {len(self.dataset)} samples, copy-paste needs two at least'
+                f'pairing needs at least 2 samples, but the data set has {len(self.dataset)}'
             )
 
     @property
@@ -59,41 +61,41 @@ class PairedDataset:
 
     def __getitem__(self, idx: int) -> dict:
         results = self.dataset[idx]
-        paired = np.random.random() < self.prob
-        results['mix_results'] = [self.another(results)] if paired else []
+        draw = np.random.random() < self.prob
+        results['mix_results'] = [self.draw_other(results)] if draw else []
         return self.pipeline(results)
 
-    def another(self, results: dict) -> dict:
-        """A random sample, of another image than ``results``."""
+    def draw_other(self, results: dict) -> dict:
+        """Draw a random sample of a different image than ``results``."""
         for _ in range(MAX_DRAWS):
-            # Compared by their images: a data set may hand out another sample than it is asked for.
+            # Images, not indices: a data set replaces a sample for which its pipeline returns None.
             other = self.dataset[np.random.randint(len(self))]
             if other['img_path'] != results['img_path']:
                 return other
-        raise ValueError(f'no image other than {results["img_path"]} was found to pair it with')
+        raise ValueError(f'found no second image for {results["img_path"]} in {MAX_DRAWS} draws')
 
 
 @TRANSFORMS.register_module()
 class BoxCopyPaste:
     """Pastes rectangles around objects of a second image.
 
-    Of the second image's boxes those count whose largest IoU with a box of the first is below
-    ``max_iou``; up to ``max_pasted`` of them are drawn. Each is widened on every side by 0 to
-    ``margin`` px, inside the image, and the pixels of that rectangle are copied. The box, its label
-    and, where there are masks, its mask are added; what a rectangle covers stays in the ground truth.
-    Crowd regions, and others to be ignored, are not pasted.
+    The candidates are the boxes of the second image whose IoU with every box of the first image is
+    below ``max_iou``, without crowd regions and others with an ignore flag. Up to ``max_pasted`` of
+    them are chosen at random. Each side of a chosen box is moved outwards by 0 to ``margin`` px, but
+    not beyond the image, and the pixels of this rectangle are copied. The box, its label and, if there
+    are masks, its mask are added to the ground truth; covered objects keep theirs.
 
     Takes and returns mmdet's results: ``img`` (H, W, 3), ``gt_bboxes``, ``gt_bboxes_labels``,
-    ``gt_ignore_flags``, perhaps ``gt_masks``, and ``mix_results``, the second image's results in a
-    list, which is taken out; an empty list leaves the image as it is.
+    ``gt_ignore_flags`` and optionally ``gt_masks``. ``mix_results`` is removed: a list with the results
+    of the second image, or an empty list, which leaves the image unchanged.
 
     Args:
-        max_iou: Default: 0.2.
-        max_pasted: Default: 7.
-        margin: In px. Default: 15.
+        max_iou: A candidate's IoU with each box of the first image is below this. Default: 0.2.
+        max_pasted: Maximum number of pasted boxes. Default: 7.
+        margin: Maximum margin on each side in px. Default: 15.
 
     Raises:
-        ValueError: The two images differ in size, or only one has masks.
+        ValueError: The two images differ in size, or only one of them has masks.
     """
 
     def __init__(self, max_iou: float = 0.2, max_pasted: int = 7, margin: int = 15) -> None:
@@ -122,16 +124,17 @@ class BoxCopyPaste:
 
     @staticmethod
     def check(results: dict, source: dict) -> None:
+        """Raise a ValueError if the two images differ in size or in having masks."""
         if results['img'].shape != source['img'].shape:
             raise ValueError(
-                f'{source["img_path"]} is of shape {source["img"].shape} and is to be pasted into '
-                f'{results["img_path"]} of shape {results["img"].shape}; pad both to one size before'
+                f'{source["img_path"]} of shape {source["img"].shape} cannot be pasted into '
+                f'{results["img_path"]} of shape {results["img"].shape}; pad both to the same size'
             )
         if ('gt_masks' in results) != ('gt_masks' in source):
             raise ValueError(f'only one of {results["img_path"]} and {source["img_path"]} has masks')
 
     def choose(self, results: dict, source: dict) -> np.ndarray:
-        """Indices (k,) of the boxes of ``source`` to paste."""
+        """Choose the boxes of ``source`` to paste; returns their indices (k,)."""
         boxes, candidates = results['gt_bboxes'], source['gt_bboxes']
         free = ~source['gt_ignore_flags'].astype(bool)
         if len(boxes) and len(candidates):
@@ -141,7 +144,7 @@ class BoxCopyPaste:
         return np.random.permutation(indices)[: self.max_pasted]
 
     def paste(self, img: np.ndarray, source: dict, chosen: np.ndarray) -> np.ndarray:
-        """A copy of ``img`` with the widened rectangles of the chosen boxes."""
+        """Paste the rectangles of the chosen boxes (k,) into a copy of ``img`` (H, W, 3)."""
         img = img.copy()
         height, width = img.shape[:2]
         boxes = source['gt_bboxes'][chosen].tensor.numpy()

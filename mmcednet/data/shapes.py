@@ -1,26 +1,28 @@
-"""Draws small data sets of textured shapes, for demos and tests: boxes, polygons, label maps, classes.
+"""Draws small data sets of textured shapes, for the demo and the tests.
 
-Objects of four classes, from 1/14 of the image to a little more than all of it, overlap on a textured
-background. A class has its shape, its texture and a hue that it tends to; half of the objects differ
-little from the background. Small and large objects both count::
+Each image shows several overlapping objects of four classes on a textured background. Their diameters
+range from 1/14 of the image size to slightly more than the image size. Each class has its own shape,
+texture and typical hue; half of the objects have low contrast to the background::
 
     OUT/train/00000.png, OUT/val/00000.png, ...   images
     OUT/annotations/train.json, val.json          COCO format: boxes, polygons
     OUT/labels/train/00000.png, ...               semantic label maps: 0 background, 1.. the classes
-    OUT/shapes.json                               what the data set was drawn with
+    OUT/shapes.json                               the arguments of the data set
 
-With ``--single`` each image has one object, for classification::
+With ``--single`` each image shows one object, for classification::
 
-    OUT/train/disc/00000.png, ...                 a folder for each class, the same for val
+    OUT/train/disc/00000.png, ...                 one folder per class, the same for val
 
-The random numbers are those of numpy's ``RandomState``, whose streams are frozen: a seed gives the
-same data on every machine.
+All random numbers come from numpy's ``RandomState``, whose streams are frozen: a seed gives the same
+images on every machine.
 """
 
 import argparse
 import json
 import math
 import shutil
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -28,28 +30,38 @@ import numpy as np
 from rich.progress import track
 
 CLASSES = ('disc', 'square', 'triangle', 'star')
-TEXTURES = ('dots', 'checks', 'stripes', 'plain')  # of the classes, and of backgrounds
-HUES = np.array([(-1, -1, 1), (-1, 1, -1), (1, -1, -1), (-1, 1, 1)])  # BGR: what classes tend to
-TILT = math.pi / 6
-SIZE_RANGE = 16
-MIN_VISIBLE = 0.6
-ENLARGED = 4
-MIN_IMAGE = 64
+TEXTURES = ('dots', 'checks', 'stripes', 'plain')  # one per class; any of them for a background
+# Offsets from the colour of the background, BGR, one per class
+HUES = np.array([(-1, -1, 1), (-1, 1, -1), (1, -1, -1), (-1, 1, 1)])
+MAX_ROTATION = math.pi / 6  # radians, in both directions
+SIZE_RANGE = 16  # ratio of the largest diameter to the smallest
+MIN_VISIBLE = 0.6  # share of an object's visible area that a newer object must leave visible
+CONTOUR_SCALE = 4
+MIN_IMAGE_SIZE = 64  # px
 
 
-def outline(kind: str) -> np.ndarray:
-    """Corners (k, 2) of a shape of diameter 2 around the origin."""
-    corners = {'disc': 32, 'square': 4, 'triangle': 3, 'star': 10}[kind]
-    first = -math.pi / 2 + (math.pi / 4 if kind == 'square' else 0)  # a corner up; a square lies flat
+def make_outline(name: str) -> np.ndarray:
+    """Make the outline of a class, corners (k, 2), with diameter 2 and centred at the origin."""
+    corners = {'disc': 32, 'square': 4, 'triangle': 3, 'star': 10}[name]
+    # One corner points up, except that a square stands on an edge.
+    first = -math.pi / 2 + (math.pi / 4 if name == 'square' else 0)
     angles = [first + 2 * math.pi * i / corners for i in range(corners)]
-    radii = [0.45 if kind == 'star' and i % 2 else 1.0 for i in range(corners)]
+    radii = [0.45 if name == 'star' and i % 2 else 1.0 for i in range(corners)]
     return np.array([(r * math.cos(a), r * math.sin(a)) for r, a in zip(radii, angles)])
 
 
 def paint(
     rng: np.random.RandomState, colour: np.ndarray, texture: str, image: np.ndarray, mask: np.ndarray
 ) -> None:
-    """Paint the mask (H, W) of an image (H, W, 3) in a colour with a texture around it."""
+    """Fill a mask with a random texture, in place.
+
+    Args:
+        rng: Source of the texture's period, amplitude and direction.
+        colour: Mean colour (3,) of the texture.
+        texture: One of ``TEXTURES``.
+        image: Image (H, W, 3) to paint on.
+        mask: Mask (H, W), uint8, of the pixels to paint.
+    """
     period, amplitude = rng.randint(4, 13), rng.randint(4, 20)
     dx, dy = rng.randint(-2, 3), rng.randint(1, 3)
     left, top, width, height = cv2.boundingRect(mask)
@@ -67,19 +79,29 @@ def paint(
     np.copyto(window, surface, where=mask[top : top + height, left : left + width, None] > 0)
 
 
-def placed(rng: np.random.RandomState, kind: str, diameter: float, size: int) -> np.ndarray:
-    """The corners (k, 2), integer px, of a shape turned, squeezed and put somewhere."""
-    angle = rng.uniform(-TILT, TILT)
+def place_shape(rng: np.random.RandomState, name: str, diameter: float, size: int) -> np.ndarray:
+    """Rotate, squeeze and place the shape of a class at random in a square image.
+
+    Args:
+        rng: Source of the random numbers.
+        name: One of ``CLASSES``.
+        diameter: In px.
+        size: Height and width of the image in px.
+
+    Returns:
+        The corners (k, 2), x and y in whole px; some of them may be outside the image.
+    """
+    angle = rng.uniform(-MAX_ROTATION, MAX_ROTATION)
     cos, sin = math.cos(angle), math.sin(angle)
-    points = outline(kind) * (1.0, rng.uniform(0.85, 1.0)) @ np.array([(cos, sin), (-sin, cos)])
+    points = make_outline(name) * (1.0, rng.uniform(0.85, 1.0)) @ np.array([(cos, sin), (-sin, cos)])
     centre = rng.uniform(0.35 * diameter, size - 0.35 * diameter, size=2)
     return np.rint(centre + points * diameter / 2).astype(np.int32)
 
 
-def filled(corners: np.ndarray, size: int) -> np.ndarray:
-    """Mask (S, S) of the pixels whose centres are inside a polygon (k, 2), by the even-odd rule.
+def fill_polygon(corners: np.ndarray, size: int) -> np.ndarray:
+    """Mask (S, S), uint8, of the pixels with centres inside a polygon (k, 2), by the even-odd rule.
 
-    In integers, in half px: OpenCV's fillPoly differs by a few pixels between its versions.
+    Exact, in integers of half a pixel; the result of OpenCV's fillPoly depends on its version.
     """
     left, top = corners.min(0).clip(0)
     right, bottom = corners.max(0).clip(max=size)
@@ -94,21 +116,21 @@ def filled(corners: np.ndarray, size: int) -> np.ndarray:
 
 
 def draw_background(rng: np.random.RandomState, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """A textured image (S, S, 3) and its colour (3,)."""
+    """Draw a textured image (S, S, 3); returns it and its mean colour (3,)."""
     colour = rng.randint(90, 166, size=3)
     image = np.empty((size, size, 3), np.int64)
     paint(rng, colour, TEXTURES[rng.randint(len(TEXTURES))], image, np.ones((size, size), np.uint8))
     return image, colour
 
 
-def object_colour(rng: np.random.RandomState, kind: int, background: np.ndarray) -> np.ndarray:
-    """Colour (3,) of an object; half of them have nearly that of the background."""
+def sample_colour(rng: np.random.RandomState, class_id: int, background: np.ndarray) -> np.ndarray:
+    """Sample the colour (3,) of an object; half of the objects have low contrast to the background."""
     contrast = rng.randint(40, 60) if rng.randint(2) else rng.randint(60, 90)
-    return background + contrast * HUES[kind] + rng.randint(-15, 16, size=3)
+    return background + contrast * HUES[class_id] + rng.randint(-15, 16, size=3)
 
 
-def finished(rng: np.random.RandomState, image: np.ndarray) -> np.ndarray:
-    """With noise, in 8 bits."""
+def add_noise(rng: np.random.RandomState, image: np.ndarray) -> np.ndarray:
+    """Add grey noise to an image (H, W, 3) and convert it to uint8."""
     image = image + rng.randint(-5, 6, size=(*image.shape[:2], 1))
     return image.clip(0, 255).astype(np.uint8)
 
@@ -116,44 +138,46 @@ def finished(rng: np.random.RandomState, image: np.ndarray) -> np.ndarray:
 def draw_image(
     rng: np.random.RandomState, size: int
 ) -> tuple[np.ndarray, np.ndarray, list[tuple[int, np.ndarray]]]:
-    """One picture.
+    """Draw one image with its ground truth.
 
     Returns:
-        The image (S, S, 3), its label map (S, S), and for each object its class and the mask (S, S)
-        of what is seen of it.
+        The image (S, S, 3), uint8, BGR; its label map (S, S), uint8; and for each object the index of
+        its class in ``CLASSES`` and the mask (S, S), uint8, of its visible part.
     """
     image, background = draw_background(rng, size)
-    owner = np.zeros((size, size), np.uint8)  # 0 background, i the i-th object
-    kinds: list[int] = []
+    owner: np.ndarray = np.zeros((size, size), np.uint8)  # 0: background, i: the i-th object
+    class_ids: list[int] = []
     smallest = size / 14
     diameters = smallest * np.exp(rng.uniform(0, math.log(SIZE_RANGE), size=rng.randint(3, 9)))
-    for diameter in sorted(diameters, reverse=True):  # the small ones in front
-        kind = rng.randint(len(CLASSES))
-        colour = object_colour(rng, kind, background)
-        mask = filled(placed(rng, CLASSES[kind], diameter, size), size)
-        trial = np.where(mask, len(kinds) + 1, owner)
+    for diameter in sorted(diameters, reverse=True):  # small objects in front of large ones
+        class_id = rng.randint(len(CLASSES))
+        colour = sample_colour(rng, class_id, background)
+        mask = fill_polygon(place_shape(rng, CLASSES[class_id], diameter, size), size)
+        trial = np.where(mask, len(class_ids) + 1, owner)
         if all(
             np.count_nonzero(trial == i + 1) >= MIN_VISIBLE * np.count_nonzero(owner == i + 1)
-            for i in range(len(kinds))
+            for i in range(len(class_ids))
         ):
             owner = trial.astype(np.uint8)
-            kinds.append(kind)
-            paint(rng, colour, TEXTURES[kind], image, mask)
-    image = finished(rng, image)
-    labels = np.array([0, *(kind + 1 for kind in kinds)], np.uint8)[owner]
-    objects = [(kind, (owner == i + 1).astype(np.uint8)) for i, kind in enumerate(kinds)]
+            class_ids.append(class_id)
+            paint(rng, colour, TEXTURES[class_id], image, mask)
+    image = add_noise(rng, image)
+    labels = np.array([0, *(class_id + 1 for class_id in class_ids)], np.uint8)[owner]
+    objects = [(class_id, (owner == i + 1).astype(np.uint8)) for i, class_id in enumerate(class_ids)]
     return image, labels, objects
 
 
-def annotation(kind: int, mask: np.ndarray) -> dict:
-    """COCO's entry for what is seen of an object; holes in its polygons are filled."""
+def make_annotation(class_id: int, mask: np.ndarray) -> dict:
+    """Make the COCO annotation of the visible part (H, W) of an object; its polygons have no holes."""
     x, y, width, height = cv2.boundingRect(mask)
-    # Contours run through the centres of pixels; on an enlarged mask these are near the real edge.
-    enlarged = mask[y : y + height, x : x + width].repeat(ENLARGED, 0).repeat(ENLARGED, 1)
+    # Contours connect pixel centres; in an enlarged mask these are close to the real edge.
+    window = mask[y : y + height, x : x + width]
+    enlarged = window.repeat(CONTOUR_SCALE, 0).repeat(CONTOUR_SCALE, 1)
     contours, _ = cv2.findContours(enlarged, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
-    polygons = [((c.reshape(-1, 2) + 0.5) / ENLARGED + (x, y)).reshape(-1).tolist() for c in contours]
+    corners = [(contour.reshape(-1, 2) + 0.5) / CONTOUR_SCALE + (x, y) for contour in contours]
+    polygons = [points.reshape(-1).tolist() for points in corners]
     return dict(
-        category_id=kind + 1,
+        category_id=class_id + 1,
         bbox=[x, y, width, height],
         area=int(mask.sum()),
         segmentation=polygons,
@@ -162,10 +186,11 @@ def annotation(kind: int, mask: np.ndarray) -> dict:
 
 
 def draw_split(folder: Path, split: str, number: int, size: int, seed: int) -> None:
-    """Draw the images of one split and write them with their annotations."""
+    """Draw the images of one split and write them with their label maps and annotations."""
     for part in (folder / split, folder / 'labels' / split):
         part.mkdir(parents=True)
-    images, annotations = [], []
+    images: list[dict] = []
+    annotations: list[dict] = []
     for index in track(range(number), f'drawing {split}'):
         rng = np.random.RandomState([seed, ('train', 'val').index(split), index])
         image, labels, objects = draw_image(rng, size)
@@ -173,9 +198,9 @@ def draw_split(folder: Path, split: str, number: int, size: int, seed: int) -> N
         cv2.imwrite(str(folder / split / name), image)
         cv2.imwrite(str(folder / 'labels' / split / name), labels)
         images.append(dict(id=index, file_name=name, width=size, height=size))
-        for kind, mask in objects:
-            entry = dict(id=len(annotations) + 1, image_id=index, **annotation(kind, mask))
-            annotations.append(entry)
+        for class_id, mask in objects:
+            ids = dict(id=len(annotations) + 1, image_id=index)
+            annotations.append(ids | make_annotation(class_id, mask))
     content = dict(
         images=images,
         annotations=annotations,
@@ -186,73 +211,79 @@ def draw_split(folder: Path, split: str, number: int, size: int, seed: int) -> N
 
 
 def draw_single_split(folder: Path, split: str, number: int, size: int, seed: int) -> None:
-    """Draw images of one object each, class after class, into a folder for each class."""
-    for kind in CLASSES:
-        (folder / split / kind).mkdir(parents=True)
+    """Draw images of one object each, cycling through the classes, into one folder per class."""
+    for name in CLASSES:
+        (folder / split / name).mkdir(parents=True)
     for index in track(range(number), f'drawing {split}'):
         rng = np.random.RandomState([seed, ('train', 'val').index(split), index])
-        kind = index % len(CLASSES)
+        class_id = index % len(CLASSES)
+        name = CLASSES[class_id]
         image, background = draw_background(rng, size)
-        colour = object_colour(rng, kind, background)
-        mask = filled(placed(rng, CLASSES[kind], size * rng.uniform(0.4, 0.9), size), size)
-        paint(rng, colour, TEXTURES[kind], image, mask)
-        cv2.imwrite(str(folder / split / CLASSES[kind] / f'{index:05d}.png'), finished(rng, image))
+        colour = sample_colour(rng, class_id, background)
+        mask = fill_polygon(place_shape(rng, name, size * rng.uniform(0.4, 0.9), size), size)
+        paint(rng, colour, TEXTURES[class_id], image, mask)
+        cv2.imwrite(str(folder / split / name / f'{index:05d}.png'), add_noise(rng, image))
 
 
-def draw(out: str | Path, train: int, val: int, size: int, seed: int, single: bool = False) -> Path:
-    """Draw a data set, or find it drawn with the same arguments.
+def draw_dataset(
+    out: str | Path, train: int, val: int, size: int, seed: int, single: bool = False
+) -> Path:
+    """Draw a data set, unless ``out`` already has one that was drawn with the same arguments.
 
     Args:
-        out: Folder; it appears when the data set is whole.
-        train, val: Number of images of the splits.
-        size: Height and width of the images in px.
-        seed: Another seed gives other images.
+        out: Folder of the data set; it appears only once the data set is complete.
+        train: Number of training images, at least 1.
+        val: Number of validation images, at least 1.
+        size: Height and width of the images in px, at least 64.
+        seed: From 0 to 2**32 - 1; determines the images.
         single: One object per image, for classification. Default: False.
 
     Returns:
         ``out``.
 
     Raises:
-        ValueError: A number is too small, or ``out`` is there and something else.
+        ValueError: A number is out of range, or ``out`` exists and is not this data set.
     """
     out = Path(out)
-    for name, value, least in (('train', train, 1), ('val', val, 1), ('size', size, MIN_IMAGE)):
+    for name, value, least in (('train', train, 1), ('val', val, 1), ('size', size, MIN_IMAGE_SIZE)):
         if value < least:
             raise ValueError(f'{name} {value} must be at least {least}')
     if not 0 <= seed < 2**32:
         raise ValueError(f'seed {seed} must be from 0 to 2**32 - 1')
     recipe = dict(train=train, val=val, size=size, seed=seed) | ({'single': True} if single else {})
     if out.exists():
-        made_with = out / 'shapes.json'
-        if made_with.exists() and json.loads(made_with.read_text()) == recipe:
-            print(f'{out} is there already')
+        drawn_with = out / 'shapes.json'
+        if drawn_with.exists() and json.loads(drawn_with.read_text()) == recipe:
+            print(f'{out} already exists')
             return out
-        raise ValueError(f'{out} is there and was not drawn with {recipe}; choose another folder')
+        raise ValueError(f'{out} exists but was not drawn with {recipe}; choose another folder')
     unfinished = out.with_name(f'.{out.name}.unfinished')
     shutil.rmtree(unfinished, ignore_errors=True)
-    draw_one = draw_single_split if single else draw_split
-    draw_one(unfinished, 'train', train, size, seed)
-    draw_one(unfinished, 'val', val, size, seed)
+    write_split = draw_single_split if single else draw_split
+    write_split(unfinished, 'train', train, size, seed)
+    write_split(unfinished, 'val', val, size, seed)
     (unfinished / 'shapes.json').write_text(json.dumps(recipe))
     unfinished.rename(out)
-    contents = 'a folder for each class' if single else 'boxes, polygons and label maps'
+    contents = 'one folder per class' if single else 'boxes, polygons and label maps'
     print(f'{out}: {train} + {val} images, {contents}')
     return out
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('out', help='folder of the data set')
-    parser.add_argument('--train', type=int, default=1200, help='images to train on; default: 1200')
-    parser.add_argument('--val', type=int, default=100, help='images to validate on; default: 100')
-    parser.add_argument('--size', type=int, default=96, help='height and width, px; default: 96')
-    parser.add_argument('--seed', type=int, default=0, help='default: 0')
+    parser.add_argument('--train', type=int, default=1200, help='training images; default: 1200')
+    parser.add_argument('--val', type=int, default=100, help='validation images; default: 100')
+    parser.add_argument('--size', type=int, default=96, help='height and width in px; default: 96')
+    parser.add_argument('--seed', type=int, default=0, help='determines the images; default: 0')
     parser.add_argument('--single', action='store_true', help='one object per image')
+    args = parser.parse_args(argv)
     try:
-        draw(**vars(parser.parse_args()))
+        draw_dataset(**vars(args))
     except ValueError as error:
         parser.error(str(error))
+    return 0
 
 
 if __name__ == '__main__':
-    main()
+    sys.exit(main())

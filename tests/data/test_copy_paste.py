@@ -1,4 +1,4 @@
-"""Copy-paste on real data sets, against a pixel-by-pixel reading of the recipe."""
+"""Copy-paste on real data sets, compared with a pixel-by-pixel reference."""
 
 import json
 
@@ -8,6 +8,7 @@ import pytest
 import torch
 from mmdet.structures.bbox import HorizontalBoxes, bbox_overlaps
 from mmdet.structures.mask import BitmapMasks
+from mmengine.config import Config
 from mmengine.registry import DATASETS, TRANSFORMS, init_default_scope
 from torch.utils.data import DataLoader
 
@@ -45,12 +46,12 @@ SOURCE = [[6, 5, 26, 25], [2, 40, 12, 55], [40, 2, 58, 12], [20, 40, 34, 58]]
 
 @pytest.mark.parametrize('masks', [False, True])
 @pytest.mark.parametrize('margin', [0, 4])
-def test_what_is_pasted(masks, margin):
+def test_pasted_pixels_boxes_and_masks(masks, margin):
     target, source = sample(TARGET, 10, masks), sample(SOURCE, 200, masks)
     before, source_masks = target['img'], source.get('gt_masks')
     results = BoxCopyPaste(margin=margin)(dict(target, mix_results=[source]))
 
-    # the first source box overlaps a target's, the others stay below an IoU of 0.2
+    # the first source box overlaps a target box, the others have an IoU below 0.2
     overlaps = bbox_overlaps(
         torch.tensor(SOURCE, dtype=torch.float), torch.tensor(TARGET, dtype=torch.float)
     )
@@ -74,7 +75,7 @@ def test_what_is_pasted(masks, margin):
     assert pasted[least].all()
     assert not pasted[~most].any()
     assert margin == 0 or pasted.sum() > least.sum()
-    assert (before == 10).all()  # the image that was handed in is left alone
+    assert (before == 10).all()  # the input image is not modified
     if masks:
         assert len(results['gt_masks']) == 5
         for i, index in enumerate(order):
@@ -83,7 +84,7 @@ def test_what_is_pasted(masks, margin):
         assert 'gt_masks' not in results
 
 
-def test_margins_reach_their_ends():
+def test_margins_are_0_to_the_maximum():
     source = sample([[20, 20, 30, 30]], 200)
     seen = set()
     for _ in range(300):
@@ -95,7 +96,7 @@ def test_margins_reach_their_ends():
         assert sorted(set(values)) == sorted(inside + step * i for i in range(3))
 
 
-def test_at_most_seven_and_each_once():
+def test_at_most_seven_boxes_are_pasted_once_each():
     boxes = [[10 * x, 10 * y, 10 * x + 8, 10 * y + 8] for x in range(4) for y in range(5)]
     chosen = set()
     for _ in range(60):
@@ -103,11 +104,11 @@ def test_at_most_seven_and_each_once():
         labels = results['gt_bboxes_labels'].tolist()
         assert len(labels) == len(set(labels)) == 7
         chosen |= set(labels)
-    assert len(chosen) == len(boxes)  # any of them can be drawn
+    assert len(chosen) == len(boxes)  # each of them can be chosen
 
 
 @pytest.mark.parametrize('masks', [False, True])
-def test_empty_sides_and_ignored_regions(masks):
+def test_images_without_boxes_and_ignored_regions(masks):
     paste = BoxCopyPaste(margin=0)
     into_empty = paste(dict(sample([], 10, masks), mix_results=[sample(SOURCE, 200, masks)]))
     assert len(into_empty['gt_bboxes']) == 4
@@ -120,17 +121,17 @@ def test_empty_sides_and_ignored_regions(masks):
     assert len(alone['gt_bboxes']) == 2
 
 
-def test_sentences_for_what_does_not_fit():
+def test_mismatched_images_are_reported():
     other = sample(SOURCE, 200)
     other['img'] = other['img'][:50]
-    with pytest.raises(ValueError, match=r'200\.png is of shape \(50, 60, 3\)'):
+    with pytest.raises(ValueError, match=r'200\.png of shape \(50, 60, 3\)'):
         BoxCopyPaste()(dict(sample(TARGET, 10), mix_results=[other]))
     with pytest.raises(ValueError, match='has masks'):
         BoxCopyPaste()(dict(sample(TARGET, 10, masks=True), mix_results=[sample(SOURCE, 200)]))
 
 
 def coco(folder, number, objects=2):
-    """A data set whose image i is of one grey, 10 * i."""
+    """A COCO data set; image i has the uniform grey value 10 * i."""
     folder.mkdir()
     images, annotations = [], []
     for i in range(number):
@@ -147,44 +148,31 @@ def coco(folder, number, objects=2):
     return folder
 
 
-def paired(folder, prob, masks=False, **settings):
-    size = (64, 64)
-    jitter = [
-        dict(type='LoadImageFromFile'),
-        dict(type='LoadAnnotations', with_bbox=True, with_mask=masks),
-        dict(type='RandomResize', scale=size, ratio_range=(0.1, 2.0), keep_ratio=True),
-        dict(
-            type='RandomCrop',
-            crop_type='absolute',
-            crop_size=size,
-            recompute_bbox=True,
-            allow_negative_crop=True,
-        ),
-        dict(type='FilterAnnotations', min_gt_bbox_wh=(1e-2, 1e-2), keep_empty=False),
-        dict(type='RandomFlip', prob=0.5),
-        dict(type='Pad', size=size, pad_val=dict(img=(255, 255, 255))),
-    ]
-    dataset = dict(
-        type='CocoDataset',
+def build_dataset(root, folder, prob, masks=False, jitter=True):
+    """The training set of the recipe with the images of ``folder``, jittered to 64 x 64."""
+    name = 'coco_instance_lsj_copy_paste.py' if masks else 'coco_lsj_copy_paste.py'
+    config = Config.fromfile(root / 'configs' / '_base_' / 'datasets' / name)
+    paired = config.train_dataloader.dataset
+    paired.prob = prob
+    paired.dataset.update(
         data_root=str(folder),
         ann_file='ann.json',
         data_prefix=dict(img=''),
         metainfo=dict(classes=('thing',)),
-        pipeline=jitter if not settings.get('plain') else jitter[:2],
     )
-    pipeline = [dict(type='BoxCopyPaste'), dict(type='PackDetInputs')]
-    return DATASETS.build(dict(type='PairedDataset', dataset=dataset, pipeline=pipeline, prob=prob))
-
-
-def greys(inputs):
-    return set(inputs.unique().tolist()) - {255}
+    pipeline = paired.dataset.pipeline
+    for transform in pipeline:
+        transform.update({key: (64, 64) for key in ('scale', 'crop_size', 'size') if key in transform})
+    if not jitter:
+        del pipeline[2:]
+    return DATASETS.build(paired)
 
 
 @pytest.mark.parametrize('masks', [False, True])
 @pytest.mark.parametrize('workers', [0, 2])
-def test_inside_data_loader_workers(tmp_path, masks, workers):
+def test_inside_data_loader_workers(root, tmp_path, masks, workers):
     """Large-scale jitter and copy-paste as in the recipe, drawn by real workers."""
-    dataset = paired(coco(tmp_path / 'coco', 6), prob=1.0, masks=masks)
+    dataset = build_dataset(root, coco(tmp_path / 'coco', 6), prob=1.0, masks=masks)
     loader = DataLoader(dataset, batch_size=2, num_workers=workers, collate_fn=list)
     packed = [item for _ in range(5) for batch in loader for item in batch]
     assert len(packed) == 30
@@ -198,35 +186,26 @@ def test_inside_data_loader_workers(tmp_path, masks, workers):
             assert len(instances.masks) == len(instances.bboxes)
             assert instances.masks.masks.shape[1:] == (64, 64)
         pasted += len(instances.bboxes) > 2
-    assert pasted > 5  # a third image's objects are there
+    assert pasted > 5  # more than the two objects of one image
 
 
-def test_source_is_another_image(tmp_path):
-    """With two images the source is always the other one; each is pasted with the probability."""
-    dataset = paired(coco(tmp_path / 'coco', 2, objects=1), prob=1.0, plain=True)
+def test_second_image_differs_and_is_drawn_with_the_probability(root, tmp_path):
+    """With two images the second one is always the other one."""
+    dataset = build_dataset(root, coco(tmp_path / 'coco', 2, objects=1), prob=1.0, jitter=False)
     for index in (0, 1) * 20:
         results = dataset.dataset[index]
-        assert dataset.another(results)['img_id'] == 1 - index
-    share = np.mean(
-        [
-            len(dict_with_mix['mix_results'])
-            for dict_with_mix in spied(paired(tmp_path / 'coco', prob=0.3, plain=True), 400)
-        ]
-    )
+        assert dataset.draw_other(results)['img_id'] == 1 - index
+    dataset = build_dataset(root, tmp_path / 'coco', prob=0.3, jitter=False)
+    inputs = []
+    dataset.pipeline = inputs.append
+    for index in (0, 1) * 200:
+        dataset[index]
+    share = np.mean([len(results['mix_results']) for results in inputs])
     assert share == pytest.approx(0.3, abs=0.08)
 
 
-def spied(dataset, number):
-    """What the transforms are handed."""
-    seen = []
-    dataset.pipeline = seen.append
-    for i in range(number):
-        dataset[i % 2]
-    return seen
-
-
-def test_workers_draw_differently_and_seeds_repeat(tmp_path):
-    dataset = paired(coco(tmp_path / 'coco', 8), prob=1.0)
+def test_results_depend_on_the_seeds_of_the_workers(root, tmp_path):
+    dataset = build_dataset(root, coco(tmp_path / 'coco', 8), prob=1.0)
 
     def run(seed):
         generator = torch.Generator().manual_seed(seed)
@@ -243,15 +222,15 @@ def test_workers_draw_differently_and_seeds_repeat(tmp_path):
     assert not torch.equal(run(1), run(2))
 
 
-def test_wrapper_serves_the_toolbox(tmp_path):
-    dataset = paired(coco(tmp_path / 'coco', 3), prob=0.5)
+def test_wrapper_has_the_interface_of_a_dataset(root, tmp_path):
+    dataset = build_dataset(root, coco(tmp_path / 'coco', 3), prob=0.5)
     assert len(dataset) == 3
     assert dataset.metainfo['classes'] == ('thing',)
     assert dataset.get_data_info(1)['img_id'] == 1
     assert isinstance(dataset, PairedDataset)
     dataset.full_init()
-    with pytest.raises(ValueError, match='1 samples, copy-paste needs two'):
-        paired(coco(tmp_path / 'one', 1), prob=0.5)
+    with pytest.raises(ValueError, match='at least 2 samples, but the data set has 1'):
+        build_dataset(root, coco(tmp_path / 'one', 1), prob=0.5)
     with pytest.raises(ValueError, match='prob 2'):
-        paired(tmp_path / 'coco', prob=2)
+        build_dataset(root, tmp_path / 'coco', prob=2)
     assert 'max_pasted=7' in repr(TRANSFORMS.build(dict(type='BoxCopyPaste')))

@@ -1,4 +1,4 @@
-"""The generated data set: the same for a seed, whole, and consistent with itself."""
+"""Generated data sets are reproducible, complete and consistent."""
 
 import hashlib
 import json
@@ -12,7 +12,7 @@ from matplotlib.path import Path
 from pycocotools.coco import COCO
 
 from mmcednet.data import shapes as module
-from mmcednet.data.shapes import CLASSES, draw, draw_image, filled, placed
+from mmcednet.data.shapes import CLASSES, draw_dataset, draw_image, fill_polygon, main, place_shape
 
 
 def digest(folder):
@@ -25,34 +25,42 @@ def digest(folder):
     return total.hexdigest()
 
 
-def test_the_same_for_a_seed_and_another_for_another(shapes, tmp_path):
-    again = draw(tmp_path / 'again', train=6, val=3, size=64, seed=0)
-    other = draw(tmp_path / 'other', train=6, val=3, size=64, seed=1)
+def test_images_depend_only_on_the_seed(shapes, tmp_path):
+    again = draw_dataset(tmp_path / 'again', train=6, val=3, size=64, seed=0)
+    other = draw_dataset(tmp_path / 'other', train=6, val=3, size=64, seed=1)
     assert digest(again) == digest(shapes)
     assert digest(other) != digest(shapes)
 
 
-def test_pixels_are_these_on_every_machine():
-    """Not recomputed here: the numbers are from when the data set was defined."""
+def test_pixels_are_the_same_on_every_machine():
+    """The hashes were recorded when the data set was defined."""
     image, labels, objects = draw_image(np.random.RandomState([0, 0, 0]), 64)
     assert hashlib.sha256(image.tobytes()).hexdigest()[:16] == '3542494373d0a368'
     assert hashlib.sha256(labels.tobytes()).hexdigest()[:16] == '5b6bdf4fa3afc8bb'
     assert len(objects) > 1
 
 
-def test_filling_against_matplotlib():
+def test_single_objects_are_the_same_on_every_machine(tmp_path):
+    out = draw_dataset(tmp_path / 'single', train=4, val=8, size=64, seed=0, single=True)
+    for split, number in (('train', 1), ('val', 2)):
+        assert {path.name for path in (out / split).iterdir()} == set(CLASSES)
+        assert all(len(list((out / split / name).iterdir())) == number for name in CLASSES)
+    assert digest(out)[:16] == 'bc86096aee400cd6'
+
+
+def test_polygons_are_filled_as_by_matplotlib():
     rng = np.random.RandomState(3)
     y, x = np.mgrid[:96, :96] + 0.5
     centres = np.stack([x.ravel(), y.ravel()], axis=1)
     for i in range(40):
-        corners = placed(rng, CLASSES[i % 4], rng.uniform(6, 90), 96)
+        corners = place_shape(rng, CLASSES[i % 4], rng.uniform(6, 90), 96)
         expected = Path(corners).contains_points(centres).reshape(96, 96)
-        differing = filled(corners, 96) != expected
-        # a centre on an edge may go either way
+        different = fill_polygon(corners, 96) != expected
+        # a pixel centre on an edge may be inside or outside
         near = Path(corners).contains_points(centres, radius=1e-6).reshape(96, 96) != Path(
             corners
         ).contains_points(centres, radius=-1e-6).reshape(96, 96)
-        assert not differing[~near].any()
+        assert not different[~near].any()
 
 
 @pytest.mark.parametrize('split', ['train', 'val'])
@@ -74,12 +82,12 @@ def test_boxes_masks_and_label_maps_agree(shapes, split, capsys):
             assert 0 <= x < x + width <= 64
             assert 0 <= y < y + height <= 64
             inside = labels[y : y + height, x : x + width] == entry['category_id']
-            # the object touches all four sides of its box, and fills its area
+            # the object touches all four sides of its box and covers its area
             assert inside.any(axis=0)[[0, -1]].all()
             assert inside.any(axis=1)[[0, -1]].all()
             assert inside.sum() >= entry['area']
             mask = coco.annToMask(entry)
-            # the polygons cover what is seen, and the holes in it
+            # the polygons cover the visible part and its holes
             assert mask[labels == entry['category_id']].sum() >= 0.95 * entry['area'] - 1
 
 
@@ -98,48 +106,53 @@ def test_sizes_span_a_wide_range_and_objects_overlap():
     assert overlaps > 60
 
 
-def test_found_again_or_refused(shapes, tmp_path, capsys):
+def test_existing_folders_are_reused_or_refused(shapes, tmp_path, capsys):
     before = digest(shapes)
-    assert draw(shapes, train=6, val=3, size=64, seed=0) == shapes
-    assert 'is there already' in capsys.readouterr().out
+    assert draw_dataset(shapes, train=6, val=3, size=64, seed=0) == shapes
+    assert 'already exists' in capsys.readouterr().out
     with pytest.raises(ValueError, match='choose another folder'):
-        draw(shapes, train=7, val=3, size=64, seed=0)
+        draw_dataset(shapes, train=7, val=3, size=64, seed=0)
     (tmp_path / 'mine').mkdir()
     (tmp_path / 'mine' / 'thesis.txt').write_text('precious')
     with pytest.raises(ValueError, match='choose another folder'):
-        draw(tmp_path / 'mine', train=1, val=1, size=64, seed=0)
+        draw_dataset(tmp_path / 'mine', train=1, val=1, size=64, seed=0)
     assert digest(shapes) == before
     assert (tmp_path / 'mine' / 'thesis.txt').read_text() == 'precious'
 
 
-def test_an_interrupted_run_leaves_no_data_set(tmp_path, monkeypatch):
-    def full(*args):
+def test_interrupted_run_leaves_no_data_set(tmp_path, monkeypatch):
+    def fail(*args):
         raise OSError('disk full')
 
     with monkeypatch.context() as patch:
-        patch.setattr(module.cv2, 'imwrite', full)
+        patch.setattr(module.cv2, 'imwrite', fail)
         with pytest.raises(OSError, match='disk full'):
-            draw(tmp_path / 'shapes', train=1, val=1, size=64, seed=0)
+            draw_dataset(tmp_path / 'shapes', train=1, val=1, size=64, seed=0)
     assert not (tmp_path / 'shapes').exists()
-    assert draw(tmp_path / 'shapes', train=1, val=1, size=64, seed=0).exists()
+    assert draw_dataset(tmp_path / 'shapes', train=1, val=1, size=64, seed=0).exists()
 
 
 @pytest.mark.parametrize('settings', [dict(train=0), dict(val=0), dict(size=63), dict(seed=-1)])
-def test_wrong_numbers(tmp_path, settings):
+def test_invalid_numbers_are_reported(tmp_path, settings):
     name, value = next(iter(settings.items()))
     with pytest.raises(ValueError, match=f'{name} {value} must be'):
-        draw(tmp_path / 'x', **{**dict(train=1, val=1, size=64, seed=0), **settings})
+        draw_dataset(tmp_path / 'x', **{**dict(train=1, val=1, size=64, seed=0), **settings})
+
+
+def test_main(tmp_path, capsys):
+    out = tmp_path / 'out'
+    assert main([str(out), '--train', '2', '--val', '1', '--size', '64', '--seed', '3']) == 0
+    assert json.loads((out / 'shapes.json').read_text())['seed'] == 3
+    assert len(list((out / 'train').iterdir())) == 2
+    with pytest.raises(SystemExit) as caught:
+        main([str(out), '--train', '0', '--val', '1', '--size', '64', '--seed', '3'])
+    assert caught.value.code == 2
+    assert 'train 0 must be at least 1' in capsys.readouterr().err
 
 
 @pytest.mark.slow
 def test_command(tmp_path):
     command = [sys.executable, '-m', 'mmcednet.data.shapes', str(tmp_path / 'out')]
-    command += ['--train', '2', '--val', '1', '--size', '64', '--seed', '3']
-    result = subprocess.run(command, capture_output=True, text=True)
+    result = subprocess.run([*command, '--train', '1', '--val', '1'], capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
-    assert json.loads((tmp_path / 'out' / 'shapes.json').read_text())['seed'] == 3
-    assert len(list((tmp_path / 'out' / 'train').iterdir())) == 2
-    command[command.index('2')] = '0'
-    result = subprocess.run(command, capture_output=True, text=True)
-    assert result.returncode == 2
-    assert 'train 0 must be at least 1' in result.stderr
+    assert (tmp_path / 'out' / 'shapes.json').exists()

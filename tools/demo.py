@@ -1,38 +1,39 @@
 #!/usr/bin/env python3
-"""Draws a small data set, trains a very small CEDNet on it, evaluates it and draws what it finds."""
+"""Trains and evaluates a very small CEDNet on generated images and draws its predictions."""
 
 import argparse
 import os
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from mmcv.ops import get_compiling_cuda_version
 
-from mmcednet.data import shapes
+from mmcednet.data.shapes import draw_dataset
 from mmcednet.demo import training as demo
+from mmcednet.engine.command_line import exit_on_error
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        '--framework', default='retinanet', help='a folder of configs; default: retinanet'
+        '--framework', default='retinanet', help='a folder of configs/; default: retinanet'
     )
-    parser.add_argument('--seed', type=int, default=0, help='of data and training; default: 0')
-    args = parser.parse_args()
-    config = demo.find_config(ROOT / 'configs', args.framework)
+    parser.add_argument('--seed', type=int, default=0, help='for data and training; default: 0')
+    args = parser.parse_args(argv)
+    with exit_on_error():
+        config = demo.find_config(ROOT / 'configs', args.framework)
+        data = draw_dataset(ROOT / 'data' / f'shapes-{args.seed}', 1200, 100, 96, args.seed)
     if get_compiling_cuda_version() == 'not available':
-        os.environ['CUDA_VISIBLE_DEVICES'] = ''  # a detector on the GPU needs mmcv's CUDA operators
+        os.environ['CUDA_VISIBLE_DEVICES'] = ''  # detectors need mmcv's CUDA operators on the GPU
         if shutil.which('nvidia-smi'):
-            print('mmcv was compiled without CUDA, so the GPU is not used; the README says how to')
-    data = shapes.draw(ROOT / 'data' / f'shapes-{args.seed}', 1200, 100, 96, args.seed)
+            print('mmcv was compiled without CUDA, so the GPU is not used; see the README')
     demo.run(config, data, ROOT / 'work_dirs' / f'demo-{args.framework}-{args.seed}', args.seed)
+    return 0
 
 
 if __name__ == '__main__':
-    try:
-        main()
-    except ValueError as error:
-        sys.exit(f'error: {error}')
+    sys.exit(main())

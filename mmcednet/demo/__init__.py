@@ -1,1 +1,1 @@
-"""The demo."""
+"""Training and drawing for ``make demo``."""

@@ -1,4 +1,4 @@
-"""The demo: a very small model trained, evaluated and drawn in a few minutes."""
+"""The demo: trains and evaluates a very small model in a few minutes and draws its predictions."""
 
 import sys
 from contextlib import redirect_stderr, redirect_stdout
@@ -14,17 +14,16 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from mmcednet.engine.launch import adapt_to_device
 from mmcednet.engine.metrics import per_cent
 
-from .drawing import draw_curves, draw_predictions
+from .drawing import draw_curves, draw_prediction_grid
 
 NANO = 'cednet_nano_shapes.py'
 
 
 class ProgressHook(Hook):
-    """A progress bar of the training, with the loss, and a line for each validation.
+    """Shows a progress bar with the training loss, and prints a line after each validation.
 
     Attributes:
-        results: What the config's ``shown_metrics`` were in the last validation, from 0 to 1, by their
-            titles.
+        results: Title -> value in [0, 1] of the config's ``shown_metrics`` in the last validation.
     """
 
     def __init__(self) -> None:
@@ -37,19 +36,19 @@ class ProgressHook(Hook):
             TimeElapsedColumn(),
             TextColumn('left:'),
             TimeRemainingColumn(),
-            console=Console(file=sys.stdout),  # also while others' output goes to a file
+            console=Console(file=sys.stdout),  # the terminal, even while stdout is redirected
         )
 
     def before_train(self, runner: Runner) -> None:
         self.task = self.bar.add_task('training', total=runner.max_iters, loss=self.loss)
         self.bar.start()
 
-    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None) -> None:
+    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict, outputs: dict) -> None:
         loss = outputs['loss'].item()
         self.loss = loss if np.isnan(self.loss) else 0.95 * self.loss + 0.05 * loss
         self.bar.update(self.task, advance=1, loss=self.loss)
 
-    def after_val_epoch(self, runner, metrics=None) -> None:
+    def after_val_epoch(self, runner: Runner, metrics: dict[str, float]) -> None:
         shown = runner.cfg.shown_metrics
         self.results = {title: per_cent(key, metrics[key]) / 100 for key, title in shown.items()}
         epochs = f'{runner.epoch}/{runner.max_epochs}'
@@ -61,31 +60,50 @@ class ProgressHook(Hook):
 
 
 def find_config(configs: Path, framework: str) -> Path:
-    """The config of a framework's demo: its nano config, where that says what the demo shows.
+    """Find the demo's config for a framework: its nano config, if that defines ``shown_metrics``.
+
+    Args:
+        configs: Folder that contains one folder per framework.
+        framework: Name of a framework's folder.
 
     Raises:
-        ValueError: There is none.
+        ValueError: The framework has no such config.
     """
-    nano = {path.parent.name: path for path in configs.glob(f'*/{NANO}')}
-    found = {name: path for name, path in nano.items() if 'shown_metrics' in Config.fromfile(path)}
-    if framework not in found:
-        raise ValueError(f'framework {framework!r} must be one of {", ".join(sorted(found))}')
-    return found[framework]
+
+    def has_demo(path: Path) -> bool:
+        return path.is_file() and 'shown_metrics' in Config.fromfile(path)
+
+    config = configs / framework / NANO
+    if has_demo(config):
+        return config
+    found = sorted(path.parent.name for path in configs.glob(f'*/{NANO}') if has_demo(path))
+    raise ValueError(f'framework {framework!r} must be one of {", ".join(found)}')
 
 
 def train(config: Path, data: Path, work_dir: Path, seed: int, progress: ProgressHook) -> Runner:
-    """Train the model of a config on a shapes data set; returns the runner when it is done."""
+    """Train the model of a config on a data set of shapes.
+
+    Args:
+        config: Config file.
+        data: Folder of the data set.
+        work_dir: Folder for checkpoints and logs.
+        seed: Random seed of the training.
+        progress: Hook that shows the progress.
+
+    Returns:
+        The runner, after the last epoch.
+    """
     cfg = Config.fromfile(config)
     cfg.launcher = 'none'
     cfg.work_dir = str(work_dir)
-    cfg.visualizer.name = str(work_dir)  # mmengine hands out an earlier run's of the same name
-    cfg.log_level = 'WARNING'  # the progress bar says enough
+    cfg.visualizer.name = str(work_dir)  # unique: mmengine reuses a visualizer of the same name
+    cfg.log_level = 'WARNING'  # the progress bar is enough
     cfg.randomness = dict(seed=seed)
     for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
         inner = loader.dataset.get('dataset', loader.dataset)
         inner.data_root = str(data)
     for evaluator in (cfg.val_evaluator, cfg.test_evaluator):
-        if 'ann_file' in evaluator:  # COCO's reads the ground truth itself
+        if 'ann_file' in evaluator:  # CocoMetric reads the ground truth from a file
             evaluator.ann_file = str(data / 'annotations' / 'val.json')
     adapt_to_device(cfg)
     runner = Runner.from_cfg(cfg)
@@ -98,25 +116,24 @@ def train(config: Path, data: Path, work_dir: Path, seed: int, progress: Progres
 
 
 def run(config: Path, data: Path, work_dir: Path, seed: int) -> dict[str, float]:
-    """Train, evaluate, draw, and print where everything is.
+    """Train, evaluate and draw a model; print its results and the paths of all outputs.
 
     Args:
-        config: A model for the shapes data set; its ``shown_metrics`` are titles by metrics' keys.
-        data: The data set.
-        work_dir: Folder of the checkpoint and the pictures.
-        seed: Of the training.
+        config: Config file for a data set of shapes; its ``shown_metrics`` map keys to titles.
+        data: Folder of the data set.
+        work_dir: Folder for the checkpoints, the log and the pictures; created if missing.
+        seed: Random seed of the training.
 
     Returns:
-        The last validation's results, from 0 to 1, by their titles.
+        Title -> value in [0, 1] of each metric in the last validation.
     """
     work_dir.mkdir(parents=True, exist_ok=True)
     hook = ProgressHook()
-    print('reading the data, building the model', flush=True)
-    output = work_dir / 'output.log'
-    with open(output, 'w') as file, redirect_stdout(file), redirect_stderr(file):
+    print('loading the data and building the model', flush=True)
+    with open(work_dir / 'output.log', 'w') as file, redirect_stdout(file), redirect_stderr(file):
         runner = train(config, data, work_dir, seed, hook)
         predictions, curves = work_dir / 'predictions.png', work_dir / 'curves.png'
-        draw_predictions(runner, predictions)
+        draw_prediction_grid(runner, predictions)
         scalars = Path(runner.log_dir) / 'vis_data' / 'scalars.json'
         draw_curves(scalars, runner.cfg.shown_metrics, curves)
     checkpoint = (work_dir / 'last_checkpoint').read_text().strip()

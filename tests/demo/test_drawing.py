@@ -1,4 +1,4 @@
-"""The demo's pictures: enlarged predictions, and curves of a log."""
+"""The demo's pictures: predictions in enlarged images, and training curves."""
 
 import json
 
@@ -15,26 +15,26 @@ def test_enlarged_masks_fit_their_boxes():
     instances = InstanceData(bboxes=torch.tensor([[1.0, 2, 5, 4]]), masks=masks)
     drawing.enlarge_instances(instances)
     left, top, right, bottom = instances.bboxes[0].int().tolist()
-    assert instances.masks.shape == (1, 8 * drawing.ENLARGED, 8 * drawing.ENLARGED)
+    assert instances.masks.shape == (1, 8 * drawing.SCALE, 8 * drawing.SCALE)
     assert instances.masks[0, top:bottom, left:right].all()
-    assert instances.masks.sum() == 2 * 4 * drawing.ENLARGED**2
+    assert instances.masks.sum() == 2 * 4 * drawing.SCALE**2
 
 
-def test_label_maps_are_drawn_in_the_colours_of_their_classes():
+def test_label_maps_are_drawn_in_the_class_colours():
     truth = torch.zeros(1, 8, 8, dtype=torch.long)
     truth[0, 2:4, 1:5] = 1
     result = BaseDataElement(
         gt_sem_seg=PixelData(data=truth), pred_sem_seg=PixelData(data=torch.zeros_like(truth))
     )
-    image = drawing.enlarged(np.full((8, 8, 3), 100, np.uint8))
+    image = drawing.enlarge(np.full((8, 8, 3), 100, np.uint8))
     metainfo = dict(palette=[(0, 0, 0), (200, 0, 0)])
-    panels = drawing.segmentation_panels(image, result, metainfo)
+    panels = drawing.draw_segmentation_panels(image, result, metainfo)
     assert list(panels) == ['image', 'ground truth', 'prediction']
     assert (panels['image'] == image).all()
-    where = drawing.enlarged(truth[0].numpy()) == 1
+    mask = drawing.enlarge(truth[0].numpy()) == 1
     red = panels['ground truth'][..., 0]
-    assert red[where].min() > 100 > red[~where].max()
-    assert (panels['prediction'][..., 0] == red[~where][0]).all()
+    assert red[mask].min() > 100 > red[~mask].max()
+    assert (panels['prediction'][..., 0] == red[~mask][0]).all()
 
 
 def test_curves_show_the_log(tmp_path, monkeypatch):

@@ -1,11 +1,15 @@
 #!/usr/bin/env python3
-"""Makes the virtual environment that a lock file describes, building mmcv once per machine.
+"""Creates the virtual environment of a lock file, and builds mmcv once per machine.
 
-mmcv comes as source and compiles C++ (and, on a machine with a GPU and nvcc, CUDA) against the
-PyTorch that is installed. The wheel is kept in a cache folder named after what it was built against,
-so that the next environment on the machine takes it from there, and never one that does not fit.
-Needs the standard library only. Called by ``make setup``.
+mmcv is published as source: its C++ operators (and, on a machine with a GPU and nvcc, its CUDA
+operators) are compiled against the installed PyTorch. The wheel is cached in a folder named after what
+it was built against, so that later environments on this machine reuse it, but only if it fits.
+
+Called by ``make setup``. Uses the standard library only, as nothing is installed yet.
 """
+
+# Annotations are not evaluated, so that an older Python gets as far as check_machine.
+from __future__ import annotations
 
 import argparse
 import hashlib
@@ -17,13 +21,15 @@ import sys
 import sysconfig
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 ROOT = Path(__file__).resolve().parent.parent
 MMCV = re.compile(r'(onedl-)?mmcv==')
-OURS = 'mmcednet.txt'  # in an environment made here: the lock's hash, the folder of the project
-PYTHONS = ((3, 10), (3, 11), (3, 12))
-FREE_GB = 8
+MARKER = 'mmcednet.txt'  # marks an environment created here: hash of the lock file, project folder
+SUPPORTED_PYTHONS = ((3, 10), (3, 11), (3, 12))
+REQUIRED_GB = 8
 BUILD_STEP = re.compile(r'\[(\d+)/(\d+)\]')
 PROBE = """
 import os, sys, torch
@@ -38,63 +44,73 @@ print(f'torch{torch.__version__.split("+")[0]}-{tag}-{ops}', int(gpu), CUDA_HOME
 """
 
 
-def fail(message):
+def fail(message: str) -> NoReturn:
     sys.exit(f'setup: {message}')
 
 
-def say(message):
+def log(message: str) -> None:
     print(f'setup: {message}', flush=True)
 
 
-def cache_folder():
+def get_cache_dir() -> Path:
     base = os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache'
     return Path(base) / 'mmcednet' / 'wheels'
 
 
-def check_machine(venv):
-    """End in a sentence, before the long steps, where one of them could not succeed."""
+def check_machine(venv: Path) -> None:
+    """Exit with an error message if Python, disk space, compiler or headers are insufficient.
+
+    Called before the steps that take minutes, each of which would fail later.
+    """
     version = sys.version_info[:2]
-    if version not in PYTHONS:
+    if version not in SUPPORTED_PYTHONS:
         fail(
             f'Python {version[0]}.{version[1]} is not supported; use 3.10 to 3.12, '
             'for instance: make setup PYTHON=python3.11'
         )
-    place = next(p for p in (venv, *venv.parents) if p.exists())
-    free = shutil.disk_usage(place).free / 1e9
-    if free < FREE_GB:
-        fail(f'{place} has {free:.0f} GB free; the environment and its downloads take {FREE_GB} GB')
-    if not any(shutil.which(c) for c in (os.environ.get('CXX', 'c++'), 'g++', 'clang++')):
+    folder = next(path for path in (venv, *venv.parents) if path.exists())
+    free = shutil.disk_usage(folder).free / 1e9
+    if free < REQUIRED_GB:
+        fail(
+            f'{folder} has {free:.0f} GB free; the environment and its downloads need {REQUIRED_GB} GB'
+        )
+    if not any(shutil.which(name) for name in (os.environ.get('CXX', 'c++'), 'g++', 'clang++')):
         fail('no C++ compiler found; install one, for instance: apt-get install g++')
     if not Path(sysconfig.get_paths()['include'], 'Python.h').exists():
         fail("Python's headers are missing; install them, for instance: apt-get install python3-dev")
 
 
-def run(command, **kwargs):
-    if subprocess.run(command, **kwargs).returncode:
-        fail(f'this command failed, its output is above: {" ".join(map(str, command))}')
+def run(command: list[str | Path]) -> None:
+    if subprocess.run(command).returncode:
+        fail(f'this command failed, see its output above: {" ".join(map(str, command))}')
 
 
-def pip_install(python, *args):
+def pip_install(python: Path, *args: str | Path) -> None:
     run([python, '-m', 'pip', 'install', '--no-deps', '--disable-pip-version-check', *args])
 
 
-def mmcv_wheel(python, requirement):
-    """The wheel of mmcv for this machine's PyTorch, from the cache or built now."""
+def get_mmcv_wheel(python: Path, requirement: str) -> Path:
+    """Return the mmcv wheel for the installed PyTorch, from the cache or newly built.
+
+    Args:
+        python: Interpreter of the environment, in which PyTorch is installed.
+        requirement: Pinned requirement of mmcv, such as ``mmcv==2.1.0``.
+    """
     probe = subprocess.run([python, '-c', PROBE], capture_output=True, text=True)
     if probe.returncode:
-        fail(f'PyTorch was installed but does not import: {probe.stderr.strip()}')
+        fail(f'PyTorch is installed but cannot be imported: {probe.stderr.strip()}')
     key, gpu, cuda_home = probe.stdout.rstrip('\n').split(' ', 2)
     with_cuda = '-cu' in key
     if gpu == '1' and not with_cuda:
-        say(
-            'there is a GPU but no nvcc, so mmcv is built for the CPU only; to train on the GPU, '
-            'install the CUDA toolkit, remove this environment and run this again'
+        log(
+            'found a GPU but no nvcc, so mmcv is built for the CPU only; to train on the GPU, '
+            'install the CUDA toolkit, remove this environment and run make setup again'
         )
     name = requirement.replace('-', '_').replace('==', '-')
-    folder = cache_folder() / key
+    folder = get_cache_dir() / key
     cached = sorted(folder.glob(f'{name}-*.whl'))
     if cached:
-        say(f'{requirement} was built before: {cached[0]}')
+        log(f'using the cached build of {requirement}: {cached[0]}')
         return cached[0]
     path = os.pathsep.join([str(Path(python).parent), os.environ.get('PATH', '')])  # for ninja
     env = dict(os.environ, MMCV_WITH_OPS='1', PATH=path)
@@ -102,15 +118,15 @@ def mmcv_wheel(python, requirement):
     if with_cuda:
         env.update(FORCE_CUDA='1')
     else:
-        env.update(FORCE_CUDA='0', CUDA_VISIBLE_DEVICES='')  # nvcc without a GPU builds no CUDA
+        env.update(FORCE_CUDA='0', CUDA_VISIBLE_DEVICES='')  # even if nvcc is installed
     minutes = max(2, round((60 if with_cuda else 26) / int(env['MAX_JOBS'])))
-    say(
+    log(
         f'compiling {requirement} ({"CUDA " + cuda_home if with_cuda else "CPU only"}), about '
-        f'{minutes} minutes on {env["MAX_JOBS"]} cores, once; the wheel is kept in {folder}'
+        f'{minutes} minutes on {env["MAX_JOBS"]} cores; the wheel will be cached in {folder}'
     )
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder) as temporary:
-        # --no-cache-dir: pip's own cache does not know which PyTorch a wheel was built against.
+        # --no-cache-dir: pip's cache ignores which PyTorch a wheel was built against.
         command = [python, '-m', 'pip', 'wheel', '-v', '--no-deps', '--no-build-isolation']
         command += ['--no-cache-dir', '-w', temporary, requirement]
         build(command, env, folder / f'{name}.log')
@@ -118,12 +134,13 @@ def mmcv_wheel(python, requirement):
         return wheel.replace(folder / wheel.name)
 
 
-def build(command, env, log):
-    """Run the build with a progress bar; its whole output goes to ``log``."""
+def build(command: list[str | Path], env: dict[str, str] | None, log_file: Path) -> None:
+    """Run the build with a progress bar and write its complete output to ``log_file``."""
     start = time.time()
-    tail, last = [], -1
+    tail: list[str] = []
+    tenth = -1
     with (
-        open(log, 'w') as file,
+        open(log_file, 'w') as file,
         subprocess.Popen(
             command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         ) as process,
@@ -133,14 +150,24 @@ def build(command, env, log):
             tail = [*tail[-14:], line]
             step = BUILD_STEP.search(line)
             if step:
-                last = show_progress(int(step[1]), int(step[2]), time.time() - start, last)
+                tenth = show_progress(int(step[1]), int(step[2]), time.time() - start, tenth)
     if process.returncode:
-        fail(f'the build failed (all of its output: {log}):\n{"".join(tail)}')
+        fail(f'the build failed (complete output: {log_file}):\n{"".join(tail)}')
     print(f'\rsetup: compiled in {(time.time() - start) / 60:.1f} minutes{" " * 40}', flush=True)
 
 
-def show_progress(done, total, seconds, last):
-    """A bar on a terminal, a line every tenth elsewhere; returns what was shown last."""
+def show_progress(done: int, total: int, seconds: float, last_tenth: int) -> int:
+    """Show a progress bar in a terminal, otherwise print a line per 10 %.
+
+    Args:
+        done: Number of compiled files.
+        total: Number of all files.
+        seconds: Time since the start.
+        last_tenth: Return value of the previous call; -1 at first.
+
+    Returns:
+        The progress in tenths, rounded down.
+    """
     tenth = 10 * done // total
     text = f'{done}/{total} files, {seconds / 60:.1f} min'
     if done > 1:
@@ -148,19 +175,19 @@ def show_progress(done, total, seconds, last):
     if sys.stdout.isatty():
         bar = '#' * (30 * done // total)
         print(f'\r  [{bar:<30}] {text}   ', end='', flush=True)
-    elif tenth != last:
+    elif tenth != last_tenth:
         print(f'  {text}', flush=True)
     return tenth
 
 
-def make_environment(venv, lock):
-    """A virtual environment with all that ``lock`` pins."""
-    if venv.exists() and any(venv.iterdir()) and not (venv / OURS).exists():
-        fail(f'{venv} is there and was not made by this; choose another place with VENV=')
+def create_environment(venv: Path, lock: Path) -> None:
+    """Create a virtual environment with the pinned packages of a lock file."""
+    if venv.exists() and any(venv.iterdir()) and not (venv / MARKER).exists():
+        fail(f'{venv} exists but was not created by make setup; choose another one with VENV=')
     check_machine(venv)
-    say(f'making {venv} from {lock.name}: 5 GB, 2 of them to download the first time')
+    log(f'creating {venv} from {lock.name}: 5 GB, of which 2 GB are downloaded the first time')
     run([sys.executable, '-m', 'venv', '--clear', venv])
-    (venv / OURS).touch()
+    (venv / MARKER).touch()
     python = venv / 'bin' / 'python'
     with tempfile.NamedTemporaryFile('w', suffix='.txt') as others:
         lines = lock.read_text().splitlines()
@@ -168,32 +195,33 @@ def make_environment(venv, lock):
         others.write('\n'.join(line for line in lines if line != mmcv))
         others.flush()
         pip_install(python, '-r', others.name)
-    pip_install(python, mmcv_wheel(python, mmcv))
+    pip_install(python, get_mmcv_wheel(python, mmcv))
 
 
-def main():
+def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--venv', type=Path, default=ROOT / '.venv', help='default: .venv')
     parser.add_argument(
         '--lock',
         type=Path,
         default=ROOT / 'requirements' / 'onedl.lock',
-        help='default: onedl.lock',
+        help='lock file; default: requirements/onedl.lock',
     )
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     start = time.time()
     venv = args.venv.absolute()
-    ready = venv / OURS
+    marker = venv / MARKER
     lock, project = hashlib.sha256(args.lock.read_bytes()).hexdigest(), str(ROOT)
-    state = ready.read_text().splitlines() if ready.exists() else []
+    state = marker.read_text().splitlines() if marker.exists() else []
     if state == [lock, project]:
-        return
+        return 0
     if state[:1] != [lock]:
-        make_environment(venv, args.lock)
+        create_environment(venv, args.lock)
     pip_install(venv / 'bin' / 'python', '-q', '--no-build-isolation', '-e', ROOT)
-    ready.write_text(f'{lock}\n{project}\n')
-    say(f'{venv} is ready, in {(time.time() - start) / 60:.1f} minutes')
+    marker.write_text(f'{lock}\n{project}\n')
+    log(f'{venv} is ready after {(time.time() - start) / 60:.1f} minutes')
+    return 0
 
 
 if __name__ == '__main__':
-    main()
+    sys.exit(main())

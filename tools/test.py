@@ -1,17 +1,23 @@
 #!/usr/bin/env python3
-"""Evaluates a checkpoint: prints the metrics of its config, draws and saves its predictions."""
+"""Evaluates a checkpoint with the metrics of its config; draws and saves its predictions."""
 
 import argparse
 import sys
+from collections.abc import Sequence
 
 from mmengine.runner import Runner
 
-from mmcednet.engine import launch
-from mmcednet.engine.checks import check_checkpoint, check_data, check_levels
-from mmcednet.engine.checks.segmentation import check_segmentation
+from mmcednet.engine import config, launch
+from mmcednet.engine.checks import (
+    check_checkpoint,
+    check_data,
+    check_features,
+    check_segmentation,
+)
+from mmcednet.engine.command_line import exit_on_error
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('config', help='config file')
     parser.add_argument('checkpoint', help='checkpoint file')
@@ -19,40 +25,44 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--tta',
         action='store_true',
-        help="test with the config's augmentations: several scales, flipped",
+        help="test with the config's test-time augmentation, for example several scales and flips",
     )
     parser.add_argument(
-        '--out', help='save the predictions: FILE.pkl, or of a segmenter the folder of label maps'
+        '--out', help='save the predictions: FILE.pkl, or for segmenters a folder of label maps'
     )
     parser.add_argument('--show', action='store_true', help='show the predictions in a window')
     parser.add_argument('--show-dir', help='draw the predictions into this folder of the work dir')
-    parser.add_argument('--wait-time', type=float, default=2, help='of --show, in s; default: 2')
-    return parser.parse_args()
+    parser.add_argument('--wait-time', type=float, default=2, help='for --show, in s; default: 2')
+    return parser.parse_args(argv)
 
 
 def prepare(args: argparse.Namespace) -> Runner:
-    """The runner, once all that can be checked before the test has been."""
-    cfg = launch.load_config(args)
+    """Build the runner and run the pre-flight checks."""
+    cfg = config.load_config(args)
     cfg.load_from = args.checkpoint
     if args.show or args.show_dir:
-        launch.draw_predictions(cfg, args.show_dir, args.show, args.wait_time)
+        config.enable_visualization(cfg, args.show_dir, args.show, args.wait_time)
     if args.tta:
-        launch.use_tta(cfg)
+        config.enable_tta(cfg)
     if args.out:
-        launch.save_predictions(cfg, args.out)
+        config.save_predictions(cfg, args.out)
     launch.adapt_to_device(cfg)
+    launch.init_process_group(cfg)
     check_data(cfg, 'test')
     runner = launch.build_runner(cfg)
-    check_levels(runner.model)
+    check_features(runner.model)
     check_checkpoint(runner.model, args.checkpoint)
     check_segmentation(runner, 'test')
     return runner
 
 
-if __name__ == '__main__':
-    try:
-        runner = prepare(parse_args())
-    except (ValueError, FileNotFoundError) as error:
-        sys.exit(f'error: {error}')
+def main(argv: Sequence[str] | None = None) -> int:
+    with exit_on_error():
+        runner = prepare(parse_args(argv))
     runner.test()
     launch.destroy_process_group()
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,57 +1,77 @@
 #!/usr/bin/env python3
-"""Trains what a config describes: a detector, a segmenter or a classifier."""
+"""Trains the model of a config: a detector, a segmenter or a classifier."""
 
 import argparse
 import sys
+from collections.abc import Sequence
 
 from mmengine.runner import Runner
 
-from mmcednet.engine import launch
-from mmcednet.engine.checks import check_checkpoint, check_data, check_levels
-from mmcednet.engine.checks.segmentation import check_segmentation
+from mmcednet.engine import config, launch
+from mmcednet.engine.checks import (
+    check_checkpoint,
+    check_data,
+    check_features,
+    check_segmentation,
+)
+from mmcednet.engine.command_line import exit_on_error
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('config', help='config file')
     launch.add_common_arguments(parser)
     parser.add_argument('--amp', action='store_true', help='train in mixed precision')
     parser.add_argument(
+        '--pretrained', metavar='FILE', help="checkpoint with the backbone's initial weights"
+    )
+    parser.add_argument(
         '--resume',
         nargs='?',
         const='auto',
         metavar='CHECKPOINT',
-        help='go on from a checkpoint, or from the latest in the work dir',
+        help='resume from a checkpoint; default: the latest one in the work dir',
     )
-    parser.add_argument('--auto-scale-lr', action='store_true', help='scale the rate by the batch size')
-    return parser.parse_args()
+    parser.add_argument(
+        '--auto-scale-lr', action='store_true', help='scale the learning rate by the batch size'
+    )
+    return parser.parse_args(argv)
 
 
 def prepare(args: argparse.Namespace) -> Runner:
-    """The runner, once all that can be checked before training has been."""
-    cfg = launch.load_config(args)
+    """Build the runner and run the pre-flight checks."""
+    cfg = config.load_config(args)
     if args.amp:
-        launch.use_amp(cfg)
+        config.enable_amp(cfg)
     if args.auto_scale_lr:
-        launch.auto_scale_lr(cfg)
+        config.enable_auto_scale_lr(cfg)
+    if args.pretrained and args.resume:
+        raise ValueError('--pretrained and --resume exclude each other: a checkpoint has all weights')
+    if args.pretrained:
+        config.set_pretrained(cfg, args.pretrained)
     if args.resume:
         cfg.resume = True
         cfg.load_from = None if args.resume == 'auto' else args.resume
     launch.adapt_to_device(cfg)
+    launch.init_process_group(cfg)
     check_data(cfg, 'train', 'val')
     runner = launch.build_runner(cfg)
-    check_levels(runner.model)
-    launch.warn_of_batch_size(runner)
+    check_features(runner.model)
+    launch.warn_about_batch_size(runner)
+    launch.warn_about_random_weights(runner)
     if args.resume and cfg.load_from:
         check_checkpoint(runner.model, cfg.load_from)
     check_segmentation(runner, 'train', 'val')
     return runner
 
 
-if __name__ == '__main__':
-    try:
-        runner = prepare(parse_args())
-    except (ValueError, FileNotFoundError) as error:
-        sys.exit(f'error: {error}')
+def main(argv: Sequence[str] | None = None) -> int:
+    with exit_on_error():
+        runner = prepare(parse_args(argv))
     runner.train()
     launch.destroy_process_group()
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -10,7 +10,8 @@ from mmdet.datasets import CocoDataset
 from mmengine.config import Config
 from mmengine.runner import Runner
 
-from mmcednet.engine.launch import adapt_to_device, use_tta
+from mmcednet.engine.config import enable_tta
+from mmcednet.engine.launch import adapt_to_device
 
 ROOT = Path(__file__).resolve().parents[2]
 DETECTORS = ('retinanet', 'mask_rcnn', 'cascade_mask_rcnn', 'deformable_detr', 'mask2former')
@@ -161,5 +162,5 @@ def test_segmenter(name, ade20k, tmp_path):
 @pytest.mark.slow
 def test_segmenter_at_several_scales(ade20k, tmp_path):
     cfg = small_segmenter('upernet/cednet_t.py', ade20k, tmp_path)
-    use_tta(cfg)
+    enable_tta(cfg)
     assert 'mIoU' in Runner.from_cfg(cfg).test()

@@ -1,9 +1,14 @@
-"""Configs made ready for the machine that they run on."""
+"""Configs adapted to the device; warnings at the start of a run."""
+
+import logging
 
 import pytest
+import torch
 from mmengine.config import Config
+from mmengine.runner import Runner
 
-from mmcednet.engine import launch
+from mmcednet.engine import config, launch
+from mmcednet.models import CEDNet
 
 
 @pytest.fixture
@@ -14,8 +19,8 @@ def cfg(root):
 
 
 def test_without_a_gpu_training_is_in_float32(cfg, monkeypatch):
-    monkeypatch.setattr(launch.torch.cuda, 'is_available', lambda: False)
-    launch.use_amp(cfg)
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+    config.enable_amp(cfg)
     launch.adapt_to_device(cfg)
     assert cfg.optim_wrapper.type == 'OptimWrapper'
     assert 'loss_scale' not in cfg.optim_wrapper
@@ -23,8 +28,8 @@ def test_without_a_gpu_training_is_in_float32(cfg, monkeypatch):
 
 
 @pytest.mark.parametrize('compiled', ['13.0', 'not available'])
-def test_with_a_gpu_the_operators_must_be_for_it(cfg, monkeypatch, compiled):
-    monkeypatch.setattr(launch.torch.cuda, 'is_available', lambda: True)
+def test_with_a_gpu_mmcv_needs_cuda_operators(cfg, monkeypatch, compiled):
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
     monkeypatch.setattr(launch, 'get_compiling_cuda_version', lambda: compiled)
     if compiled == 'not available':
         with pytest.raises(ValueError, match='mmcv was compiled without CUDA'):
@@ -34,83 +39,70 @@ def test_with_a_gpu_the_operators_must_be_for_it(cfg, monkeypatch, compiled):
         assert cfg.optim_wrapper.type == 'AmpOptimWrapper'
 
 
-def test_amp_and_scaled_rates_say_what_does_not_go(cfg):
-    launch.auto_scale_lr(cfg)
-    assert cfg.auto_scale_lr.enable
-    with pytest.raises(ValueError, match='base_batch_size'):
-        launch.auto_scale_lr(Config(dict()))
-    cfg.optim_wrapper.type = 'ApexOptimWrapper'
-    with pytest.raises(ValueError, match='--amp does not go with the optim_wrapper ApexOptimWrapper'):
-        launch.use_amp(cfg)
-
-
-@pytest.mark.parametrize(
-    ('scope', 'hook', 'expected'),
-    [
-        ('mmdet', 'DetVisualizationHook', dict(draw=True, test_out_dir='out')),
-        ('mmseg', 'SegVisualizationHook', dict(draw=True, interval=1)),
-        ('mmpretrain', 'VisualizationHook', dict(enable=True, out_dir='out')),
-    ],
-)
-def test_drawing(scope, hook, expected):
-    cfg = Config(
-        dict(
-            default_scope=scope,
-            default_hooks=dict(visualization=dict(type=hook)),
-            visualizer=dict(),
-            work_dir='work',
-        )
-    )
-    launch.draw_predictions(cfg, 'out', show=False, wait_time=0)
-    assert cfg.default_hooks.visualization.to_dict() == dict(type=hook, **expected)
-    assert cfg.visualizer.get('save_dir') == ('work/out' if scope == 'mmseg' else None)
-
-
-def test_drawing_needs_a_hook():
-    with pytest.raises(ValueError, match="scope 'mmdet' has none"):
-        launch.draw_predictions(Config(dict(default_scope='mmdet')), 'out', False, 0)
-
-
-def test_saving_predictions(cfg, root, tmp_path):
-    launch.save_predictions(cfg, 'a.pkl')
-    assert [m.type for m in cfg.test_evaluator] == ['CocoMetric', 'DumpDetResults']
-    with pytest.raises(ValueError, match=r'--out a\.json must end in \.pkl'):
-        launch.save_predictions(cfg, 'a.json')
-    cfg = Config.fromfile(root / 'configs' / 'upernet' / 'cednet_t.py')
-    launch.save_predictions(cfg, 'maps')
-    (metric,) = cfg.test_evaluator
-    assert metric.to_dict() == dict(type='IoUMetric', iou_metrics=['mIoU'], output_dir='maps')
-    with pytest.raises(ValueError, match=r'--out a\.pkl must be a folder'):
-        launch.save_predictions(cfg, 'a.pkl')
-    (tmp_path / 'file').touch()
-    with pytest.raises(ValueError, match='file must be a folder'):
-        launch.save_predictions(cfg, str(tmp_path / 'file'))
-
-
-def test_augmented_tests_need_a_pipeline(cfg):
-    with pytest.raises(ValueError, match='--tta needs tta_model and tta_pipeline in the config'):
-        launch.use_tta(cfg)
-
-
-def test_without_gpus_batch_norm_is_not_synchronised(root, monkeypatch):
+def test_without_gpus_sync_bn_becomes_bn(root, monkeypatch):
     cfg = Config.fromfile(root / 'configs' / 'cascade_mask_rcnn' / 'cednet_t.py')
     cfg.update(launcher='pytorch', sync_bn='torch')
     assert 'SyncBN' in str(cfg.model)
-    monkeypatch.setattr(launch.torch.cuda, 'is_available', lambda: False)
-    monkeypatch.setattr(launch.torch.distributed, 'init_process_group', lambda backend: None)
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
     launch.adapt_to_device(cfg)
     assert 'SyncBN' not in str(cfg.model)
     assert "'BN'" in str(cfg.model)
     assert cfg.sync_bn is None
 
 
-@pytest.mark.parametrize(
-    ('path', 'work_dir'),
-    [
-        ('configs/mask_rcnn/cednet_t.py', 'work_dirs/mask_rcnn/cednet_t'),
-        ('/a/configs/b/configs/retinanet/ablation/x.py', 'work_dirs/retinanet/ablation/x'),
-        ('../mine.py', 'work_dirs/mine'),
-    ],
-)
-def test_work_dirs_of_frameworks_are_apart(path, work_dir):
-    assert launch.default_work_dir(path) == work_dir
+WARNING = 'The backbone starts from random weights'
+
+
+@pytest.fixture
+def warnings(monkeypatch):
+    found = []
+
+    def keep(text, logger=None, level=logging.INFO):
+        if level == logging.WARNING:
+            found.append(text)
+
+    monkeypatch.setattr(launch, 'print_log', keep)
+    return found
+
+
+def build_runner(root, shapes, tmp_path, **settings):
+    cfg = Config.fromfile(root / 'configs' / 'retinanet' / 'cednet_nano_shapes.py')
+    cfg.train_dataloader.dataset.data_root = str(shapes)
+    cfg.update(val_dataloader=None, val_evaluator=None, val_cfg=None, **settings)
+    cfg.update(test_dataloader=None, test_evaluator=None, test_cfg=None, work_dir=str(tmp_path))
+    return Runner.from_cfg(cfg)
+
+
+def test_random_weights_of_a_detector_are_reported(root, shapes, tmp_path, warnings):
+    launch.warn_about_random_weights(build_runner(root, shapes, tmp_path))
+    assert [text[: len(WARNING)] for text in warnings] == [WARNING]
+
+
+def test_weights_of_pretrained_arrive_and_are_not_reported(root, shapes, tmp_path, warnings):
+    source = build_runner(root, shapes, tmp_path).model.backbone
+    assert isinstance(source, CEDNet)
+    weights = {f'backbone.{key}': value for key, value in source.state_dict().items()}
+    torch.save(dict(state_dict=weights), tmp_path / 'weights.pth')
+    cfg = Config.fromfile(root / 'configs' / 'retinanet' / 'cednet_nano_shapes.py')
+    config.set_pretrained(cfg, str(tmp_path / 'weights.pth'))
+    runner = build_runner(root, shapes, tmp_path, model=cfg.model)
+    runner.model.init_weights()  # as the runner does before the first iteration
+    for key, value in runner.model.backbone.state_dict().items():
+        assert torch.equal(value, weights[f'backbone.{key}'])
+    launch.warn_about_random_weights(runner)
+    assert warnings == []
+
+
+@pytest.mark.parametrize('settings', [dict(resume=True), dict(load_from='detector.pth')])
+def test_weights_of_a_whole_detector_are_not_reported(root, shapes, tmp_path, warnings, settings):
+    launch.warn_about_random_weights(build_runner(root, shapes, tmp_path, **settings))
+    assert warnings == []
+
+
+def test_other_batch_sizes_are_reported(root, shapes, tmp_path, warnings):
+    scaling = dict(enable=False, base_batch_size=64)
+    launch.warn_about_batch_size(build_runner(root, shapes, tmp_path, auto_scale_lr=scaling))
+    assert 'but the learning rate is for 64' in warnings[0]
+    scaling['enable'] = True
+    launch.warn_about_batch_size(build_runner(root, shapes, tmp_path, auto_scale_lr=scaling))
+    assert len(warnings) == 1

@@ -1,8 +1,8 @@
-"""Checks before a run starts; each raises a ValueError of one sentence."""
+"""Pre-flight checks: each raises a ValueError of one sentence before the run starts."""
 
 from .checkpoint import check_checkpoint
 from .data import check_data
-from .features import check_levels
+from .features import check_features
 from .segmentation import check_segmentation
 
-__all__ = ['check_checkpoint', 'check_data', 'check_levels', 'check_segmentation']
+__all__ = ['check_checkpoint', 'check_data', 'check_features', 'check_segmentation']

@@ -1,4 +1,4 @@
-"""What can be known to fail is said before the long part starts, in a sentence."""
+"""Pre-flight check of the data: annotation files and images of a config's data loaders."""
 
 import json
 import os
@@ -11,86 +11,86 @@ REMOTE = '://'
 
 
 def check_data(cfg: Config, *loaders: str) -> None:
-    """Check the annotation files and images of COCO-format data sets, the folders of others.
+    """Check annotation files and images of COCO-format data sets, and the folders of others.
 
     Args:
         cfg: Config with the data loaders.
-        loaders: Which of them: 'train', 'val', 'test'.
+        loaders: Data loaders to check: 'train', 'val', 'test'.
 
     Raises:
-        ValueError: A folder or an annotation file is missing, that is no JSON or has no annotations
-            of the config's classes, or an image that it names is not there.
+        ValueError: A folder, an annotation file or an image does not exist, or an annotation file is
+            not valid JSON or has no annotations of the config's classes.
     """
     checked = set()
     for loader in loaders:
-        for dataset in datasets_in(cfg.get(f'{loader}_dataloader')):
-            files = (str(dataset.get('ann_file', '')), image_folder(dataset))
+        for dataset in iter_datasets(cfg.get(f'{loader}_dataloader')):
+            files = (str(dataset.get('ann_file', '')), get_image_folder(dataset))
             remote = dataset.get('backend_args') is not None or REMOTE in files[0] + files[1]
             if remote or files in checked:
                 continue
             checked.add(files)
-            if files[0].endswith('.json'):
-                check_coco(dataset, Path(joined(dataset, files[0])), Path(files[1]))
-            elif files[0] and not os.path.exists(joined(dataset, files[0])):
-                raise ValueError(f'the annotation file {joined(dataset, files[0])} is not there')
+            ann_file = join_data_root(dataset, files[0])
+            if ann_file.endswith('.json'):
+                check_coco(dataset, Path(ann_file), Path(files[1]))
+            elif files[0] and not os.path.exists(ann_file):
+                raise ValueError(f'the annotation file {ann_file} does not exist')
             elif not os.path.isdir(files[1]):
-                raise ValueError(f'the image folder {files[1]} is not there')
+                raise ValueError(f'the image folder {files[1]} does not exist')
 
 
-def datasets_in(node: object) -> Iterator[dict]:
-    """All data sets in a loader's config, through wrappers."""
+def iter_datasets(node: object) -> Iterator[dict]:
+    """Iterate over all data set configs in a data loader's config, including wrapped ones."""
     if isinstance(node, dict):
         if not {'ann_file', 'data_root', 'data_prefix'}.isdisjoint(node):
             yield node
         for value in node.values():
-            yield from datasets_in(value)
+            yield from iter_datasets(value)
     elif isinstance(node, (list, tuple)):
         for value in node:
-            yield from datasets_in(value)
+            yield from iter_datasets(value)
 
 
-def joined(dataset: dict, path: str) -> str:
+def join_data_root(dataset: dict, path: str) -> str:
     return os.path.join(dataset.get('data_root') or '', path)
 
 
-def image_folder(dataset: dict) -> str:
-    prefix = dataset.get('data_prefix') or dataset.get('split') or {}  # split: of mmpretrain's ImageNet
+def get_image_folder(dataset: dict) -> str:
+    prefix = dataset.get('data_prefix') or dataset.get('split') or {}  # split: mmpretrain's ImageNet
     if isinstance(prefix, str):
-        return joined(dataset, prefix)
-    return joined(dataset, prefix.get('img') or prefix.get('img_path') or '')
+        return join_data_root(dataset, prefix)
+    return join_data_root(dataset, prefix.get('img') or prefix.get('img_path') or '')
 
 
 def check_coco(dataset: dict, ann_file: Path, images: Path) -> None:
+    """Check an annotation file in COCO format and the existence of its images."""
     if not ann_file.is_file():
-        raise ValueError(f'the annotation file {ann_file} is not there')
+        raise ValueError(f'the annotation file {ann_file} does not exist')
     try:
         content = json.loads(ann_file.read_bytes())
     except ValueError as error:
-        raise ValueError(f'the annotation file {ann_file} is no JSON: {error}') from None
+        raise ValueError(f'the annotation file {ann_file} is not valid JSON: {error}') from None
     if not isinstance(content, dict) or not content.get('images') or 'categories' not in content:
         raise ValueError(f'the annotation file {ann_file} has no images or no categories')
     if not dataset.get('test_mode') and not content.get('annotations'):
-        raise ValueError(f'the annotation file {ann_file} has no annotations to train on')
+        raise ValueError(f'the annotation file {ann_file} has no annotations')
     classes = (dataset.get('metainfo') or {}).get('classes')
     names = [category['name'] for category in content['categories']]
     if classes and not set(classes) & set(names):
         raise ValueError(f'the annotation file {ann_file} has none of the classes {tuple(classes)}')
-    missing = missing_files(images / image['file_name'] for image in content['images'])
+    missing = find_missing_files(images / image['file_name'] for image in content['images'])
     if missing:
-        raise ValueError(
-            f'{ann_file} names {len(missing)} images that are not there, the first is {missing[0]}'
-        )
+        raise ValueError(f'{len(missing)} images of {ann_file} do not exist, the first is {missing[0]}')
 
 
-def missing_files(paths: Iterable[Path]) -> list[Path]:
-    """Those of the files that are not there."""
-    # One listing for each folder: asking for 118,000 files one by one is slow on a cluster's disks.
+def find_missing_files(paths: Iterable[Path]) -> list[Path]:
+    """Return those of the files that do not exist."""
+    # One listing per folder: 118,000 separate queries are slow on a cluster's file system.
     listings: dict[Path, set[str]] = {}
     missing = []
     for path in paths:
         if path.parent not in listings:
-            there = path.parent.is_dir()
-            listings[path.parent] = set(os.listdir(path.parent)) if there else set()
+            exists = path.parent.is_dir()
+            listings[path.parent] = set(os.listdir(path.parent)) if exists else set()
         if path.name not in listings[path.parent]:
             missing.append(path)
     return missing

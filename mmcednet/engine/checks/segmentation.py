@@ -1,4 +1,4 @@
-"""The checks before a segmenter is trained or tested: its classes, its label maps, its batch."""
+"""Pre-flight check of segmenters: their classes, label maps and batch size."""
 
 import math
 import os
@@ -15,8 +15,8 @@ from rich.progress import track
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from .data import datasets_in, missing_files
-from .features import heads
+from .data import find_missing_files, iter_datasets
+from .features import iter_heads
 from .unwrap import unwrap_model
 
 if TYPE_CHECKING:  # mmdet's users need not have mmseg
@@ -24,18 +24,18 @@ if TYPE_CHECKING:  # mmdet's users need not have mmseg
 
 
 def check_segmentation(runner: Runner, *loaders: str) -> None:
-    """Check the data sets of a segmenter; of other models, nothing.
+    """Check the data sets and the batch size of a segmenter; other models are not checked.
 
-    Every label map that mmseg's ``LoadAnnotations`` will load is read, by each process its share.
+    Reads every label map that mmseg's ``LoadAnnotations`` will load; each process reads its share.
 
     Args:
-        runner: Of an mmseg config.
-        loaders: Which data loaders: 'train', 'val', 'test'.
+        runner: Runner of an mmseg config.
+        loaders: Data loaders to check: 'train', 'val', 'test'.
 
     Raises:
-        ValueError: A data set is empty, an image or its label map is missing, a label map is no map of
-            the data set's classes, the heads have another number of classes, or a batch to train on
-            is too small for BatchNorm.
+        ValueError: A data set is empty, an image or label map does not exist, a label map has ids of
+            no class, the heads have another number of classes, or a training batch is too small for
+            BatchNorm.
     """
     model = unwrap_model(runner.model)
     if not hasattr(model, 'decode_head'):
@@ -43,20 +43,20 @@ def check_segmentation(runner: Runner, *loaders: str) -> None:
     from mmseg.datasets import BaseSegDataset
 
     for loader in loaders:
-        for settings in datasets_in(runner.cfg.get(f'{loader}_dataloader')):
+        for settings in iter_datasets(runner.cfg.get(f'{loader}_dataloader')):
             if not loads_label_maps(settings.get('pipeline')):
                 continue
             dataset = DATASETS.build(dict(settings, lazy_init=True))
             local = isinstance(dataset, BaseSegDataset) and dataset.backend_args is None
             if local and dataset.metainfo.get('classes'):
                 check_classes(model, len(dataset.metainfo['classes']), type(dataset).__name__)
-                check_label_maps(label_maps_of(dataset), dataset)
+                check_label_maps(list_label_maps(dataset), dataset)
     if 'train' in loaders:
-        check_pooled_batch(model, smallest_batch(runner.cfg.train_dataloader))
+        check_pooled_batch(model, compute_smallest_batch(runner.cfg.train_dataloader))
 
 
 def loads_label_maps(node: object) -> bool:
-    """Whether a pipeline has mmseg's own loader of label maps; others may read ids in other ways."""
+    """Whether a pipeline loads label maps with mmseg's loader; other loaders may change the ids."""
     if isinstance(node, dict):
         own = node.get('type') in ('LoadAnnotations', 'mmseg.LoadAnnotations')
         pillow = node.get('imdecode_backend', 'pillow') == 'pillow'
@@ -64,99 +64,105 @@ def loads_label_maps(node: object) -> bool:
     return isinstance(node, (list, tuple)) and any(map(loads_label_maps, node))
 
 
-def check_classes(model: nn.Module, number: int, dataset: str) -> None:
+def check_classes(model: nn.Module, num_classes: int, dataset: str) -> None:
+    """Check that the heads have as many classes as the data set."""
     from mmseg.models.decode_heads import STDCHead
 
-    for name, head in heads(model, 'decode_head', 'auxiliary_head'):
-        # STDC's learns boundaries, of which it makes two classes itself
-        if head.num_classes != number and not isinstance(head, STDCHead):
+    for name, head in iter_heads(model, 'decode_head', 'auxiliary_head'):
+        # STDCHead learns boundaries, with two classes that it derives from the label maps
+        if head.num_classes != num_classes and not isinstance(head, STDCHead):
             raise ValueError(
                 f'the {name} has num_classes={head.num_classes}, but the data set {dataset} has '
-                f'{number} classes'
+                f'{num_classes} classes'
             )
 
 
-def label_maps_of(dataset: 'BaseSegDataset') -> list[Path]:
+def list_label_maps(dataset: 'BaseSegDataset') -> list[Path]:
+    """List the label maps of a data set; check that they and their images exist."""
     infos = dataset.load_data_list()
     if not infos:
-        listed = f'the list of images {dataset.ann_file} is empty'
-        folder = f'the image folder {dataset.data_prefix.get("img_path")}'
-        none = f'{folder} has no file whose name ends in {dataset.img_suffix}'
-        raise ValueError(listed if os.path.isfile(dataset.ann_file) else none)
+        if os.path.isfile(dataset.ann_file):
+            raise ValueError(f'the image list {dataset.ann_file} is empty')
+        raise ValueError(
+            f'the image folder {dataset.data_prefix.get("img_path")} has no file with the suffix '
+            f'{dataset.img_suffix}'
+        )
     if 'seg_map_path' not in infos[0]:
         raise ValueError(
             f'the data set {type(dataset).__name__} of {dataset.data_root} has no '
-            f'data_prefix.seg_map_path, the folder of its label maps'
+            f'data_prefix.seg_map_path, the folder of the label maps'
         )
-    missing = missing_files(Path(info['img_path']) for info in infos)
+    missing = find_missing_files(Path(info['img_path']) for info in infos)
     if missing:
-        raise ValueError(f'{len(missing)} images are not there, the first is {missing[0]}')
+        raise ValueError(f'{len(missing)} images do not exist, the first is {missing[0]}')
     paths = [Path(info['seg_map_path']) for info in infos]
-    missing = missing_files(paths)
+    missing = find_missing_files(paths)
     if missing:
-        raise ValueError(f'{len(missing)} images have no label map, the first missing is {missing[0]}')
+        raise ValueError(f'{len(missing)} label maps do not exist, the first is {missing[0]}')
     return paths
 
 
 def check_label_maps(paths: list[Path], dataset: 'BaseSegDataset') -> None:
+    """Read label maps in threads, each process its share; all processes raise if one finds an error."""
     paths = paths[get_rank() :: get_world_size()]
     with ThreadPoolExecutor() as pool:
-        found = pool.map(lambda path: wrong_label_map(path, dataset), paths)
+        found = pool.map(lambda path: find_label_map_error(path, dataset), paths)
         shown = track(found, 'checking label maps', len(paths), disable=get_rank() > 0)
-        wrong = next(filter(None, shown), None)
+        error = next(filter(None, shown), None)
         pool.shutdown(cancel_futures=True)
-    # All processes stop where one has found something; the others would wait for it in vain.
-    for sentence in filter(None, all_gather_object(wrong)):
-        raise ValueError(sentence)
+    # If one process stopped alone, the others would wait for it.
+    for message in filter(None, all_gather_object(error)):
+        raise ValueError(message)
 
 
-def wrong_label_map(path: Path, dataset: 'BaseSegDataset') -> str | None:
-    """A sentence about what is wrong with a label map, if anything is."""
+def find_label_map_error(path: Path, dataset: 'BaseSegDataset') -> str | None:
+    """Return the error message of an invalid label map, None for a valid one."""
     try:
         ids = imfrombytes(path.read_bytes(), flag='unchanged', backend='pillow')
-    except (OSError, SyntaxError, ValueError) as error:  # Pillow raises all three
+    except (OSError, SyntaxError, ValueError) as error:  # Pillow raises any of these
         return f'the label map {path} cannot be read: {error}'
     if ids.ndim != 2:
-        return f'the label map {path} has the shape {ids.shape}; it must be one channel of class ids'
-    # A label_map of mmseg's has the ids on disk where the config selects classes.
-    number = len(dataset.label_map or dataset.metainfo['classes'])
+        return f'the label map {path} has the shape {ids.shape}; it must be (H, W), of class ids'
+    # If the config selects some of the classes, mmseg's label_map has all ids on disk.
+    num_classes = len(dataset.label_map or dataset.metainfo['classes'])
     first = 1 if dataset.reduce_zero_label else 0
     ignored = sorted({0, dataset.ignore_index} if dataset.reduce_zero_label else {dataset.ignore_index})
-    strange = (ids < first) | (ids >= first + number)
+    invalid = (ids < first) | (ids >= first + num_classes)
     for value in ignored:
-        strange &= ids != value
-    if not strange.any():
+        invalid &= ids != value
+    if not invalid.any():
         return None
     return (
-        f'the label map {path} has the id {ids[strange].min()}; the {number} classes have the ids '
-        f'{first} to {first + number - 1}, and {" and ".join(map(str, ignored))} is for what has none'
+        f'the label map {path} has the id {ids[invalid].min()}; valid ids are {first} to '
+        f'{first + num_classes - 1} for the {num_classes} classes and '
+        f'{" and ".join(map(str, ignored))} for ignored pixels'
     )
 
 
-def smallest_batch(loader: dict) -> int:
-    """The fewest images that one process trains on at once."""
+def compute_smallest_batch(loader: dict) -> int:
+    """Compute the size of the smallest batch that a process trains on."""
     batch = loader['batch_size']
-    endless = 'Infinite' in str(loader['sampler']['type'])
-    if endless or loader.get('drop_last'):
+    infinite = 'Infinite' in str(loader['sampler']['type'])
+    if infinite or loader.get('drop_last'):
         return batch
     images = math.ceil(len(DATASETS.build(loader['dataset'])) / get_world_size())
     return images % batch or batch
 
 
 def check_pooled_batch(model: nn.Module, images: int) -> None:
-    """Check that BatchNorm has more than one value per channel after a pooling to 1x1."""
-    for name, pooled in pooled_norms(model):
+    """Check that BatchNorm gets more than one value per channel after pooling to 1x1."""
+    for name, pooled in find_pooled_norms(model):
         number = images * (get_world_size() if isinstance(pooled, nn.SyncBatchNorm) else 1)
         if number == 1:
             raise ValueError(
-                f'{name} normalises one value per channel where a batch has one image, and cannot be '
-                f'trained on that; set train_dataloader.batch_size to 2 or more, and '
-                f'train_dataloader.drop_last=True where one image is left over'
+                f'{name} cannot train on a batch of one image, because BatchNorm gets one value per '
+                f'channel; set train_dataloader.batch_size to 2 or more, and '
+                f'train_dataloader.drop_last=True if the last batch has one image'
             )
 
 
-def pooled_norms(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-    """With their names, the BatchNorms of each nn.Sequential that begins with a pooling to 1x1."""
+def find_pooled_norms(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    """Find the BatchNorms, and their names, in each nn.Sequential that starts with pooling to 1x1."""
     for name, module in model.named_modules():
         first = module[0] if isinstance(module, nn.Sequential) and len(module) else None
         if isinstance(first, nn.AdaptiveAvgPool2d) and first.output_size in (1, (1, 1)):

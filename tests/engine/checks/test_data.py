@@ -16,14 +16,14 @@ def cfg(root, shapes):
     return cfg
 
 
-def test_a_whole_data_set_passes(cfg):
+def test_valid_data_set_passes(cfg):
     check_data(cfg, 'train', 'val')
 
 
-def test_a_missing_image_folder_is_named(root, tmp_path):
+def test_missing_image_folder(root, tmp_path):
     cfg = Config.fromfile(root / 'configs' / 'imagenet' / 'cednet_t.py')
     cfg.train_dataloader.dataset.data_root = str(tmp_path)
-    with pytest.raises(ValueError, match=rf'the image folder {tmp_path}/train is not there'):
+    with pytest.raises(ValueError, match=rf'the image folder {tmp_path}/train does not exist'):
         check_data(cfg, 'train')
     (tmp_path / 'train').mkdir()
     check_data(cfg, 'train')
@@ -35,22 +35,22 @@ NO_CATEGORIES = json.dumps(dict(images=[dict(id=1, file_name='00000.png')]))
 @pytest.mark.parametrize(
     ('content', 'message'),
     [
-        (None, r'bad\.json is not there'),
-        ('', r'bad\.json is no JSON'),
-        ('{"images": [', r'bad\.json is no JSON'),
+        (None, r'bad\.json does not exist'),
+        ('', r'bad\.json is not valid JSON'),
+        ('{"images": [', r'bad\.json is not valid JSON'),
         ('[]', r'bad\.json has no images or no categories'),
         ('{}', r'bad\.json has no images or no categories'),
         (NO_CATEGORIES, r'bad\.json has no images or no categories'),
-        (dict(annotations=[]), r'bad\.json has no annotations to train on'),
+        (dict(annotations=[]), r'bad\.json has no annotations'),
         (dict(categories=[dict(id=1, name='cat')]), r"none of the classes \('disc'"),
         (
             dict(images=[dict(id=i, file_name=f'{i}.png') for i in range(3)]),
-            r'bad\.json names 3 images that are not there, the first is .*train/0\.png',
+            r'^3 images of .*bad\.json do not exist, the first is .*train/0\.png',
         ),
     ],
 )
-def test_bad_annotation_files(cfg, shapes, tmp_path, content, message):
-    """The file is absent, holds a text, or is a good one with something changed."""
+def test_invalid_annotation_files(cfg, shapes, tmp_path, content, message):
+    """The file is missing, has this text, or is a valid one with these changes."""
     path = tmp_path / 'bad.json'
     if isinstance(content, dict):
         good = json.loads((shapes / 'annotations' / 'train.json').read_text())
@@ -62,7 +62,7 @@ def test_bad_annotation_files(cfg, shapes, tmp_path, content, message):
         check_data(cfg, 'train')
 
 
-def test_wrapped_and_listed_data_sets_are_found(cfg, tmp_path):
+def test_wrapped_data_sets_are_checked(cfg, tmp_path):
     inner = cfg.train_dataloader.dataset.to_dict()
     broken = dict(inner, ann_file=str(tmp_path / 'absent.json'))
     for wrapper in (
@@ -70,10 +70,10 @@ def test_wrapped_and_listed_data_sets_are_found(cfg, tmp_path):
         dict(type='ConcatDataset', datasets=[inner, broken]),
     ):
         cfg.train_dataloader.dataset = wrapper
-        with pytest.raises(ValueError, match=r'absent\.json is not there'):
+        with pytest.raises(ValueError, match=r'absent\.json does not exist'):
             check_data(cfg, 'train')
 
 
-def test_other_data_sets_are_left_to_their_toolbox():
+def test_other_data_sets_are_not_checked():
     check_data(Config(dict(train_dataloader=dict(dataset=dict(type='ADE20KDataset')))), 'train')
     check_data(Config(dict()), 'train', 'val')

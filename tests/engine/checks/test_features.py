@@ -9,10 +9,10 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 
-from mmcednet.engine.checks import check_levels
+from mmcednet.engine.checks import check_features
 
 
-def detector(root, name, levels):
+def build_detector(root, name, levels):
     cfg = Config.fromfile(root / 'configs' / name)
     cfg.model.backbone.arch = dict(channels=(8, 8, 8, 8), blocks=(1, 1, 1, 1))
     cfg.model.backbone.pyramid.levels = levels
@@ -27,28 +27,28 @@ def detector(root, name, levels):
             'retinanet/cednet_t.py',
             (3, 4, 5, 6, 7),
             (2, 3, 4, 5, 6),
-            r'the bbox_head takes levels of strides \(8, .* the backbone gives \(4, 8, 16, 32, 64\)',
+            r'the bbox_head expects levels of strides \(8, .* backbone returns \(4, 8, 16, 32, 64\)',
         ),
         (
             'retinanet/cednet_t.py',
             (3, 4, 5, 6, 7),
             (3, 4, 5, 6),
-            r'gives \(8, 16, 32, 64\); set backbone',
+            r'returns \(8, 16, 32, 64\); set backbone',
         ),
-        ('mask_rcnn/cednet_t.py', (2, 3, 4, 5, 6), (3, 4, 5, 6, 7), 'the rpn_head takes'),
-        ('cascade_mask_rcnn/cednet_t.py', (2, 3, 4, 5, 6), (2, 3, 4, 5), 'the rpn_head takes'),
+        ('mask_rcnn/cednet_t.py', (2, 3, 4, 5, 6), (3, 4, 5, 6, 7), 'the rpn_head expects'),
+        ('cascade_mask_rcnn/cednet_t.py', (2, 3, 4, 5, 6), (2, 3, 4, 5), 'the rpn_head expects'),
         (
             'deformable_detr/cednet_t.py',
             (3, 4, 5, 6),
             (3, 4, 5),
-            'num_feature_levels=4, but .* gives 3',
+            'num_feature_levels=4, but .* returns 3',
         ),
     ],
 )
-def test_levels_that_a_head_does_not_take(root, name, good, bad, message):
-    check_levels(detector(root, name, good))
+def test_levels_that_a_head_does_not_expect(root, name, good, bad, message):
+    check_features(build_detector(root, name, good))
     with pytest.raises(ValueError, match=message):
-        check_levels(detector(root, name, bad))
+        check_features(build_detector(root, name, bad))
 
 
 @pytest.mark.parametrize(
@@ -56,35 +56,35 @@ def test_levels_that_a_head_does_not_take(root, name, good, bad, message):
     [
         (
             {'model.decode_head.in_channels': [96, 192, 384, 768]},
-            r'the decode_head takes \[96, 192, 384, 768\] channels at in_index=\[0, 1, 2, 3\], but the '
-            r'backbone gives \(96, 192, 352, 512, 192, 192\); set decode_head.in_channels and in_index',
+            r'the decode_head expects \[96, 192, 384, 768\] channels at in_index=\[0, 1, 2, 3\], but '
+            r'the backbone returns \(96, 192, 352, 512, 192, 192\); set decode_head.in_channels and ',
         ),
         (
             {'model.backbone.aux_stages': False},
-            r'the auxiliary_head takes 192 channels at in_index=4.*aux_stages=True',
+            r'the auxiliary_head expects 192 channels at in_index=4.*aux_stages=True',
         ),
-        ({'model.backbone.out_levels': (3, 4, 5)}, 'the decode_head takes'),
+        ({'model.backbone.out_levels': (3, 4, 5)}, 'the decode_head expects'),
     ],
 )
-def test_features_that_a_segmenter_does_not_take(root, changes, message):
+def test_features_that_a_segmenter_does_not_expect(root, changes, message):
     cfg = Config.fromfile(root / 'configs' / 'upernet' / 'cednet_t.py')
 
     def build():
         with DefaultScope.overwrite_default_scope('mmseg'), torch.device('meta'):
             return MODELS.build(cfg.model)
 
-    check_levels(build())
+    check_features(build())
     cfg.merge_from_dict(changes)
     with pytest.raises(ValueError, match=message):
-        check_levels(build())
+        check_features(build())
 
 
 @pytest.mark.parametrize(
     ('index', 'channels', 'message'),
     [
         ([0, 1, 2], [96, 192, 352], None),
-        ([0, 1, 2], [96, 192, 353], r'the decode_head takes 641 channels at in_index=\[0, 1, 2\]'),
-        ([0, 7], [96, 192], r'the decode_head takes 288 channels at in_index=\[0, 7\]'),
+        ([0, 1, 2], [96, 192, 353], r'the decode_head expects 641 channels at in_index=\[0, 1, 2\]'),
+        ([0, 7], [96, 192], r'the decode_head expects 288 channels at in_index=\[0, 7\]'),
     ],
 )
 def test_features_that_a_segmenter_concatenates(index, channels, message):
@@ -94,15 +94,18 @@ def test_features_that_a_segmenter_concatenates(index, channels, message):
     with DefaultScope.overwrite_default_scope('mmseg'), torch.device('meta'):
         model = MODELS.build(cfg)
     with nullcontext() if message is None else pytest.raises(ValueError, match=message):
-        check_levels(model)
+        check_features(model)
 
 
 @pytest.mark.parametrize(
     ('changes', 'message'),
     [
         ({}, None),
-        ({'out_levels': (3, 4, 5)}, r'the panoptic_head takes levels of strides \(4, 8, 16, 32\)'),
-        ({'arch': 'base'}, r'deepest of \(512, 352, 192\) .* and \(704, 448, 256\) channels; set pano'),
+        ({'out_levels': (3, 4, 5)}, r'the panoptic_head expects levels of strides \(4, 8, 16, 32\)'),
+        (
+            {'arch': 'base'},
+            r'coarsest with \(512, 352, 192\) .* and \(704, 448, 256\) channels; set pano',
+        ),
     ],
 )
 def test_levels_of_mask2former(root, changes, message):
@@ -111,7 +114,7 @@ def test_levels_of_mask2former(root, changes, message):
     with DefaultScope.overwrite_default_scope('mmdet'), torch.device('meta'):
         model = MODELS.build(cfg.model)
     with nullcontext() if message is None else pytest.raises(ValueError, match=message):
-        check_levels(model)
+        check_features(model)
 
 
 @pytest.mark.parametrize(
@@ -123,7 +126,7 @@ def test_levels_of_mask2former(root, changes, message):
     ],
 )
 def test_heads_of_other_segmenters(name):
-    """They pick their features in ways of their own."""
+    """They select their features in other ways."""
     cfg = Config.fromfile(Path(mmseg.__file__).parent / '.mim' / 'configs' / name)
     cfg.model.backbone = dict(type='CEDNet')
     cfg.model.pretrained = None
@@ -134,11 +137,11 @@ def test_heads_of_other_segmenters(name):
     else:
         cfg.model.decode_head.in_channels = widths
     with DefaultScope.overwrite_default_scope('mmseg'):
-        check_levels(MODELS.build(cfg.model))
+        check_features(MODELS.build(cfg.model))
 
 
-def test_levels_of_the_boxes_features(root):
-    model = detector(root, 'mask_rcnn/cednet_t.py', (2, 3, 4, 5, 6))
+def test_levels_of_the_roi_extractor(root):
+    model = build_detector(root, 'mask_rcnn/cednet_t.py', (2, 3, 4, 5, 6))
     model.roi_head.bbox_roi_extractor.featmap_strides = [8, 16, 32, 64]
-    with pytest.raises(ValueError, match=r'the roi_head takes levels of strides \(8, 16, 32, 64\)'):
-        check_levels(model)
+    with pytest.raises(ValueError, match=r'the roi_head expects levels of strides \(8, 16, 32, 64\)'):
+        check_features(model)

@@ -1,4 +1,4 @@
-"""Segmenters: what is checked before them, odd sizes, and tests in windows and at several scales."""
+"""Segmenters: pre-flight checks, odd sizes, sliding windows and multi-scale tests."""
 
 import copy
 import shutil
@@ -17,17 +17,18 @@ from mmseg.structures import SegDataSample
 
 from mmcednet.engine.checks import check_data
 from mmcednet.engine.checks.segmentation import check_segmentation, loads_label_maps
-from mmcednet.engine.launch import adapt_to_device, use_tta
+from mmcednet.engine.config import enable_tta
+from mmcednet.engine.launch import adapt_to_device
 
 
 @pytest.fixture
 def data(ade20k, tmp_path):
-    """A copy of the data that can be spoilt."""
+    """A copy of the data that a test may damage."""
     return shutil.copytree(ade20k, tmp_path / 'ade20k')
 
 
-def small(root, data, **changes) -> Config:
-    """configs/upernet/cednet_t.py with another width, in windows of 64 px."""
+def load_small(root, data, **changes) -> Config:
+    """configs/upernet/cednet_t.py with fewer channels and windows of 64x64."""
     cfg = Config.fromfile(root / 'configs' / 'upernet' / 'cednet_t.py')
     for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
         loader.update(num_workers=0, persistent_workers=False)
@@ -53,25 +54,25 @@ def small(root, data, **changes) -> Config:
     return cfg
 
 
-def runner_of(cfg: Config, work_dir) -> Runner:
+def build_runner(cfg: Config, work_dir) -> Runner:
     cfg.update(work_dir=str(work_dir), launcher='none', log_level='WARNING')
     adapt_to_device(cfg)
     return Runner.from_cfg(cfg)
 
 
 def check(root, data, tmp_path, **changes) -> None:
-    runner = runner_of(small(root, data, **changes), tmp_path / 'work')
+    runner = build_runner(load_small(root, data, **changes), tmp_path / 'work')
     check_segmentation(runner, 'train', 'val')
 
 
-def test_a_whole_data_set_passes(root, data, tmp_path):
+def test_valid_data_set_passes(root, data, tmp_path):
     check(root, data, tmp_path)
 
 
-def test_an_image_without_a_label_map(root, data, tmp_path):
+def test_missing_label_maps(root, data, tmp_path):
     (data / 'annotations' / 'training' / '00002.png').unlink()
     (data / 'annotations' / 'training' / '00004.png').unlink()
-    with pytest.raises(ValueError, match=r'^2 images have no label map, .* \S+/training/00002\.png$'):
+    with pytest.raises(ValueError, match=r'^2 label maps do not exist, .* \S+/training/00002\.png$'):
         check(root, data, tmp_path)
 
 
@@ -79,12 +80,18 @@ def test_an_image_without_a_label_map(root, data, tmp_path):
 @pytest.mark.parametrize(
     ('content', 'message'),
     [
-        (np.full((64, 64), 151, np.uint8), r'has the id 151; the 150 classes have the ids 1 to 150'),
-        (np.full((64, 64), 300, np.uint16), r'has the id 300; .* and 0 and 255 is for what has none'),
-        (np.zeros((64, 64, 3), np.uint8), r'has the shape \(64, 64, 3\); it must be one channel'),
+        (
+            np.full((64, 64), 151, np.uint8),
+            r'has the id 151; valid ids are 1 to 150 for the 150 classes',
+        ),
+        (np.full((64, 64), 300, np.uint16), r'has the id 300; .* and 0 and 255 for ignored pixels'),
+        (
+            np.zeros((64, 64, 3), np.uint8),
+            r'has the shape \(64, 64, 3\); it must be \(H, W\), of class ids',
+        ),
     ],
 )
-def test_label_maps_of_something_else(root, data, tmp_path, split, content, message):
+def test_invalid_label_maps(root, data, tmp_path, split, content, message):
     path = data / 'annotations' / split / '00001.png'
     cv2.imwrite(str(path), content)
     with pytest.raises(ValueError, match=rf'^the label map {path} {message}'):
@@ -92,7 +99,7 @@ def test_label_maps_of_something_else(root, data, tmp_path, split, content, mess
 
 
 @pytest.mark.parametrize('content', [b'', b'no image', 'half'])
-def test_label_maps_that_cannot_be_read(root, data, tmp_path, content):
+def test_unreadable_label_maps(root, data, tmp_path, content):
     path = data / 'annotations' / 'validation' / '00001.png'
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2] if content == 'half' else content)
@@ -100,53 +107,53 @@ def test_label_maps_that_cannot_be_read(root, data, tmp_path, content):
         check(root, data, tmp_path)
 
 
-def test_lists_of_images(root, data, tmp_path):
+def test_image_lists(root, data, tmp_path):
     listed = tmp_path / 'train.txt'
     changes = {'train_dataloader.dataset.ann_file': str(listed)}
     listed.write_text('00001\n00003\n')
     check(root, data, tmp_path, **changes)
     listed.write_text('00001\n00007\n')
-    with pytest.raises(ValueError, match=r'^1 images are not there, the first is \S+/00007\.jpg$'):
+    with pytest.raises(ValueError, match=r'^1 images do not exist, the first is \S+/00007\.jpg$'):
         check(root, data, tmp_path, **changes)
     listed.write_text('')
-    with pytest.raises(ValueError, match=rf'^the list of images {listed} is empty$'):
+    with pytest.raises(ValueError, match=rf'^the image list {listed} is empty$'):
         check(root, data, tmp_path, **changes)
     listed.unlink()
-    with pytest.raises(ValueError, match=rf'^the annotation file {listed} is not there$'):
-        check_data(small(root, data, **changes), 'train')
+    with pytest.raises(ValueError, match=rf'^the annotation file {listed} does not exist$'):
+        check_data(load_small(root, data, **changes), 'train')
 
 
-def test_a_data_set_that_names_no_label_maps(root, data, tmp_path):
-    cfg = small(root, data)
+def test_data_set_without_label_maps(root, data, tmp_path):
+    cfg = load_small(root, data)
     cfg.train_dataloader.dataset.data_prefix = dict(img_path='images/training')
     with pytest.raises(ValueError, match=r'ADE20KDataset of \S+ has no data_prefix\.seg_map_path'):
-        check_segmentation(runner_of(cfg, tmp_path / 'work'), 'train')
+        check_segmentation(build_runner(cfg, tmp_path / 'work'), 'train')
 
 
-def test_maps_that_are_not_loaded_are_not_checked(root, data, tmp_path):
-    """Of a test set, whose label maps nobody has; and where another loader reads the ids."""
+def test_label_maps_that_are_not_loaded_are_not_checked(root, data, tmp_path):
+    """A test set without label maps, and another loader of annotations."""
     shutil.rmtree(data / 'annotations' / 'validation')
-    cfg = small(root, data)
+    cfg = load_small(root, data)
     del cfg.test_dataloader.dataset.pipeline[2]
-    check_segmentation(runner_of(cfg, tmp_path / 'work'), 'test')
+    check_segmentation(build_runner(cfg, tmp_path / 'work'), 'test')
     cfg.test_dataloader.dataset.pipeline.insert(2, dict(type='LoadOther'))
     assert not loads_label_maps(cfg.test_dataloader.dataset.pipeline)
     assert loads_label_maps(cfg.tta_pipeline)
 
 
-def test_heads_with_targets_of_their_own(root, data, tmp_path):
-    """STDC's auxiliary head learns boundaries, which are no classes of the data set."""
+def test_heads_with_other_targets(root, data, tmp_path):
+    """STDC's auxiliary head learns boundaries instead of the data set's classes."""
     head = dict(type='STDCHead', in_channels=6, in_index=4, channels=8, num_classes=2, num_convs=1)
     loss = dict(type='CrossEntropyLoss', use_sigmoid=True)
     head |= dict(boundary_threshold=0.1, norm_cfg=dict(type='BN'), loss_decode=loss)
-    cfg = small(root, data)
+    cfg = load_small(root, data)
     cfg.model.auxiliary_head = head
-    check_segmentation(runner_of(cfg, tmp_path / 'work'), 'train')
+    check_segmentation(build_runner(cfg, tmp_path / 'work'), 'train')
 
 
-def test_ids_of_the_other_data_sets(root, shapes, tmp_path):
-    """Ids that begin with 0, and a choice of ADE20K's classes, whose ids stay ADE20K's on disk."""
-    cfg = small(root, shapes)
+def test_ids_of_other_data_sets(root, shapes, tmp_path):
+    """Ids that start at 0, and a data set with fewer classes than ids on disk."""
+    cfg = load_small(root, shapes)
     dataset = dict(
         type='BaseSegDataset',
         data_root=str(shapes),
@@ -157,38 +164,38 @@ def test_ids_of_the_other_data_sets(root, shapes, tmp_path):
     )
     cfg.merge_from_dict({'model.decode_head.num_classes': 5, 'model.auxiliary_head.num_classes': 5})
     cfg.train_dataloader.dataset = dict(type='RepeatDataset', times=2, dataset=dataset)
-    check_segmentation(runner_of(cfg, tmp_path / 'work'), 'train')
+    check_segmentation(build_runner(cfg, tmp_path / 'work'), 'train')
     inner = cfg.train_dataloader.dataset.dataset
     inner.metainfo.classes = inner.metainfo.classes[:4]
     cfg.merge_from_dict({'model.decode_head.num_classes': 4, 'model.auxiliary_head.num_classes': 4})
     with pytest.raises(
-        ValueError, match=r'has the id 4; the 4 classes have the ids 0 to 3, and 255 is'
+        ValueError, match=r'has the id 4; valid ids are 0 to 3 for the 4 classes and 255 for'
     ):
-        check_segmentation(runner_of(cfg, tmp_path / 'work'), 'train')
+        check_segmentation(build_runner(cfg, tmp_path / 'work'), 'train')
 
 
-def test_a_choice_of_classes(root, data, tmp_path):
+def test_selected_classes(root, data, tmp_path):
     classes = dict(metainfo=dict(classes=('wall', 'sky')))
     changes = {'model.decode_head.num_classes': 2, 'model.auxiliary_head.num_classes': 2}
-    cfg = small(root, data, **changes)
+    cfg = load_small(root, data, **changes)
     cfg.train_dataloader.dataset.update(classes)
-    check_segmentation(runner_of(cfg, tmp_path / 'work'), 'train')
+    check_segmentation(build_runner(cfg, tmp_path / 'work'), 'train')
 
 
-def test_heads_of_other_classes(root, data, tmp_path):
+def test_heads_with_another_number_of_classes(root, data, tmp_path):
     with pytest.raises(ValueError, match=r'auxiliary_head has num_classes=19, but .* has 150 classes'):
         check(root, data, tmp_path, **{'model.auxiliary_head.num_classes': 19})
 
 
-def test_no_images(root, data, tmp_path):
-    with pytest.raises(ValueError, match=r'images/training has no file whose name ends in \.webp'):
+def test_empty_image_folder(root, data, tmp_path):
+    with pytest.raises(ValueError, match=r'images/training has no file with the suffix \.webp'):
         check(root, data, tmp_path, **{'train_dataloader.dataset.img_suffix': '.webp'})
 
 
-def test_a_batch_of_one_and_the_pooling_pyramid(root, data, tmp_path):
-    """Torch's own words come in the first iteration; the check says the same before."""
-    cfg = small(root, data, **{'train_dataloader.batch_size': 1, 'train_cfg.max_iters': 1})
-    runner = runner_of(cfg, tmp_path / 'work')
+def test_batch_of_one_image(root, data, tmp_path):
+    """torch raises in the first iteration; the check reports it before."""
+    cfg = load_small(root, data, **{'train_dataloader.batch_size': 1, 'train_cfg.max_iters': 1})
+    runner = build_runner(cfg, tmp_path / 'work')
     with pytest.raises(ValueError, match='Expected more than 1 value per channel'):
         runner.train()
     with pytest.raises(
@@ -198,13 +205,13 @@ def test_a_batch_of_one_and_the_pooling_pyramid(root, data, tmp_path):
 
 
 @pytest.mark.parametrize(('images', 'drop_last', 'fails'), [(5, False, True), (5, True, False)])
-def test_one_image_left_over(root, data, tmp_path, images, drop_last, fails):
-    cfg = small(root, data, **{'train_dataloader.dataset.indices': images})
+def test_last_batch_of_one_image(root, data, tmp_path, images, drop_last, fails):
+    cfg = load_small(root, data, **{'train_dataloader.dataset.indices': images})
     cfg.train_dataloader.update(
         sampler=dict(type='DefaultSampler', shuffle=True), drop_last=drop_last, batch_size=2
     )
     cfg.train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=1)
-    runner = runner_of(cfg, tmp_path / 'work')
+    runner = build_runner(cfg, tmp_path / 'work')
     if fails:
         with pytest.raises(
             ValueError, match=r'batch_size to 2 or more, and train_dataloader\.drop_last'
@@ -215,10 +222,10 @@ def test_one_image_left_over(root, data, tmp_path, images, drop_last, fails):
 
 
 def test_one_small_image_is_enough(root, data, tmp_path):
-    cfg = small(root, data, **{'train_dataloader.dataset.indices': 1, 'train_cfg.max_iters': 1})
+    cfg = load_small(root, data, **{'train_dataloader.dataset.indices': 1, 'train_cfg.max_iters': 1})
     cfg.update(val_dataloader=None, val_evaluator=None, val_cfg=None)
     cfg.default_hooks.checkpoint = None
-    runner = runner_of(cfg, tmp_path / 'work')
+    runner = build_runner(cfg, tmp_path / 'work')
     check_segmentation(runner, 'train')
     runner.train()
     assert np.isfinite(runner.message_hub.get_scalar('train/loss').current())
@@ -226,8 +233,8 @@ def test_one_small_image_is_enough(root, data, tmp_path):
 
 @pytest.mark.parametrize('size', [(75, 101), (33, 130), (32, 32)])
 def test_odd_sizes(root, data, size):
-    """In training, tested as a whole, and in windows, the last of which overlap more."""
-    cfg = small(root, data, **{'model.data_preprocessor.size': None})
+    """In training, and in tests of the whole image and of sliding windows."""
+    cfg = load_small(root, data, **{'model.data_preprocessor.size': None})
     cfg.model.data_preprocessor.size_divisor = 1
     with DefaultScope.overwrite_default_scope('mmseg'):
         model = MODELS.build(cfg.model)
@@ -252,20 +259,20 @@ def test_odd_sizes(root, data, size):
             assert sample.pred_sem_seg.data.shape == (1, *size)
 
 
-def test_an_array_is_segmented_by_the_toolbox(root, data):
-    model = init_model(small(root, data), device='cpu')
+def test_inference_on_an_array(root, data):
+    model = init_model(load_small(root, data), device='cpu')
     image = np.random.RandomState(0).randint(0, 256, (70, 90, 3)).astype(np.uint8)
     assert inference_model(model, image).pred_sem_seg.data.shape == (1, 70, 90)
 
 
-def test_multi_scale_test_is_the_mean_of_its_parts(root, data, tmp_path):
-    """Every scale and its mirror image, each from every window: their probabilities' mean."""
-    cfg = small(root, data)
+def test_multi_scale_prediction_is_the_mean_over_scales_and_flips(root, data, tmp_path):
+    """Each probability map is recomputed window by window with plain torch."""
+    cfg = load_small(root, data)
     for resize, ratio in zip(cfg.tta_pipeline[1].transforms[0], (0.5, 0.75, 1, 1.25, 1.5, 1.75)):
         assert resize.scale == (int(2048 * ratio), int(512 * ratio))
         resize.scale = tuple(value // 8 for value in resize.scale)
-    use_tta(cfg)
-    tta = runner_of(cfg, tmp_path / 'work').model.eval()
+    enable_tta(cfg)
+    tta = build_runner(cfg, tmp_path / 'work').model.eval()
     model = tta.module
     with DefaultScope.overwrite_default_scope('mmseg'):
         item = DATASETS.build(cfg.test_dataloader.dataset)[0]

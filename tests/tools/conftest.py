@@ -1,0 +1,51 @@
+import os
+import runpy
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+
+import pytest
+
+
+def find_free_port() -> int:
+    with socket.socket() as server:
+        server.bind(('127.0.0.1', 0))
+        return server.getsockname()[1]
+
+
+@pytest.fixture
+def run_tool(root, tmp_path) -> Callable[..., subprocess.CompletedProcess]:
+    """Run a tool in a process of its own, in a temporary folder, and check its exit code."""
+
+    def run(name, *args, expected_code=0):
+        command = [root / 'tools' / name, *map(str, args)]
+        if name.endswith('.py'):
+            command.insert(0, sys.executable)
+        env = dict(os.environ, PYTHON=sys.executable, PORT=str(find_free_port()))
+        result = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=env)
+        output = result.stdout[-2000:] + result.stderr[-4000:]
+        assert result.returncode == expected_code, output
+        return result
+
+    return run
+
+
+@pytest.fixture
+def load_main(root) -> Callable[[str], Callable]:
+    """Load the ``main`` of a tool, to call it in this process."""
+
+    return lambda name: runpy.run_path(str(root / 'tools' / name))['main']
+
+
+@pytest.fixture
+def get_error(load_main, tmp_path, monkeypatch) -> Callable[..., str]:
+    """Run a tool's ``main``, which must exit with an error, and return its message."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(name, *args):
+        with pytest.raises(SystemExit) as caught:
+            load_main(name)([*map(str, args)])
+        return caught.value.code
+
+    return run

@@ -1,0 +1,59 @@
+"""What users get wrong at the command lines is reported in one sentence, with exit code 1."""
+
+import pytest
+import torch
+
+
+@pytest.fixture
+def config(root, shapes, tmp_path):
+    """The demo's config on a few images."""
+    path = tmp_path / 'config.py'
+    path.write_text(
+        f'_base_ = {str(root / "configs/retinanet/cednet_nano_shapes.py")!r}\n'
+        f'data = dict(data_root={str(shapes)!r})\n'
+        'train_dataloader = dict(num_workers=0, persistent_workers=False, dataset=data)\n'
+        'val_dataloader = dict(num_workers=0, persistent_workers=False, dataset=data)\n'
+        'test_dataloader = val_dataloader\n'
+        f'val_evaluator = dict(ann_file={str(shapes / "annotations/val.json")!r})\n'
+        'test_evaluator = val_evaluator\n'
+    )
+    return path
+
+
+def test_missing_config(get_error):
+    assert get_error('train.py', 'absent.py') == 'error: config absent.py does not exist'
+    assert get_error('test.py', 'absent.py', 'x.pth') == 'error: config absent.py does not exist'
+
+
+def test_missing_annotation_file(get_error, config, shapes):
+    option = 'train_dataloader.dataset.ann_file=absent.json'
+    message = get_error('train.py', config, '--cfg-options', option)
+    assert message.startswith(f'error: the annotation file {shapes}/absent.json does not exist')
+
+
+def test_unknown_style(get_error, config):
+    message = get_error('train.py', config, '--cfg-options', 'model.backbone.style=pan')
+    assert message.startswith('error: ')
+    assert "style 'pan' is unknown; choose one of: fpn" in message
+
+
+def test_checkpoint_of_another_model(get_error, config, tmp_path):
+    path = tmp_path / 'other.pth'
+    torch.save(dict(state_dict={'backbone.stem.conv1.weight': torch.zeros(2)}), path)
+    message = get_error('test.py', config, path)
+    assert message.startswith(f'error: {path} does not fit the model: backbone.stem.conv1')
+
+
+def test_out_without_a_suffix(get_error, config):
+    message = get_error('test.py', config, 'x.pth', '--out', 'other.txt')
+    assert 'other.txt must end in .pkl' in message
+
+
+def test_missing_pretrained_weights(get_error, config):
+    message = get_error('train.py', config, '--pretrained', 'absent.pth')
+    assert message == 'error: --pretrained absent.pth does not exist'
+
+
+def test_pretrained_excludes_resume(get_error, config):
+    message = get_error('train.py', config, '--pretrained', 'x.pth', '--resume')
+    assert message.startswith('error: --pretrained and --resume exclude each other')

@@ -48,6 +48,7 @@ def load_small(root, data, **changes) -> Config:
             'train_dataloader.dataset.pipeline.3.crop_size': (64, 64),
             'val_dataloader.dataset.pipeline.1.scale': (256, 64),
             'test_dataloader.dataset.pipeline.1.scale': (256, 64),
+            'test_pipeline.1.scale': (256, 64),
             **changes,
         }
     )

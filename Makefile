@@ -6,8 +6,8 @@ FRAMEWORK ?= retinanet
 SEED ?= 0
 VENV_OPENMMLAB ?= .venv-openmmlab
 BIN = $(VENV)/bin
-# One process per core; worksteal, because some tests take a minute and most take milliseconds.
-PARALLEL = -n logical --maxprocesses 8 --dist worksteal
+# One process per core; loadgroup hands out tests one by one and keeps xdist_group together.
+PARALLEL = -n logical --maxprocesses 8 --dist loadgroup
 
 .PHONY: setup demo test test-all lint test-openmmlab
 

@@ -3,9 +3,9 @@ from pathlib import Path
 
 os.environ['OMP_NUM_THREADS'] = '1'  # tests run in one process per core; before torch is imported
 
-import cv2  # noqa: E402
-import pytest  # noqa: E402
-import torch  # noqa: E402
+import cv2
+import pytest
+import torch
 
 ROOT = Path(__file__).resolve().parents[1]
 SMALL = dict(channels=(8, 16, 24, 32), blocks=(1, 1, 2, 1), num_stages=2)

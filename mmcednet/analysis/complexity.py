@@ -1,4 +1,4 @@
-"""What the model of a config costs: its parameters, and its multiply-adds for one image."""
+"""Complexity of a config's model: its parameters, and its multiply-adds for one image."""
 
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,23 +12,25 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map_only
 from torch.utils.flop_counter import FlopCounterMode
 
-PROPOSALS = 1000  # through the box heads
-DETECTIONS = 100  # through the mask heads
+PROPOSALS = 1000  # input of the box heads
+DETECTIONS = 100  # input of the mask heads
 
 
-class Cost(NamedTuple):
+class Complexity(NamedTuple):
+    """Complexity of a model."""
+
     params: float  # M
     macs: float  # G multiply-adds
 
 
-def cost(config: str | Path, image_size: tuple[int, int]) -> Cost:
-    """Parameters and multiply-adds of the model of a config, heads included.
+def compute_complexity(config: str | Path, image_size: tuple[int, int]) -> Complexity:
+    """Count the parameters and multiply-adds of a config's model, including its heads.
 
-    Convolutions, linears and matrix products count, one multiply-add as one. Of two-stage detectors,
-    1000 proposals go through each box head and 100 through each mask head.
+    Convolutions, linear layers and matrix products count; one multiply-add counts as one. In two-stage
+    detectors, each box head processes 1000 proposals and each mask head 100.
 
     Args:
-        config: File.
+        config: Config file.
         image_size: (H, W) in px.
     """
     cfg = Config.fromfile(config)
@@ -48,44 +50,44 @@ def cost(config: str | Path, image_size: tuple[int, int]) -> Cost:
     with torch.device(device), FlopCounterMode(display=False) as counter:
         run(model, images)
     params = sum(param.numel() for param in model.parameters())
-    return Cost(params / 1e6, counter.get_total_flops() / 2 / 1e9)
+    return Complexity(params / 1e6, counter.get_total_flops() / 2 / 1e9)
 
 
-def run_dense(model: nn.Module, images: Tensor) -> None:
-    """One-stage detectors, segmenters, classifiers."""
+def run_dense(model: Any, images: Tensor) -> None:
+    """Run a one-stage detector, a segmenter or a classifier."""
     model(images, mode='tensor')
 
 
-def run_two_stage(model: nn.Module, images: Tensor) -> None:
-    """Detectors with a region proposal network; the regions' features are of a given number."""
+def run_two_stage(model: Any, images: Tensor) -> None:
+    """Run a detector with a region proposal network, with fixed numbers of regions."""
     features = model.extract_feat(images)
     model.rpn_head(features)
     roi_head = model.roi_head
-    for head in heads(roi_head.bbox_head):
+    for head in list_stage_heads(roi_head.bbox_head):
         head(torch.zeros(PROPOSALS, head.in_channels, *head.roi_feat_size))
-    for head in heads(roi_head.mask_head):
+    for head in list_stage_heads(roi_head.mask_head):
         head(torch.zeros(DETECTIONS, head.in_channels, *head.roi_feat_size))
     if getattr(roi_head, 'semantic_head', None) is not None:  # of Hybrid Task Cascade
         roi_head.semantic_head(features)
 
 
-def heads(module: nn.Module) -> list[nn.Module]:
-    """The heads of each cascade stage, or the one head."""
+def list_stage_heads(module: nn.Module) -> list[Any]:
+    """List the heads of all cascade stages, or the only head."""
     return list(module) if isinstance(module, nn.ModuleList) else [module]
 
 
-def run_detr(model: nn.Module, images: Tensor) -> None:
-    """Detectors with a transformer. It reads sizes from tensors, which must have values for that."""
+def run_detr(model: Any, images: Tensor) -> None:
+    """Run a DETR-like detector, which reads sizes from tensors: they need values, hence the CPU."""
     from mmdet.structures import DetDataSample
 
     size = tuple(images.shape[-2:])
     sample = DetDataSample(metainfo=dict(batch_input_shape=size, img_shape=size))
-    with WithoutArithmetic():
+    with SkipArithmetic():
         model(images, [sample], mode='tensor')
 
 
 class LinspaceOnCPU(TorchFunctionMode):
-    """The toolboxes' backbones read rates of stochastic depth from ``torch.linspace``: with values."""
+    """Keep ``torch.linspace`` on the CPU: the toolboxes' backbones read drop path rates from it."""
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None
@@ -96,8 +98,8 @@ class LinspaceOnCPU(TorchFunctionMode):
         return func(*args, **kwargs)
 
 
-class WithoutArithmetic(TorchDispatchMode):
-    """On the CPU, convolutions, products and samplings return zeros of their shape."""
+class SkipArithmetic(TorchDispatchMode):
+    """Return zeros from convolutions, matrix products and samplings on the CPU, to save time."""
 
     SKIPPED = (
         torch.ops.aten.convolution,

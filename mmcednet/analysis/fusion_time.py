@@ -1,20 +1,21 @@
-"""The paper's "time for feature fusion": how much of a network comes before its first fusion.
+"""The paper's "time for feature fusion": how much of a network precedes its first fusion.
 
-Definition: of the parameters of backbone and neck, the share that is used before features of two
-levels meet for the first time. A head does not count, and neither does the stem, the layers that bring
-the image to stride 4: the sixths of the paper's Table 4 leave the stem out as well.
+Definition: among the parameters of backbone and neck, the share that is used before features of two
+levels are combined for the first time. The head does not count, and neither does the stem, the layers
+down to stride 4: the sixths of the paper's Table 4 exclude the stem as well.
 
-- The level of a feature is how often it, or anything it was computed from, has been halved. Upsampling
-  does not undo that: what has seen more of the image is what a fusion brings together.
-- A fusion is an operation on features of two levels: the sum in a top-down path, the concatenation in a
-  U-Net. A residual sum is none, nor is a strided shortcut's. A gate (squeeze and excite) is none: a
-  globally pooled vector stays at the level that it was pooled from. Attention stays at the level of
-  its queries: that its keys are pooled to save work is no fusion.
-- A neck that fuses is one fusion module, its lateral convolutions included. Without a fusion in the
-  backbone and the neck, everything comes before.
+- The level of a feature is the number of times that it, or anything it was computed from, has been
+  downsampled by 2. Upsampling does not reduce the level: a fusion combines features that have seen
+  different extents of the image.
+- A fusion is an operation on features of two levels: the sum in a top-down pathway, the concatenation
+  in a U-Net. A residual sum is not a fusion, nor is a strided shortcut, nor a gate (squeeze and
+  excitation): a globally pooled vector keeps the level that it was pooled from. Attention has the level
+  of its queries, even if its keys are pooled to save computation.
+- A neck that fuses counts as one fusion module, including its lateral convolutions. If neither backbone
+  nor neck fuses, all parameters precede the fusion.
 
-It gives both figures of the paper's Figure 1: 91.7 % for ConvNeXt-S with RetinaNet's FPN, and 2.7 % for
-HRNet-w32 with HRFPN, which would be 2.8 % with the stem.
+This reproduces both figures of the paper's Figure 1: 91.7 % for ConvNeXt-S with RetinaNet's FPN, and
+2.7 % for HRNet-w32 with HRFPN (2.8 % with the stem).
 """
 
 import math
@@ -35,12 +36,12 @@ from torch.utils.weak import WeakTensorKeyDictionary
 from mmcednet.models.blocks import Blocks
 from mmcednet.models.cednet import CEDNet
 
-IMAGE_SIZE = 256  # px: a whole number of positions down to stride 256
+IMAGE_SIZE = 256  # px: divisible by all strides up to 256
 STEM_STRIDE = 4
 
 aten = torch.ops.aten
-# What can halve a feature map; reshapes cannot: windows, tokens and heads stay at their level.
-STRIDED = {  # operator -> its argument stride; without one, pools take their kernel, argument 1
+# Operators that can downsample a feature map. Reshapes cannot: windows and tokens keep their level.
+STRIDED = {  # operator -> index of its stride; without one, pools use the kernel, argument 1
     aten.convolution: 3,
     aten.max_pool2d_with_indices: 2,
     aten.avg_pool2d: 2,
@@ -52,12 +53,12 @@ RESIZING = {
     aten.upsample_nearest2d,
     aten.upsample_bilinear2d,
     aten.upsample_bicubic2d,
-    aten.new_empty,  # makes the output of mmcv's operators, such as deformable convolution
+    aten.new_empty,  # the output of mmcv's operators, such as deformable convolution
 }
-MATRIX_PRODUCTS = {aten.mm, aten.bmm, aten.baddbmm}  # of attention, the queries' side first
+MATRIX_PRODUCTS = {aten.mm, aten.bmm, aten.baddbmm}  # in attention, the queries come first
 
 
-# When a parameter is used first
+# Phase of the network in which a parameter is first used
 Phase = Enum('Phase', ('STEM', 'BEFORE_FUSION', 'AFTER_FUSION'))
 
 
@@ -65,30 +66,30 @@ class FusionTime(NamedTuple):
     """How late a network fuses features of different levels."""
 
     before: int  # parameters before the first fusion
-    total: int  # parameters of backbone and neck; neither counts the stem
+    total: int  # parameters of backbone and neck; both without the stem
     fuses: bool  # whether there is a fusion
     blocks: Fraction | None  # CEDNet: the share of the stages' blocks before the first fusion
 
     @property
     def share(self) -> float:
-        """Of the parameters, 0 to 1."""
+        """Share of the parameters before the first fusion, 0 to 1."""
         return self.before / self.total
 
 
 class FusionTracker(TorchDispatchMode):
-    """Follows an image through the operations of a network up to the first fusion.
+    """Tracks the levels of features through the operations of a network, up to the first fusion.
 
     Args:
-        images: (1, C, H, W), what the network is run on.
+        images: (1, C, H, W), the network's input.
 
     Attributes:
-        phase: Where the network is.
-        phases: Each parameter that has been used -> the phase of its first use.
+        phase: Current phase of the network.
+        phases: Phase of each parameter's first use.
     """
 
     def __init__(self, images: Tensor) -> None:
         super().__init__()
-        self.stem_size = images.shape[-2:].numel() / STEM_STRIDE**2
+        self.stem_positions = images.shape[-2:].numel() / STEM_STRIDE**2
         self.phase = Phase.STEM
         self.phases: dict[nn.Parameter, Phase] = {}
         self.levels = WeakTensorKeyDictionary()  # feature -> level
@@ -97,7 +98,7 @@ class FusionTracker(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         outs = func(*args, **(kwargs or {}))
         operator = func.overloadpacket
-        inputs = tensors((args, kwargs))
+        inputs = collect_tensors((args, kwargs))
         levels = [self.levels[x] for x in inputs if x in self.levels]
         if operator in MATRIX_PRODUCTS or 'scaled_dot_product' in operator.__name__:
             levels = levels[:1]
@@ -109,37 +110,43 @@ class FusionTracker(TorchDispatchMode):
         if levels:
             level = max(levels)
             if (operator in STRIDED or operator in RESIZING) and args[0].dim() == 4:
-                level += self._halvings(operator, args, tensors(outs)[0])
-            for out in tensors(outs):
+                resized = collect_tensors(outs)[0]
+                level += count_halvings(operator, args, resized)
+                if self.phase is Phase.STEM and 1 < count_positions(resized) <= self.stem_positions:
+                    self.phase = Phase.BEFORE_FUSION  # from the next operator on
+            for out in collect_tensors(outs):
                 self.levels[out] = level
         return outs
 
-    def _halvings(self, operator: Any, args: Any, out: Tensor) -> int:
-        """How often (N, C, H, W) is halved in becoming (N, C', H', W') or (N, C', positions)."""
-        positions = out.shape[2:].numel()
-        if positions == 1:  # a vector about the whole image, not a feature map
-            return 0
-        if positions <= self.stem_size and self.phase is Phase.STEM:
-            self.phase = Phase.BEFORE_FUSION
-        transposed = operator is aten.convolution and args[6]
-        if operator in RESIZING or transposed:
-            shrinking = args[0].shape[2:].numel() / positions
-        else:
-            stride = args[STRIDED[operator]] if len(args) > STRIDED[operator] else None
-            shrinking = math.prod(stride or args[1])
-        return max(0, round(math.log2(shrinking) / 2))
+
+def count_positions(x: Tensor) -> int:
+    """Spatial positions of (N, C, H, W) or (N, C, positions)."""
+    return x.shape[2:].numel()
 
 
-def tensors(tree: Any) -> list[Tensor]:
+def count_halvings(operator: Any, args: Any, out: Tensor) -> int:
+    """How many times an operator downsamples its input (N, C, H, W) by 2."""
+    if count_positions(out) == 1:  # a vector of the whole image, not a feature map
+        return 0
+    transposed = operator is aten.convolution and args[6]
+    if operator in RESIZING or transposed:
+        factor = count_positions(args[0]) / count_positions(out)
+    else:
+        stride = args[STRIDED[operator]] if len(args) > STRIDED[operator] else None
+        factor = math.prod(stride or args[1])
+    return max(0, round(math.log2(factor) / 2))
+
+
+def collect_tensors(tree: Any) -> list[Tensor]:
     return [leaf for leaf in tree_flatten(tree)[0] if isinstance(leaf, Tensor)]
 
 
 @torch.no_grad()
-def measure(backbone: nn.Module, neck: nn.Module | None = None) -> FusionTime:
-    """Run a backbone and its neck on a small image and see when features are fused first.
+def measure_fusion_time(backbone: nn.Module, neck: nn.Module | None = None) -> FusionTime:
+    """Run a backbone and its neck on a small image and find the first fusion.
 
-    Both must be on the CPU: custom operators, and sizes that are computed from values, do not run
-    on the meta device.
+    Both must be on the CPU: custom operators, and sizes computed from values, do not work on the meta
+    device.
     """
     images = torch.zeros(1, 3, IMAGE_SIZE, IMAGE_SIZE)
     network = nn.ModuleList([backbone] if neck is None else [backbone, neck]).eval()
@@ -155,48 +162,52 @@ def measure(backbone: nn.Module, neck: nn.Module | None = None) -> FusionTime:
         before=sum(param.numel() for param in before),
         total=sum(param.numel() for param in counted),
         fuses=fuses,
-        blocks=share_of_blocks(backbone, phases) if isinstance(backbone, CEDNet) else None,
+        blocks=compute_block_share(backbone, phases) if isinstance(backbone, CEDNet) else None,
     )
 
 
-def share_of_blocks(cednet: CEDNet, phases: dict[nn.Parameter, Phase]) -> Fraction | None:
-    """Share of the stages' blocks, hourglass laterals included, that come before the first fusion.
+def compute_block_share(cednet: CEDNet, phases: dict[nn.Parameter, Phase]) -> Fraction | None:
+    """Share of the stages' blocks, including hourglass laterals, before the first fusion.
 
-    None where there are no blocks.
+    None if the stages have no blocks.
     """
     groups = [module for module in cednet.stages.modules() if isinstance(module, Blocks)]
-    firsts = [phases[next(block.parameters())] for group in groups for block in group]
-    return Fraction(firsts.count(Phase.BEFORE_FUSION), len(firsts)) if firsts else None
+    first_uses = [phases[next(block.parameters())] for group in groups for block in group]
+    if not first_uses:
+        return None
+    return Fraction(first_uses.count(Phase.BEFORE_FUSION), len(first_uses))
 
 
-def find(config: str) -> Path:
-    """The file of a config.
+def find_config(config: str) -> Path:
+    """Find the file of a config.
 
     Args:
-        config: The file, or a toolbox's config such as 'mmdet::retinanet/retinanet_r50_fpn_1x_coco.py'.
+        config: File, or a toolbox's config such as 'mmdet::retinanet/retinanet_r50_fpn_1x_coco.py'.
 
     Raises:
-        ValueError: It is not there.
+        ValueError: The file does not exist.
     """
     package, _, name = config.rpartition('::')
     spec = find_spec(package) if package else None
-    file = Path(spec.origin).parent / '.mim' / 'configs' / name if spec else Path(config)
+    file = Path(config)
+    if spec is not None and spec.origin is not None:
+        file = Path(spec.origin).parent / '.mim' / 'configs' / name
     if not file.is_file():
-        raise ValueError(f'config {config} is not there')
+        raise ValueError(f'config {config} does not exist')
     return file
 
 
-def fusion_time(config: str) -> FusionTime:
-    """How late the network of a config fuses features; see :func:`measure` and :func:`find`.
+def compute_fusion_time(config: str) -> FusionTime:
+    """Measure the network of a config; see :func:`measure_fusion_time` and :func:`find_config`.
 
     Raises:
-        ValueError: The config is not there, or its model has no backbone.
+        ValueError: The config does not exist, or its model has no backbone.
     """
-    cfg = Config.fromfile(find(config))
-    model = cfg.get('model') or {}
+    cfg = Config.fromfile(find_config(config))
+    model: Any = cfg.get('model') or {}
     if not model.get('backbone'):
         raise ValueError(f'config {config} has no model.backbone')
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmengine')):
         backbone = MODELS.build(model.backbone)
         neck = MODELS.build(model.neck) if model.get('neck') else None
-    return measure(backbone, neck)
+    return measure_fusion_time(backbone, neck)

@@ -12,7 +12,7 @@ from mmengine.runner import Runner
 from mmengine.structures import BaseDataElement, InstanceData
 
 from mmcednet.engine.files import atomic_write
-from mmcednet.engine.metrics import per_cent
+from mmcednet.engine.metrics import to_percent
 
 matplotlib.use('Agg')
 from matplotlib import pyplot as plt
@@ -130,7 +130,7 @@ def draw_curves(log: Path, metrics: dict[str, str], out: Path) -> None:
     left.plot(*zip(*losses))
     left.set(xlabel='iteration', ylabel='training loss', ylim=(0, None))
     for key, title in metrics.items():
-        values = [(e['step'], per_cent(key, e[key]) / 100) for e in entries if key in e]
+        values = [(e['step'], to_percent(key, e[key]) / 100) for e in entries if key in e]
         right.plot(*zip(*values), marker='o', label=title)
     right.set(xlabel='epoch', ylabel='validation', ylim=(0, 1))
     right.legend()

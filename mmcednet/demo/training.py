@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from mmcednet.engine.launch import adapt_to_device
-from mmcednet.engine.metrics import per_cent
+from mmcednet.engine.metrics import to_percent
 
 from .drawing import draw_curves, draw_prediction_grid
 
@@ -50,7 +50,7 @@ class ProgressHook(Hook):
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float]) -> None:
         shown = runner.cfg.shown_metrics
-        self.results = {title: per_cent(key, metrics[key]) / 100 for key, title in shown.items()}
+        self.results = {title: to_percent(key, metrics[key]) / 100 for key, title in shown.items()}
         epochs = f'{runner.epoch}/{runner.max_epochs}'
         results = ', '.join(f'{title} {value:.3f}' for title, value in self.results.items())
         self.bar.console.print(f'epoch {epochs}: loss {self.loss:.2f}, {results}')

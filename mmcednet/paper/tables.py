@@ -1,16 +1,16 @@
-"""The paper's tables as data: which config is which row, and the figures that it has to meet."""
+"""The paper's tables as data: the config of each row, and the figures that it must meet."""
 
 import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from mmcednet.analysis.complexity import Cost, cost
+from mmcednet.analysis.complexity import Complexity, compute_complexity
 
 PAPER = Path(__file__).with_name('paper_tables.json')
 IMAGE_SIZES = {'coco': (800, 1280), 'ade20k': (512, 2048)}  # (H, W)
 
-# (table, method) -> config; Table 7's rows are told apart by their augmentation
+# (table, method) -> config; in Table 7 the method includes the augmentation
 CONFIGS = {
     ('1', 'ConvNeXt-T w/ FPN'): 'retinanet/convnext_t_fpn.py',
     ('1', 'ConvNeXt-T w/ NAS-FPN'): 'retinanet/convnext_t_nasfpn.py',
@@ -80,8 +80,8 @@ CONFIGS = {
     ('8', 'CEDNet-NeXt-T without LR block'): 'retinanet/ablation/cednet_t_without_long_range.py',
     ('8', 'CEDNet-NeXt-T with LR block'): 'retinanet/cednet_t.py',
 }
-# What the network of the paper's text costs: config -> (parameters in M, G multiply-adds)
-TEXT = {
+# Config -> parameters (M) and multiply-adds (G) of the network described in the paper's text
+EXPECTED_COST = {
     'retinanet/cednet_t.py': (38.88, 254.8),
     'retinanet/cednet_s.py': (61.23, 335.6),
     'retinanet/cednet_t_unet.py': (38.88, 254.8),
@@ -113,9 +113,9 @@ TEXT = {
 
 
 class KnownDeviation(NamedTuple):
-    """Figures to meet where those in the paper's table are of something else."""
+    """Figures to meet instead of those in the paper's table, and why the paper's differ."""
 
-    params: float | None  # M; None: the paper's
+    params: float | None  # M; None: as in the table
     macs: float | None  # G multiply-adds
     why: str
 
@@ -141,7 +141,7 @@ KNOWN_DEVIATIONS = {
 
 
 class Row(NamedTuple):
-    """A row of a table: the paper's figures, and ours where there is a config."""
+    """A row of a table: the paper's figures, and ours if the row has a config."""
 
     table: str
     framework: str
@@ -154,52 +154,53 @@ class Row(NamedTuple):
     macs: float | None
 
 
-def paper_rows(table: str | None = None, method: str | None = None) -> list[dict]:
-    """The rows of the paper's tables.
+def load_paper_rows(table: str | None = None, method: str | None = None) -> list[dict]:
+    """Load the rows of the paper's tables.
 
     Args:
-        table: Name of one table, such as '2b'. Default: all.
-        method: Only this one's rows; in Table 7, 'CEDNet-NeXt-T existing' and the like.
+        table: Name of one table, for example '2b'. Default: all.
+        method: Only the rows of this method; in Table 7, for example 'CEDNet-NeXt-T existing'.
+            Default: all.
 
     Raises:
-        ValueError: There is no such table, or it has no such row.
+        ValueError: The paper has no such table, or the table no such method.
     """
     rows = json.loads(PAPER.read_text(encoding='utf-8'))['rows']
     tables = sorted({row['table'] for row in rows})
     if table is not None and table not in tables:
-        raise ValueError(f'table {table!r} is none of the paper: {", ".join(tables)}')
+        raise ValueError(f'table {table!r} must be one of {", ".join(tables)}')
     rows = [row for row in rows if table in (None, row['table'])]
-    methods = {method_name(row): None for row in rows}
+    methods = {get_method_name(row): None for row in rows}
     if method is not None and method not in methods:
-        where = f'table {table}' if table else 'any table'
-        raise ValueError(f'{method!r} is no row of {where}: {", ".join(methods)}')
-    return [row for row in rows if method in (None, method_name(row))]
+        where = f'table {table}' if table else 'the tables'
+        raise ValueError(f'method {method!r} must be one of {where}: {", ".join(methods)}')
+    return [row for row in rows if method in (None, get_method_name(row))]
 
 
-def misprints() -> list[str]:
-    """Sentences about what the paper prints wrongly; :func:`paper_rows` is as is meant."""
+def load_misprints() -> list[str]:
+    """Load the list of misprints in the paper; :func:`load_paper_rows` has the corrected values."""
     return json.loads(PAPER.read_text(encoding='utf-8'))['misprints']
 
 
-def method_name(row: dict) -> str:
-    """What tells a row of :func:`paper_rows` from the others of its table."""
+def get_method_name(row: dict) -> str:
+    """Return the name of a row of :func:`load_paper_rows`, which is unique in its table."""
     return f'{row["method"]} {row["aug"]}' if 'aug' in row else row['method']
 
 
-def rows(configs: Path, table: str | None = None, method: str | None = None) -> Iterator[Row]:
-    """Each row of the paper, or those asked for, with the cost of its config.
+def iter_rows(configs: Path, table: str | None = None, method: str | None = None) -> Iterator[Row]:
+    """Iterate over the rows of the paper, with the complexity of their configs.
 
     Args:
-        configs: The folder of configs.
-        table, method: As for :func:`paper_rows`.
+        configs: Folder of the configs.
+        table, method: As for :func:`load_paper_rows`.
     """
-    costs: dict[str, Cost] = {}
-    for row in paper_rows(table, method):
-        name = method_name(row)
+    complexities: dict[str, Complexity] = {}
+    for row in load_paper_rows(table, method):
+        name = get_method_name(row)
         config = CONFIGS.get((row['table'], name))
-        if config and config not in costs:
-            costs[config] = cost(configs / config, IMAGE_SIZES[row['dataset']])
-        params, macs = costs[config] if config else (None, None)
+        if config and config not in complexities:
+            complexities[config] = compute_complexity(configs / config, IMAGE_SIZES[row['dataset']])
+        params, macs = complexities[config] if config else (None, None)
         yield Row(
             table=row['table'],
             framework=row['framework'],
@@ -213,37 +214,39 @@ def rows(configs: Path, table: str | None = None, method: str | None = None) -> 
         )
 
 
-def deviations(row: Row) -> list[str]:
-    """Sentences about what of a row is too far from the figures to meet.
+def find_deviations(row: Row) -> list[str]:
+    """Describe each figure of a row that is out of tolerance, in one sentence.
 
-    CEDNet: 0.02 M and 0.3 % from the text's network, 1 M and 0.5 % from the paper's table; other
-    models, 1 M or 2 % of the parameters and 2 % of the multiply-adds, from the table or what is
-    explained instead.
+    Tolerances for CEDNet: 0.02 M and 0.3 % from the network of the text, 1 M and 0.5 % from the paper's
+    table. For other models: 1 M or 2 % of the parameters and 2 % of the multiply-adds, from the table
+    or from ``KNOWN_DEVIATIONS``.
     """
     if row.config is None:
         return []
-    off = []
+    found = []
 
-    def check(what: str, ours: float, theirs: float | None, tolerance: float, unit: str) -> None:
-        if theirs is not None and abs(ours - theirs) > tolerance:
-            off.append(
-                f'Table {row.table}, {row.method}: {ours:.2f} {unit}, {what} {theirs} {unit}, '
-                f'more than {tolerance:.2f} apart'
+    def check(
+        source: str, ours: float | None, theirs: float | None, tolerance: float, unit: str
+    ) -> None:
+        if ours is not None and theirs is not None and abs(ours - theirs) > tolerance:
+            found.append(
+                f'Table {row.table}, {row.method}: {ours:.2f} {unit} differs by more than '
+                f'{tolerance:.2f} from {theirs} {unit} {source}'
             )
 
     if row.method.startswith('CEDNet'):
-        params, macs = TEXT[row.config]
-        check("the text's network has", row.params, params, 0.02, 'M')
-        check("the text's network has", row.macs, macs, 0.003 * macs, 'GMAC')
+        params, macs = EXPECTED_COST[row.config]
+        check("in the paper's text", row.params, params, 0.02, 'M')
+        check("in the paper's text", row.macs, macs, 0.003 * macs, 'GMAC')
         params, macs = 1.0, 0.005
     else:
         params, macs = max(1.0, 0.02 * (row.paper_params or 0)), 0.02
-    what, paper_params, paper_macs = 'the paper prints', row.paper_params, row.paper_macs
-    explained = KNOWN_DEVIATIONS.get((row.table, row.method))
-    if explained:
-        what = 'explained is'
-        paper_params = explained.params or paper_params
-        paper_macs = explained.macs or paper_macs
-    check(what, row.params, paper_params, params, 'M')
-    check(what, row.macs, paper_macs, macs * (paper_macs or 0), 'GMAC')
-    return off
+    source, paper_params, paper_macs = "in the paper's table", row.paper_params, row.paper_macs
+    known = KNOWN_DEVIATIONS.get((row.table, row.method))
+    if known:
+        source = 'in KNOWN_DEVIATIONS'
+        paper_params = known.params or paper_params
+        paper_macs = known.macs or paper_macs
+    check(source, row.params, paper_params, params, 'M')
+    check(source, row.macs, paper_macs, macs * (paper_macs or 0), 'GMAC')
+    return found

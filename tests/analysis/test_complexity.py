@@ -1,4 +1,4 @@
-"""The counting rule, by hand."""
+"""Parameters and multiply-adds counted by hand."""
 
 import pytest
 import torch
@@ -6,7 +6,7 @@ from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 from torch.utils.flop_counter import FlopCounterMode
 
-from mmcednet.analysis.complexity import cost
+from mmcednet.analysis.complexity import compute_complexity
 
 BASE = """
 default_scope = 'mmdet'
@@ -59,8 +59,8 @@ def linear(c_in, c_out):
     return conv(1, 1, c_in, c_out)
 
 
-def backbone_macs(path, size):
-    """Of the backbone alone, counted on real tensors."""
+def count_backbone_macs(path, size):
+    """Multiply-adds of the backbone alone, counted on real tensors."""
     cfg = Config.fromfile(path)
     init_default_scope('mmdet')
     backbone = MODELS.build(cfg.model.backbone).eval()
@@ -69,9 +69,9 @@ def backbone_macs(path, size):
     return counter.get_total_flops() / 2
 
 
-def test_every_multiply_add_of_a_retinanet(tmp_path):
+def test_retinanet_counted_by_hand(tmp_path):
     (tmp_path / 'tiny.py').write_text(BASE + RETINANET)
-    ours = cost(tmp_path / 'tiny.py', (64, 96))
+    ours = compute_complexity(tmp_path / 'tiny.py', (64, 96))
     pixels = {k: 64 * 96 // 4**k for k in range(1, 6)}
 
     def ced(level, c, dwconvs=1):
@@ -99,7 +99,9 @@ def test_every_multiply_add_of_a_retinanet(tmp_path):
     ('base', 'stages', 'box_outputs'),
     [('mask-rcnn_r50_fpn', 1, 320), ('cascade-mask-rcnn_r50_fpn', 3, 4)],
 )
-def test_1000_proposals_and_100_masks_for_each_stage(base, stages, box_outputs, tmp_path):
+def test_two_stage_detectors_have_1000_proposals_and_100_masks_per_stage(
+    base, stages, box_outputs, tmp_path
+):
     path = tmp_path / 'two_stage.py'
     path.write_text(MASK_RCNN.format(base=base))
     rpn = sum(64 * 96 // 4**k for k in range(2, 6)) + 1 * 2  # P6 is 1x2
@@ -114,8 +116,8 @@ def test_1000_proposals_and_100_masks_for_each_stage(base, stages, box_outputs, 
         )
     )
     mask = 4 * conv(14 * 14, 3, 256, 256)[0] + 14 * 14 * 256 * 256 * 4 + conv(28 * 28, 1, 256, 80)[0]
-    macs = backbone_macs(path, (64, 96)) + rpn_macs + stages * (1000 * box + 100 * mask)
-    assert cost(path, (64, 96)).macs * 1e9 == pytest.approx(macs)
+    macs = count_backbone_macs(path, (64, 96)) + rpn_macs + stages * (1000 * box + 100 * mask)
+    assert compute_complexity(path, (64, 96)).macs * 1e9 == pytest.approx(macs)
 
 
 def test_deformable_detr(tmp_path):
@@ -130,6 +132,6 @@ def test_deformable_detr(tmp_path):
     decoder = attention + tokens * c * c + queries * (deformable + ffn)
     branches = 6 * queries * (c * 80 + 2 * c * c + c * 4)  # class and box, after each decoder layer
     reference = queries * c * 2
-    macs = backbone_macs(path, (64, 96)) + 6 * (encoder + decoder) + branches + reference
-    ours = cost(path, (64, 96))
+    macs = count_backbone_macs(path, (64, 96)) + 6 * (encoder + decoder) + branches + reference
+    ours = compute_complexity(path, (64, 96))
     assert ours.macs * 1e9 == pytest.approx(macs)

@@ -1,5 +1,6 @@
 """Time for feature fusion: the paper's figures, counts by hand, and the command."""
 
+import runpy
 import subprocess
 import sys
 from fractions import Fraction
@@ -9,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from mmcednet.analysis.fusion_time import fusion_time, measure
+from mmcednet.analysis.fusion_time import compute_fusion_time, measure_fusion_time
 from mmcednet.models import CEDNet
 
 CONVNEXT_FPN = """
@@ -42,7 +43,7 @@ def conv(c_in: int, c_out: int, stride: int = 1) -> nn.Conv2d:
 
 
 class TwoLevels(nn.Module):
-    """A stem to stride 4, level 2 and level 3; what is done with the two is for subclasses."""
+    """A stem to stride 4, level 2 and level 3; subclasses combine the two."""
 
     def __init__(self):
         super().__init__()
@@ -109,8 +110,8 @@ class Windows(TwoLevels):
 
 
 @pytest.mark.parametrize('network', [Sum, InPlaceSum, Concatenation])
-def test_what_is_a_fusion(network):
-    time = measure(network())
+def test_fusions(network):
+    time = measure_fusion_time(network())
     assert time.fuses
     assert time.before == 2 * 4 * 4 * 9  # level2 and level3, not the stem
     assert time.total == time.before + 4 * 4 + 1000
@@ -118,8 +119,8 @@ def test_what_is_a_fusion(network):
 
 
 @pytest.mark.parametrize('network', [Shortcut, SqueezeAndExcite, PooledKeys, Windows])
-def test_what_is_no_fusion(network):
-    time = measure(network())
+def test_operations_that_are_not_fusions(network):
+    time = measure_fusion_time(network())
     assert not time.fuses
     assert time.share == 1
 
@@ -127,7 +128,7 @@ def test_what_is_no_fusion(network):
 @pytest.mark.parametrize(('stages', 'parts'), TABLE_4)
 def test_table_4(stages, parts):
     arch = dict(channels=(8, 16, 24, 32), blocks=(3, *stages))
-    time = measure(CEDNet(arch=arch, pyramid=dict(levels=(3, 4, 5, 6, 7), channels=8)))
+    time = measure_fusion_time(CEDNet(arch=arch, pyramid=dict(levels=(3, 4, 5, 6, 7), channels=8)))
     assert time.blocks == Fraction(parts, 6)
 
 
@@ -141,29 +142,29 @@ def test_table_4(stages, parts):
 )
 def test_styles(style, blocks):
     arch = dict(channels=(8, 16, 24, 32), blocks=(3, 2, 4, 2), num_stages=3)
-    time = measure(CEDNet(arch=arch, style=style))
+    time = measure_fusion_time(CEDNet(arch=arch, style=style))
     assert time.blocks == blocks
     assert 0 < time.share < 0.5
 
 
 def test_cednet_without_a_decoder_has_no_fusion(small):
     small.update(num_stages=1)
-    time = measure(CEDNet(arch=small, final_decoder=False))
+    time = measure_fusion_time(CEDNet(arch=small, final_decoder=False))
     assert not time.fuses
     assert time.share == time.blocks == 1
 
 
 @pytest.mark.slow
-def test_convnext_with_fpn_is_the_papers(tmp_path):
+def test_convnext_with_fpn_equals_the_paper(tmp_path):
     (tmp_path / 'convnext.py').write_text(CONVNEXT_FPN)
-    time = fusion_time(str(tmp_path / 'convnext.py'))
+    time = compute_fusion_time(str(tmp_path / 'convnext.py'))
     assert f'{time.share:.1%}' == '91.7%'
 
 
 @pytest.mark.slow
-def test_hrnet_is_the_papers(tmp_path):
+def test_hrnet_equals_the_paper(tmp_path):
     (tmp_path / 'hrnet.py').write_text(HRNET)
-    time = fusion_time(str(tmp_path / 'hrnet.py'))
+    time = compute_fusion_time(str(tmp_path / 'hrnet.py'))
     assert f'{time.share:.1%}' == '2.7%'
 
 
@@ -178,15 +179,15 @@ def test_hrnet_is_the_papers(tmp_path):
         ('mmdet::dcnv2/faster-rcnn_r50-mdconv-c3-c5_fpn_1x_coco.py', 3.34),
     ],
 )
-def test_a_neck_is_one_fusion_module(config, neck):
-    time = fusion_time(config)
+def test_neck_is_one_fusion_module(config, neck):
+    time = compute_fusion_time(config)
     assert time.fuses
     assert (time.total - time.before) / 1e6 == pytest.approx(neck, abs=0.01)
 
 
 @pytest.mark.slow
 def test_resnet_with_fpn_by_hand():
-    time = fusion_time('mmdet::retinanet/retinanet_r50_fpn_1x_coco.py')
+    time = compute_fusion_time('mmdet::retinanet/retinanet_r50_fpn_1x_coco.py')
     widths = (512, 1024, 2048)
     laterals = sum(width * 256 + 256 for width in widths)
     fpn = laterals + 4 * (256 * 256 * 9 + 256) + 2048 * 256 * 9 + 256
@@ -203,32 +204,39 @@ def test_resnet_with_fpn_by_hand():
         'mmdet::deformable_detr/deformable-detr_r50_16xb2-50e_coco.py',  # one convolution a level
     ],
 )
-def test_no_fusion(config):
-    time = fusion_time(config)
+def test_networks_without_fusion(config):
+    time = compute_fusion_time(config)
     assert not time.fuses
     assert time.share == 1
 
 
-def test_bad_input(tmp_path):
+def test_invalid_configs_are_reported(tmp_path):
     for missing in (str(tmp_path / 'a.py'), 'mmdet::retinanet/a.py', 'no_toolbox::a.py'):
-        with pytest.raises(ValueError, match=f'config {missing} is not there'):
-            fusion_time(missing)
+        with pytest.raises(ValueError, match=f'config {missing} does not exist'):
+            compute_fusion_time(missing)
     for content in ("model = dict(type='SSD')", 'x = 1'):
         (tmp_path / 'other.py').write_text(content)
         with pytest.raises(ValueError, match=r'config .*other\.py has no model\.backbone'):
-            fusion_time(str(tmp_path / 'other.py'))
+            compute_fusion_time(str(tmp_path / 'other.py'))
+
+
+@pytest.fixture
+def main(root):
+    return runpy.run_path(str(root / 'tools' / 'analysis' / 'fusion_time.py'))['main']
+
+
+def test_command(root, main, capsys):
+    assert main([str(root / 'configs' / 'retinanet' / 'cednet_t.py')]) == 0
+    out = capsys.readouterr().out
+    assert '% of the parameters come before the first fusion: ' in out
+    assert "2/6 of the stages' blocks come before" in out
+    assert main([str(root / 'configs' / 'retinanet' / 'cednet_s.py')]) == 0
+    assert "1/4 of the stages' blocks come before" in capsys.readouterr().out
 
 
 @pytest.mark.slow
-def test_command(root, tmp_path):
+def test_process(root, tmp_path):
     tool = [sys.executable, root / 'tools' / 'analysis' / 'fusion_time.py']
-    config = root / 'configs' / 'retinanet' / 'cednet_t.py'
-    out = subprocess.run([*tool, config], capture_output=True, text=True, check=True).stdout
-    assert '% of the parameters come before the first fusion: ' in out
-    assert "2/6 of the stages' blocks come before" in out
-    config = root / 'configs' / 'retinanet' / 'cednet_s.py'
-    out = subprocess.run([*tool, config], capture_output=True, text=True, check=True).stdout
-    assert "1/4 of the stages' blocks come before" in out
     failed = subprocess.run([*tool, tmp_path / 'missing.py'], capture_output=True, text=True)
     assert failed.returncode == 1
     assert failed.stderr.startswith('error: config ')

@@ -1,4 +1,4 @@
-"""The generated page of results and the files for mim, with and without trainings."""
+"""The generated results page and the files for mim, with and without logs of trainings."""
 
 import json
 from pathlib import Path
@@ -6,18 +6,18 @@ from pathlib import Path
 import pytest
 import yaml
 
-from mmcednet.paper.results import files
-from mmcednet.paper.tables import CONFIGS, Row, method_name, paper_rows
+from mmcednet.paper.results import render_files
+from mmcednet.paper.tables import CONFIGS, Row, get_method_name, load_paper_rows
 
 
-def rows():
-    """All rows of the paper with costs that are made up."""
-    for row in paper_rows():
-        config = CONFIGS.get((row['table'], method_name(row)))
+def make_rows():
+    """All rows of the paper, with an invented complexity."""
+    for row in load_paper_rows():
+        config = CONFIGS.get((row['table'], get_method_name(row)))
         yield Row(
             table=row['table'],
             framework=row['framework'],
-            method=method_name(row),
+            method=get_method_name(row),
             paper_params=row.get('params_m'),
             paper_macs=row.get('flops_g'),
             paper_ap=row.get('ap', row.get('miou_ss')),
@@ -33,7 +33,7 @@ def write_log(work_dirs: Path, name: str, entries: list[dict], run: str = '20260
     log.write_text('\n'.join(map(json.dumps, entries)))
 
 
-def row_of(page: str, table: str, method: str) -> list[str]:
+def find_row(page: str, table: str, method: str) -> list[str]:
     section = page.split(f'## Table {table}: ')[1].split('\n## ')[0]
     (line,) = [
         line for line in section.splitlines() if line.startswith((f'| [{method}]', f'| {method},'))
@@ -41,22 +41,22 @@ def row_of(page: str, table: str, method: str) -> list[str]:
     return [cell.strip() for cell in line.strip('|').split('|')]
 
 
-def test_rows_without_a_training(root, tmp_path):
-    page = files(rows(), root / 'configs', tmp_path)['docs/results.md']
+def test_rows_without_training(root, tmp_path):
+    page = render_files(make_rows(), root / 'configs', tmp_path)['docs/results.md']
     link = '[CEDNet-NeXt-T](../configs/mask_rcnn/cednet_t.py)'
-    assert row_of(page, '2c', 'CEDNet-NeXt-T') == [
+    assert find_row(page, '2c', 'CEDNet-NeXt-T') == [
         *(link, '12.35', '49', '234.6', '274'),
         *('49.2', '', '44.1', ''),
     ]
-    without = row_of(page, '1', 'SpineNet-96')
+    without = find_row(page, '1', 'SpineNet-96')
     assert without == ['SpineNet-96, no config yet', '', '43', '', '265', '47.1', '']
-    assert page.count('\n| ') == len(list(rows())) + page.count('| --- |\n') * 2  # header and rule
+    assert page.count('\n| ') == len(list(make_rows())) + page.count('| --- |\n') * 2  # header and rule
     assert '255G is meant' in page
-    for row in rows():
+    for row in make_rows():
         assert row.config is None or (root / 'configs' / row.config).is_file()
 
 
-def test_finished_trainings_fill_their_column(root, tmp_path):
+def test_finished_trainings_fill_the_column_ours(root, tmp_path):
     write_log(
         tmp_path,
         'mask_rcnn/cednet_t',
@@ -67,10 +67,10 @@ def test_finished_trainings_fill_their_column(root, tmp_path):
         ],
     )
     write_log(tmp_path, 'retinanet/cednet_t', [{'coco/bbox_mAP': 0.48, 'step': 12}])  # not finished
-    written = files(rows(), root / 'configs', tmp_path)
+    written = render_files(make_rows(), root / 'configs', tmp_path)
     page = written['docs/results.md']
-    assert row_of(page, '2c', 'CEDNet-NeXt-T')[5:] == ['49.2', '49.2', '44.1', '44.1']
-    assert row_of(page, '2b', 'CEDNet-NeXt-T')[5:] == ['48.3', '']
+    assert find_row(page, '2c', 'CEDNet-NeXt-T')[5:] == ['49.2', '49.2', '44.1', '44.1']
+    assert find_row(page, '2b', 'CEDNet-NeXt-T')[5:] == ['48.3', '']
     models = yaml.safe_load(written['configs/mask_rcnn/metafile.yml'])['Models']
     results = {model['Name']: model.get('Results') for model in models}
     assert results.pop('mask_rcnn_cednet_t') == [
@@ -80,7 +80,7 @@ def test_finished_trainings_fill_their_column(root, tmp_path):
     assert not any(results.values())
 
 
-def test_a_segmenter_has_single_and_multi_scale_results(root, tmp_path):
+def test_segmenter_has_single_and_multi_scale_results(root, tmp_path):
     write_log(
         tmp_path, 'upernet/cednet_t', [{'mIoU': 40.0, 'step': 144000}, {'mIoU': 48.31, 'step': 160000}]
     )
@@ -94,8 +94,8 @@ def test_a_segmenter_has_single_and_multi_scale_results(root, tmp_path):
         (folder / f'{run}.json').write_text(json.dumps(dict(mIoU=found, aAcc=80.0)))
         model = dict(type='SegTTAModel' if tta else 'EncoderDecoder')
         (folder / 'vis_data' / 'config.py').write_text(f'model = {model}\nload_from = {checkpoint!r}\n')
-    written = files(rows(), root / 'configs', tmp_path)
-    found = row_of(written['docs/results.md'], '3', 'CEDNet-NeXt-T')
+    written = render_files(make_rows(), root / 'configs', tmp_path)
+    found = find_row(written['docs/results.md'], '3', 'CEDNet-NeXt-T')
     assert found[5:] == ['48.3', '48.3', '48.9', '48.9']
     models = yaml.safe_load(written['configs/upernet/metafile.yml'])['Models']
     (results,) = [model['Results'] for model in models if 'Results' in model]
@@ -103,15 +103,15 @@ def test_a_segmenter_has_single_and_multi_scale_results(root, tmp_path):
     assert results == [dict(Task='Semantic Segmentation', Dataset='ADE20K', Metrics=metrics)]
 
 
-def test_a_resumed_training_counts_once_it_is_over(root, tmp_path):
+def test_resumed_training_counts_once_it_has_finished(root, tmp_path):
     write_log(tmp_path, 'retinanet/cednet_t', [{'coco/bbox_mAP': 0.3, 'step': 12}], 'first')
     write_log(tmp_path, 'retinanet/cednet_t', [{'coco/bbox_mAP': 0.484, 'step': 36}], 'second')
-    page = files(rows(), root / 'configs', tmp_path)['docs/results.md']
-    assert row_of(page, '1', 'CEDNet-NeXt-T (FPN-style)')[5:] == ['48.3', '48.4']
+    page = render_files(make_rows(), root / 'configs', tmp_path)['docs/results.md']
+    assert find_row(page, '1', 'CEDNet-NeXt-T (FPN-style)')[5:] == ['48.3', '48.4']
 
 
-def test_metafiles_name_every_config_once(root, tmp_path):
-    written = files(rows(), root / 'configs', tmp_path)
+def test_metafiles_list_every_config_once(root, tmp_path):
+    written = render_files(make_rows(), root / 'configs', tmp_path)
     index = yaml.safe_load(written['model-index.yml'])['Import']
     configs = []
     for path in index:
@@ -122,14 +122,13 @@ def test_metafiles_name_every_config_once(root, tmp_path):
             assert model['In Collection'] == collection['Name']
             assert Path(model['Config']).parts[1] == Path(path).parts[1]
             configs.append(model['Config'])
-    assert sorted(configs) == sorted({f'configs/{row.config}' for row in rows() if row.config})
+    assert sorted(configs) == sorted({f'configs/{row.config}' for row in make_rows() if row.config})
 
 
 @pytest.mark.slow
-def test_the_written_files_are_up_to_date(root, tmp_path):
-    from mmcednet.paper.tables import rows as counted
-
-    for path, text in files(counted(root / 'configs'), root / 'configs', tmp_path).items():
+@pytest.mark.xdist_group('paper')
+def test_generated_files_are_up_to_date(all_rows, root, tmp_path):
+    for path, text in render_files(all_rows, root / 'configs', tmp_path).items():
         assert (root / path).read_text(encoding='utf-8') == text, (
             f'{path}: run tools/analysis/results.py'
         )

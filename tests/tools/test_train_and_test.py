@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from mmcednet.paper.results import trained
+from mmcednet.paper.results import read_metrics
 
 pytestmark = pytest.mark.slow
 
@@ -195,7 +195,10 @@ def test_ade20k_recipe_trains_and_tests(run_tool, segmenter, tmp_path, ade20k):
     checkpoint = work / 'iter_2.pth'
     plain = run_tool('test.py', segmenter, checkpoint, '--show-dir', 'drawn')
     multi = run_tool('test.py', segmenter, checkpoint, '--tta', '--out', tmp_path / 'maps')
-    assert set(trained(tmp_path / 'work_dirs', segmenter, segmenter.name)) == {'miou_ss', 'miou_ms'}
+    assert set(read_metrics(tmp_path / 'work_dirs', segmenter, segmenter.name)) == {
+        'miou_ss',
+        'miou_ms',
+    }
     assert 'mIoU: ' in plain.stdout + plain.stderr
     assert 'mIoU: ' in multi.stdout + multi.stderr
     maps = sorted((tmp_path / 'maps').glob('*.png'))

@@ -3,34 +3,34 @@
 
 import argparse
 import sys
+from collections.abc import Sequence
 from fractions import Fraction
 
-from mmcednet.analysis.fusion_time import fusion_time
+from mmcednet.analysis.fusion_time import compute_fusion_time
+from mmcednet.engine.command_line import exit_on_error
 
 
-def sixths(share: Fraction) -> str:
-    """k/6, as the paper's Table 4 has it, where it is a whole number of sixths."""
-    whole = (6 * share).denominator == 1
-    return f'{6 * share}/6' if whole else str(share)
+def format_sixths(share: Fraction) -> str:
+    """Format as k/6, as in the paper's Table 4, if it is a whole number of sixths."""
+    is_whole = (6 * share).denominator == 1
+    return f'{6 * share}/6' if is_whole else str(share)
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('config', help='file, or a config of a toolbox such as mmdet::FILE')
-    args = parser.parse_args()
-
-    try:
-        time = fusion_time(args.config)
-    except ValueError as error:
-        sys.exit(f'error: {error}')
+    args = parser.parse_args(argv)
+    with exit_on_error():
+        time = compute_fusion_time(args.config)
     print(
         f'{time.share:.1%} of the parameters come before the first fusion'
         f'{"" if time.fuses else " (there is none)"}: {time.before / 1e6:.2f} M of '
         f'{time.total / 1e6:.2f} M, backbone and neck without the stem'
     )
     if time.blocks is not None:
-        print(f"{sixths(time.blocks)} of the stages' blocks come before the first fusion")
+        print(f"{format_sixths(time.blocks)} of the stages' blocks come before the first fusion")
+    return 0
 
 
 if __name__ == '__main__':
-    main()
+    sys.exit(main())

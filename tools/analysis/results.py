@@ -1,37 +1,40 @@
 #!/usr/bin/env python3
-"""Writes docs/results.md, the metafiles and model-index.yml from the paper's tables and the logs."""
+"""Generates docs/results.md, the metafiles and model-index.yml from the paper's tables and the logs."""
 
 import argparse
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 
-from mmcednet.paper import results
-from mmcednet.paper.tables import rows
+from mmcednet.engine.files import atomic_write
+from mmcednet.paper.results import render_files
+from mmcednet.paper.tables import iter_rows
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         '--work-dirs',
         type=Path,
         default=ROOT / 'work_dirs',
-        help='logs of trainings; default: work_dirs',
+        help='folder with the logs of trainings; default: work_dirs',
     )
-    parser.add_argument('--out', type=Path, default=ROOT, help='the project; default: this one')
-    args = parser.parse_args()
-    found = []
-    for row in rows(ROOT / 'configs'):
+    parser.add_argument(
+        '--out', type=Path, default=ROOT, help='folder to write to; default: this project'
+    )
+    args = parser.parse_args(argv)
+    rows = []
+    for row in iter_rows(ROOT / 'configs'):
         print(f'Table {row.table}: {row.method}', flush=True)
-        found.append(row)
-    for path, text in results.files(found, ROOT / 'configs', args.work_dirs).items():
-        target = args.out / path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = target.with_name(f'unfinished-{target.name}')
-        unfinished.write_text(text, encoding='utf-8')
-        unfinished.replace(target)
-        print(target)
+        rows.append(row)
+    for path, text in render_files(rows, ROOT / 'configs', args.work_dirs).items():
+        with atomic_write(args.out / path) as temporary:
+            temporary.write_text(text, encoding='utf-8')
+        print(args.out / path)
+    return 0
 
 
 if __name__ == '__main__':
-    main()
+    sys.exit(main())

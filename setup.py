@@ -1,4 +1,7 @@
-"""Package mmcednet. The two extras are alternatives: never install both, their modules have the same names."""
+"""Package mmcednet.
+
+The two extras are alternatives: never install both, their modules have the same names.
+"""
 
 from pathlib import Path
 from runpy import run_path

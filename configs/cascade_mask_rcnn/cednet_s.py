@@ -1,5 +1,5 @@
 # Table 2d: box AP 53.5, mask AP 46.7 in the paper
 _base_ = 'cednet_t.py'
 
-model = dict(backbone=dict(arch='small', drop_path_rate=0.3))
+model = dict(backbone=_base_.cednet_s)
 optim_wrapper = dict(paramwise_cfg=dict(decay_type='fine', decay_rate=0.7, num_layers=9))

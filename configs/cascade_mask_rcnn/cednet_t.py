@@ -7,5 +7,3 @@ _base_ = [
     '../_base_/runtime.py',
 ]
 optim_wrapper = dict(optimizer=dict(lr=2e-4), paramwise_cfg=dict(decay_rate=0.6))
-# The paper starts from ImageNet-1K pre-training:
-# model = dict(backbone=dict(init_cfg=dict(type='Pretrained', checkpoint='cednet_t_in1k.pth')))

@@ -1,4 +1,5 @@
-# Not in the paper's tables; the recipe of S
-_base_ = 'cednet_s.py'
+# In no table of the paper, with the recipe of S
+_base_ = 'cednet_t.py'
 
-model = dict(backbone=dict(arch='base'))
+model = dict(backbone=dict(_base_.cednet_b, drop_path_rate=0.3))
+optim_wrapper = dict(paramwise_cfg=dict(decay_type='fine', decay_rate=0.7, num_layers=9))

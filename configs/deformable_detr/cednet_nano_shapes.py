@@ -2,7 +2,7 @@
 # Unlike the paper's, it starts from the encoder's proposals and refines boxes layer by layer, to learn
 # in so few iterations. The toolbox has such proposals only at 256 channels: too many for stride 4.
 _base_ = [
-    '../_base_/models/cednet_nano.py',
+    '../_base_/backbones/cednet_nano.py',
     '../_base_/datasets/shapes.py',
     '../_base_/runtime_shapes.py',
     '../_base_/schedules/shapes.py',

@@ -1,17 +1,13 @@
 # Table 2a: box AP 49.3 in the paper
-_base_ = 'mmdet::deformable_detr/deformable-detr_r50_16xb2-50e_coco.py'
+_base_ = [
+    'mmdet::deformable_detr/deformable-detr_r50_16xb2-50e_coco.py',
+    '../_base_/backbones/cednet.py',
+]
 
 custom_imports = dict(imports=['mmcednet'])
 model = dict(
     data_preprocessor=dict(pad_size_divisor=128),
-    backbone=dict(
-        _delete_=True,
-        type='CEDNet',
-        arch='tiny',
-        pyramid=dict(levels=(3, 4, 5, 6), channels=256),
-        drop_path_rate=0.2,
-        layer_scale=1e-6,
-    ),
+    backbone=dict(_delete_=True, **_base_.cednet_t, pyramid=dict(levels=(3, 4, 5, 6), channels=256)),
     neck=None,
 )
 optim_wrapper = dict(

@@ -1,7 +1,7 @@
 # Table 2a: box AP 47.1 in the paper
 _base_ = [
     'mmdet::deformable_detr/deformable-detr_r50_16xb2-50e_coco.py',
-    '../_base_/backbones/convnext_t.py',
+    '../_base_/backbones/convnext.py',
 ]
 
 custom_imports = dict(imports=['mmcednet'])

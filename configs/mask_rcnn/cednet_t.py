@@ -6,5 +6,3 @@ _base_ = [
     '../_base_/schedules/3x.py',
     '../_base_/runtime.py',
 ]
-# The paper starts from ImageNet-1K pre-training:
-# model = dict(backbone=dict(init_cfg=dict(type='Pretrained', checkpoint='cednet_t_in1k.pth')))

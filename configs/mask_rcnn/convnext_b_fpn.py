@@ -1,11 +1,5 @@
-# Not in the paper's tables; the recipe of S, the drop path of RetinaNet's B
-_base_ = 'convnext_s_fpn.py'
+# In no table of the paper, with the recipe of S and RetinaNet's drop path
+_base_ = 'convnext_t_fpn.py'
 
-model = dict(
-    backbone=dict(
-        arch='base',
-        drop_path_rate=0.7,
-        init_cfg=dict(checkpoint=_base_.convnext_weights.base),
-    ),
-    neck=dict(in_channels=[128, 256, 512, 1024]),
-)
+model = dict(backbone=_base_.convnext_b, neck=dict(in_channels=[128, 256, 512, 1024]))
+optim_wrapper = dict(paramwise_cfg=dict(num_layers=12))

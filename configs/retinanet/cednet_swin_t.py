@@ -1,12 +1,5 @@
 # Table 5: box AP 47.4 in the paper
 _base_ = 'cednet_t.py'
 
-model = dict(
-    backbone=dict(
-        _delete_=True,
-        type='CEDNet',
-        arch='swin_t',
-        pyramid=dict(levels=(3, 4, 5, 6, 7), channels=256),
-        drop_path_rate=0.1,
-    )
-)
+pyramid = _base_.model.backbone.pyramid
+model = dict(backbone=dict(_delete_=True, **_base_.cednet_swin_t, pyramid=pyramid))

@@ -4,4 +4,4 @@ _base_ = 'convnext_t_fpn.py'
 model = dict(
     neck=dict(_delete_=True, type='BiFPN', in_channels=(192, 384, 768), out_channels=256, num_layers=8)
 )
-sync_bn = 'torch'  # two images on a GPU are too few for batch norm
+sync_bn = 'torch'  # two images per GPU are too few for BatchNorm

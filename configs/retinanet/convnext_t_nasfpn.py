@@ -12,4 +12,4 @@ model = dict(
         norm_cfg=dict(type='BN', requires_grad=True),
     )
 )
-sync_bn = 'torch'  # two images on a GPU are too few for batch norm
+sync_bn = 'torch'  # two images per GPU are too few for BatchNorm

@@ -6,4 +6,4 @@ _base_ = [
     '../_base_/schedules/3x.py',
     '../_base_/runtime.py',
 ]
-sync_bn = 'torch'  # two images on a GPU are too few for batch norm
+sync_bn = 'torch'  # two images per GPU are too few for BatchNorm

@@ -1,7 +1,7 @@
 # A very small CEDNet and heads on the generated shapes, for the demo: minutes on two CPU cores
 _base_ = [
     '../_base_/models/upernet.py',
-    '../_base_/models/cednet_nano.py',
+    '../_base_/backbones/cednet_nano.py',
     '../_base_/datasets/shapes_segmentation.py',
     '../_base_/segmentation_runtime_shapes.py',
     '../_base_/schedules/shapes.py',

@@ -7,5 +7,3 @@ _base_ = [
     '../_base_/segmentation_runtime.py',
 ]
 optim_wrapper = dict(paramwise_cfg=dict(decay_rate=0.9))
-# The paper starts from ImageNet-1K pre-training:
-# model = dict(backbone=dict(init_cfg=dict(type='Pretrained', checkpoint='cednet_t_in1k.pth')))

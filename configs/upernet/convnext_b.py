@@ -2,11 +2,7 @@
 _base_ = 'convnext_t.py'
 
 model = dict(
-    backbone=dict(
-        arch='base',
-        drop_path_rate=0.4,
-        init_cfg=dict(checkpoint=_base_.convnext_weights.base),
-    ),
+    backbone=dict(_base_.convnext_b, drop_path_rate=0.4),
     decode_head=dict(in_channels=[128, 256, 512, 1024]),
     auxiliary_head=dict(in_channels=512),
 )

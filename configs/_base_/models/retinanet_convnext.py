@@ -1,4 +1,4 @@
-_base_ = ['mmdet::_base_/models/retinanet_r50_fpn.py', '../backbones/convnext_t.py']
+_base_ = ['mmdet::_base_/models/retinanet_r50_fpn.py', '../backbones/convnext.py']
 
 model = dict(
     data_preprocessor=dict(pad_size_divisor=128),

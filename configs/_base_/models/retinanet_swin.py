@@ -1,4 +1,4 @@
-_base_ = ['mmdet::_base_/models/retinanet_r50_fpn.py', '../backbones/swin_t.py']
+_base_ = ['mmdet::_base_/models/retinanet_r50_fpn.py', '../backbones/swin.py']
 
 model = dict(
     data_preprocessor=dict(pad_size_divisor=128),

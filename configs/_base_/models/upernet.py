@@ -1,4 +1,5 @@
-# The heads take CEDNet's raw levels c2..c5; the auxiliary one, the level 3 of the last stage but one
+# The decode head takes CEDNet's raw levels c2..c5, the auxiliary head level 3 of the second-to-last
+# stage
 norm_cfg = dict(type='SyncBN')
 model = dict(
     type='EncoderDecoder',

@@ -1,4 +1,4 @@
-_base_ = ['upernet.py', '../backbones/convnext_t.py']
+_base_ = ['upernet.py', '../backbones/convnext.py']
 
 model = dict(
     backbone=dict(_delete_=True, **_base_.convnext_t, out_indices=(0, 1, 2, 3)),

@@ -19,5 +19,5 @@ default_hooks = dict(
     sampler_seed=dict(type='DistSamplerSeedHook'),
     visualization=dict(type='SegVisualizationHook'),
 )
-# 8 GPUs x 2 images; --auto-scale-lr scales the rate for other batch sizes
+# 8 GPUs x 2 images; --auto-scale-lr scales the learning rate for other batch sizes
 auto_scale_lr = dict(enable=False, base_batch_size=16)

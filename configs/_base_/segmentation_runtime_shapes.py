@@ -1,4 +1,4 @@
-# Epochs are counted, as for the detectors on the shapes
+# Epoch-based, like the detectors on the shapes
 _base_ = 'segmentation_runtime.py'
 
 log_processor = dict(by_epoch=True)

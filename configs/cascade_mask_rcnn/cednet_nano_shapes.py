@@ -1,4 +1,4 @@
-# Mask R-CNN's nano model with three box heads, each for better boxes than the one before
+# Mask R-CNN's nano model with three box heads of increasing IoU threshold
 _base_ = '../mask_rcnn/cednet_nano_shapes.py'
 
 model = dict(

@@ -1,4 +1,4 @@
-# Table 2d: box AP 51.9, mask AP 45.0 in the paper, cited there, with the augmentation of DETR
+# Table 2d: box AP 51.9, mask AP 45.0, cited by the paper; augmentation of DETR
 _base_ = [
     '../_base_/models/cascade_mask_rcnn_swin.py',
     '../_base_/datasets/coco_instance_detr.py',

@@ -1,4 +1,4 @@
-# In no table of the paper, with the recipe of S
+# Not in the paper's tables; recipe of S
 _base_ = 'cednet_t.py'
 
 model = dict(backbone=dict(_base_.cednet_b, drop_path_rate=0.3))

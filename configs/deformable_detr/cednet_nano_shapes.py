@@ -1,6 +1,6 @@
 # A very small CEDNet and transformer on the generated shapes, for the demo: minutes on two CPU cores.
-# Unlike the paper's, it starts from the encoder's proposals and refines boxes layer by layer, to learn
-# in so few iterations. The toolbox has such proposals only at 256 channels: too many for stride 4.
+# Unlike the paper's model, it is two-stage with box refinement, to learn in so few iterations. mmdet
+# supports two-stage only with 256 channels, which is too expensive at stride 4.
 _base_ = [
     '../_base_/backbones/cednet_nano.py',
     '../_base_/datasets/shapes.py',
@@ -56,9 +56,9 @@ model = dict(
     ),
     test_cfg=dict(max_per_img=30),
 )
-# A larger rate leaves a transformer of this width on the plateau
+# With a larger learning rate, a transformer of this width does not converge
 optim_wrapper = dict(optimizer=dict(lr=3e-4))
-# Its iterations take twice RetinaNet's time
+# An iteration takes twice as long as RetinaNet's
 epochs = 7
 train_cfg = dict(max_epochs=epochs)
 param_scheduler = [

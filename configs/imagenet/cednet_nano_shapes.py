@@ -1,5 +1,5 @@
 # A very small CEDNet that learns the generated shapes in two minutes on two CPU cores:
-# python -m mmcednet.data.shapes data/shapes-single --single --size 64
+# python tools/draw_shapes.py data/shapes-single --single --size 64
 _base_ = ['../_base_/models/classifier.py', '../_base_/classification_runtime.py']
 
 model = dict(

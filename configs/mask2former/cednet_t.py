@@ -1,4 +1,4 @@
-# Mask2Former on CEDNet's raw levels: instance segmentation on COCO, in no table of the paper
+# Mask2Former on CEDNet's raw levels: instance segmentation on COCO, not in the paper's tables
 _base_ = [
     'mmdet::mask2former/mask2former_r50_8xb2-lsj-50e_coco.py',
     '../_base_/backbones/cednet.py',

@@ -1,4 +1,4 @@
-# In no table of the paper, with the recipe of S and Cascade Mask R-CNN's drop path
+# Not in the paper's tables; recipe of S, drop path of Cascade Mask R-CNN
 _base_ = 'cednet_t.py'
 
 model = dict(backbone=_base_.cednet_b)

@@ -1,4 +1,4 @@
-# Table 2c: box AP 48.5, mask AP 43.4 in the paper, cited there, with the augmentation of DETR
+# Table 2c: box AP 48.5, mask AP 43.4, cited by the paper; augmentation of DETR
 _base_ = [
     '../_base_/models/mask_rcnn_swin.py',
     '../_base_/datasets/coco_instance_detr.py',

@@ -1,4 +1,4 @@
-# Table 2b: box AP 45.8 in the paper, cited there, with the augmentation of DETR
+# Table 2b: box AP 45.8, cited by the paper; augmentation of DETR
 _base_ = [
     '../_base_/models/retinanet_swin.py',
     '../_base_/datasets/coco_detr.py',

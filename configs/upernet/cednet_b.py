@@ -2,7 +2,7 @@
 _base_ = 'cednet_t.py'
 
 model = dict(
-    backbone=dict(arch='base', drop_path_rate=0.4),
+    backbone=_base_.cednet_b,
     decode_head=dict(in_channels=[128, 256, 448, 704]),
     auxiliary_head=dict(in_channels=256),
 )

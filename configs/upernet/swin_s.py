@@ -1,4 +1,4 @@
-# Table 3: mIoU 47.6 in the paper, multi-scale 49.5, cited there: optimiser of Swin's authors
+# Table 3: mIoU 47.6, multi-scale 49.5, cited by the paper; optimizer of Swin's authors
 _base_ = [
     '../_base_/models/upernet_swin.py',
     '../_base_/datasets/ade20k.py',

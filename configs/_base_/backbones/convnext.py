@@ -1,5 +1,5 @@
 # mmpretrain's ConvNeXt with weights from ImageNet-1K. Models use convnext_t; convnext_s
-# and convnext_b are what differs from it.
+# and convnext_b contain only the differences.
 convnext_t = dict(
     type='mmpretrain.ConvNeXt',
     arch='tiny',

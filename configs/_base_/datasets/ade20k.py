@@ -1,4 +1,4 @@
-# ADE20K, 150 classes; tools/test.py --tta takes tta_model and tta_pipeline
+# ADE20K, 150 classes; tools/test.py --tta uses tta_model and tta_pipeline
 data_root = 'data/ade/ADEChallengeData2016'
 train_pipeline = [
     dict(type='LoadImageFromFile'),

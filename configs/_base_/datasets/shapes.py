@@ -1,4 +1,4 @@
-# The generated shapes: python -m mmcednet.data.shapes data/shapes
+# The generated shapes: python tools/draw_shapes.py data/shapes
 data_root = 'data/shapes/'
 metainfo = dict(classes=('disc', 'square', 'triangle', 'star'))
 train_dataloader = dict(

@@ -1,15 +1,15 @@
 # CEDNet with a head for each stage; out_levels and aux_stages give it the stages' coarsest features
+_base_ = '../backbones/cednet.py'
+
 model = dict(
     type='ImageClassifier',
     backbone=dict(
-        type='CEDNet',
-        arch='tiny',
+        _base_.cednet_t,
         final_decoder=False,
         out_levels=(5,),
         aux_stages=True,
         aux_level=5,
         drop_path_rate=0.1,
-        layer_scale=1e-6,
     ),
     head=dict(
         type='CEDNetClsHead',

@@ -1,50 +1,5 @@
 # The decode head takes CEDNet's raw levels c2..c5, the auxiliary head level 3 of the second-to-last
 # stage
-norm_cfg = dict(type='SyncBN')
-model = dict(
-    type='EncoderDecoder',
-    data_preprocessor=dict(
-        type='SegDataPreProcessor',
-        mean=[123.675, 116.28, 103.53],
-        std=[58.395, 57.12, 57.375],
-        bgr_to_rgb=True,
-        size=(512, 512),
-        pad_val=0,
-        seg_pad_val=255,
-    ),
-    backbone=dict(
-        type='CEDNet',
-        arch='tiny',
-        out_levels=(2, 3, 4, 5),
-        aux_stages=True,
-        drop_path_rate=0.2,
-        layer_scale=1.0,
-    ),
-    decode_head=dict(
-        type='UPerHead',
-        in_channels=[96, 192, 352, 512],
-        in_index=[0, 1, 2, 3],
-        pool_scales=(1, 2, 3, 6),
-        channels=512,
-        dropout_ratio=0.1,
-        num_classes=150,
-        norm_cfg=norm_cfg,
-        align_corners=False,
-        loss_decode=dict(type='CrossEntropyLoss', use_sigmoid=False, loss_weight=1.0),
-    ),
-    auxiliary_head=dict(
-        type='FCNHead',
-        in_channels=192,
-        in_index=4,
-        channels=256,
-        num_convs=1,
-        concat_input=False,
-        dropout_ratio=0.1,
-        num_classes=150,
-        norm_cfg=norm_cfg,
-        align_corners=False,
-        loss_decode=dict(type='CrossEntropyLoss', use_sigmoid=False, loss_weight=0.4),
-    ),
-    train_cfg=dict(),
-    test_cfg=dict(mode='slide', crop_size=(512, 512), stride=(341, 341)),
-)
+_base_ = ['upernet_heads.py', '../backbones/cednet.py']
+
+model = dict(backbone=dict(_base_.cednet_t, out_levels=(2, 3, 4, 5), aux_stages=True, layer_scale=1.0))

@@ -1,13 +1,10 @@
 # mmseg's Swin-S, whose pre-trained weights have mmseg's names
-_base_ = 'upernet.py'
+_base_ = ['upernet_heads.py', '../backbones/swin.py']
 
 model = dict(
     backbone=dict(
-        _delete_=True,
         type='SwinTransformer',
-        embed_dims=96,
-        depths=(2, 2, 18, 2),
-        num_heads=(3, 6, 12, 24),
+        **_base_.swin_archs.small,
         drop_path_rate=0.3,
         out_indices=(0, 1, 2, 3),
         init_cfg=dict(

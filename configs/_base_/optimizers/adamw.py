@@ -1,4 +1,4 @@
-# AdamW with one rate, in mixed precision; norms and biases do not decay
+# AdamW with one learning rate, in mixed precision; no weight decay for norms and biases
 optim_wrapper = dict(
     type='AmpOptimWrapper',
     optimizer=dict(type='AdamW', lr=1e-4, betas=(0.9, 0.999), weight_decay=0.05),

@@ -1,4 +1,4 @@
-# AdamW with ConvNeXt's own layer-wise rates, in mixed precision
+# AdamW with ConvNeXt's own layer-wise learning-rate decay, in mixed precision
 optim_wrapper = dict(
     type='AmpOptimWrapper',
     optimizer=dict(type='AdamW', lr=1e-4, betas=(0.9, 0.999), weight_decay=0.05),

@@ -1,4 +1,4 @@
-# AdamW in mixed precision; norms and position tables do not decay
+# AdamW in mixed precision; no weight decay for norms and position bias tables
 optim_wrapper = dict(
     type='AmpOptimWrapper',
     optimizer=dict(type='AdamW', lr=1e-4, betas=(0.9, 0.999), weight_decay=0.05),

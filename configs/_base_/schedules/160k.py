@@ -1,4 +1,4 @@
-# 160,000 iterations, the rate falling linearly to 0
+# 160,000 iterations; the learning rate decays linearly to 0
 train_cfg = dict(type='IterBasedTrainLoop', max_iters=160000, val_interval=16000)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')

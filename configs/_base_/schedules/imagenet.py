@@ -1,4 +1,4 @@
-# 300 epochs of AdamW with a moving average of the weights, as ConvNeXt
+# 300 epochs of AdamW with a moving average of the weights, like ConvNeXt
 train_cfg = dict(by_epoch=True, max_epochs=300, val_interval=1)
 val_cfg = dict()
 test_cfg = dict()

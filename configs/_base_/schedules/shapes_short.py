@@ -1,4 +1,4 @@
-# Two-stage detectors: their iterations take longer, and they learn in fewer
+# For two-stage detectors, whose iterations take longer but which need fewer
 _base_ = 'shapes.py'
 
 epochs = 4

@@ -2,8 +2,6 @@
 _base_ = 'stages_3.py'
 
 model = dict(
-    backbone=dict(
-        arch=dict(_delete_=True, channels=(96, 192, 352, 512), blocks=(3, (4, 8, 4), (2, 4, 2)))
-    ),
+    backbone=dict(arch=dict(_delete_=True, **_base_.cednet_ablations.fusion_4_6)),
     head=dict(num_stages=2),
 )

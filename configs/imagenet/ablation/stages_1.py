@@ -2,8 +2,6 @@
 _base_ = 'stages_3.py'
 
 model = dict(
-    backbone=dict(
-        arch=dict(_delete_=True, channels=(96, 192, 384, 768), blocks=(3, 6, 9, 3), num_stages=1)
-    ),
+    backbone=dict(arch=dict(_delete_=True, **_base_.cednet_ablations.stages_1)),
     head=dict(in_channels=768, num_stages=1),
 )

@@ -1,6 +1,6 @@
 """mmcednet: the CEDNet backbone for MMDetection, MMSegmentation and MMPretrain.
 
-Importing it registers the models, data sets, transforms and optimizer constructors with mmengine.
+Importing it registers the models, datasets, transforms and optimizer constructors with mmengine.
 """
 
 from .requirements import check_requirements

@@ -25,7 +25,7 @@ def small() -> dict:
 
 @pytest.fixture(scope='session')
 def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A generated data set of a few images."""
+    """A generated dataset of a few images."""
     from mmcednet.data.shapes import draw_dataset
 
     return draw_dataset(tmp_path_factory.mktemp('data') / 'shapes', train=6, val=3, size=64, seed=0)
@@ -33,7 +33,7 @@ def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope='session')
 def ade20k(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same images as ADE20K has them: JPEG, and label maps whose ids begin with 1."""
+    """The same images in ADE20K's format: JPEG, and label maps whose ids start at 1."""
     folder = tmp_path_factory.mktemp('data') / 'ade20k'
     for ours, theirs in (('train', 'training'), ('val', 'validation')):
         for part in ('images', 'annotations'):

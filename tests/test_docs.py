@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
+from code_blocks import read_code_blocks
 from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 
@@ -14,11 +15,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGES = [*sorted(ROOT.glob('*.md')), *sorted(ROOT.glob('docs/*.md')), *sorted(ROOT.glob('*/README.md'))]
 
 
-def python_blocks(path: Path) -> list[str]:
-    return re.findall(r'^```python\n(.*?)^```$', path.read_text(encoding='utf-8'), re.M | re.S)
-
-
-def anchors(page: Path) -> set[str]:
+def list_anchors(page: Path) -> set[str]:
     titles = re.findall(r'^#+ (.*)$', page.read_text(encoding='utf-8'), re.M)
     return {title.lower().replace(' ', '-') for title in titles}
 
@@ -30,11 +27,11 @@ def test_links_exist(page):
             path, _, anchor = link.partition('#')
             target = page.parent / path if path else page
             assert target.exists(), link
-            assert not anchor or anchor in anchors(target), link
+            assert not anchor or anchor in list_anchors(target), link
 
 
 def test_readme_example_in_pytorch(capsys):
-    block = python_blocks(ROOT / 'README.md')[0]
+    block = read_code_blocks(ROOT / 'README.md', 'python')[0]
     exec(block, {})
     expected = block.splitlines()[-1].removeprefix('# ')
     assert ast.literal_eval(capsys.readouterr().out) == ast.literal_eval(expected)
@@ -42,7 +39,7 @@ def test_readme_example_in_pytorch(capsys):
 
 def test_readme_example_config(tmp_path):
     path = tmp_path / 'retinanet.py'
-    path.write_text(python_blocks(ROOT / 'README.md')[1])
+    path.write_text(read_code_blocks(ROOT / 'README.md', 'python')[1])
     cfg = Config.fromfile(path)
     with DefaultScope.overwrite_default_scope(cfg.default_scope):
         model = MODELS.build(cfg.model)

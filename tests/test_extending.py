@@ -2,13 +2,13 @@
 
 import importlib
 import json
-import re
 import shutil
 import sys
 from pathlib import Path
 
 import pytest
 import torch
+from code_blocks import read_code_blocks
 from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS, DefaultScope
@@ -17,17 +17,9 @@ from mmcednet.models import CEDNet
 from mmcednet.models.blocks import MIXERS
 
 DOCS = Path(__file__).resolve().parents[1] / 'docs'
-BLOCK = re.compile(r'^```(\w+)\n(.*?)^```$', re.MULTILINE | re.DOTALL)
-
-
-def code_blocks(path: Path, language: str) -> list[str]:
-    text = path.read_text(encoding='utf-8')
-    return [code for found, code in BLOCK.findall(text) if found == language]
-
-
 FILES = {
     code.splitlines()[0].removeprefix('# '): code
-    for code in code_blocks(DOCS / 'extending.md', 'python')
+    for code in read_code_blocks(DOCS / 'extending.md', 'python')
 }
 
 
@@ -102,7 +94,7 @@ def test_new_config(root, configs):
     expected = Config.fromfile(root / 'configs' / 'retinanet' / 'cednet_t.py')
     expected.model.backbone.update(style='unet', long_range=False)
     assert cfg.to_dict() == expected.to_dict()
-    (entry,) = code_blocks(DOCS / 'extending.md', 'json')
+    (entry,) = read_code_blocks(DOCS / 'extending.md', 'json')
     recipe = json.loads(f'{{{entry}}}')[name]
     recipes = json.loads((root / 'tests' / 'assets' / 'recipes.json').read_text())
     assert set(recipe['parts']) <= set(recipes['parts'])

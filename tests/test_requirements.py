@@ -1,4 +1,4 @@
-"""What is missing, or too old, is said in one sentence."""
+"""Missing, outdated and conflicting toolboxes are reported in one sentence."""
 
 import subprocess
 import sys
@@ -10,7 +10,7 @@ from mmcednet import requirements
 
 @pytest.fixture
 def installed(monkeypatch):
-    """Stand-in for the list of what is installed."""
+    """Fake versions of installed distributions."""
     versions = {}
 
     def version(name):
@@ -31,7 +31,7 @@ def installed(monkeypatch):
         {'mmengine': '1.0'},
     ],
 )
-def test_what_goes(installed, found):
+def test_supported_versions(installed, found):
     installed.update(found)
     requirements.check_requirements()
 
@@ -45,7 +45,7 @@ def test_what_goes(installed, found):
         ({'mmcv': '2.1.0', 'onedl-mmcv': '2.3.6'}, 'mmcv and onedl-mmcv are both installed'),
     ],
 )
-def test_what_does_not(installed, found, message):
+def test_unsupported_versions(installed, found, message):
     installed.update(found)
     with pytest.raises(ImportError, match=message):
         requirements.check_requirements()
@@ -61,7 +61,7 @@ def test_import_without_mmengine():
     result = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
     assert result.returncode == 1
     last = result.stderr.strip().splitlines()[-1]
-    assert last.startswith('ImportError: mmcednet needs mmengine')
+    assert last.startswith('ImportError: mmcednet requires mmengine')
     assert 'pip install "mmcednet[onedl]"' in last
 
 

@@ -19,19 +19,19 @@ ALLOWED = {
 }
 
 
-def nodes(tree: ast.AST, into_functions: bool) -> Iterator[ast.AST]:
+def iter_nodes(tree: ast.AST, into_functions: bool) -> Iterator[ast.AST]:
     """All nodes of a syntax tree, with or without the bodies of functions."""
     for node in ast.iter_child_nodes(tree):
         yield node
         if into_functions or not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
-            yield from nodes(node, into_functions)
+            yield from iter_nodes(node, into_functions)
 
 
-def imports(path: Path, root: Path = ROOT, into_functions: bool = True) -> set[str]:
+def collect_imports(path: Path, root: Path = ROOT, into_functions: bool = True) -> set[str]:
     """Dotted names of what a file imports: 'torch', 'torch.nn', 'mmcednet.models.CEDNet'."""
     package = '.'.join(path.relative_to(root).parent.parts)
     found = set()
-    for node in nodes(ast.parse(path.read_text(encoding='utf-8')), into_functions):
+    for node in iter_nodes(ast.parse(path.read_text(encoding='utf-8')), into_functions):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -40,13 +40,15 @@ def imports(path: Path, root: Path = ROOT, into_functions: bool = True) -> set[s
     return found
 
 
-def files(room: str) -> list[Path]:
+def list_files(room: str) -> list[Path]:
     folder = PACKAGE / room
     return sorted(folder.rglob('*.py')) if folder.is_dir() else [folder.with_suffix('.py')]
 
 
-def imported_rooms(path: Path) -> set[str]:
-    names = {f'{name}.'.split('.')[1] for name in imports(path) if name.split('.')[0] == 'mmcednet'}
+def find_imported_rooms(path: Path) -> set[str]:
+    names = {
+        f'{name}.'.split('.')[1] for name in collect_imports(path) if name.split('.')[0] == 'mmcednet'
+    }
     return {name or '__init__' for name in names}
 
 
@@ -70,8 +72,8 @@ def test_every_kind_of_import_is_found(tmp_path):
         *('torch', 'torch.nn', 'mmcednet.paper', 'mmcednet.data', 'mmcednet.demo.drawing'),
         *('mmcednet.engine.files.atomic_write', 'mmseg', 'mmcv'),
     }
-    assert imports(path, tmp_path, into_functions=False) == at_import
-    assert imports(path, tmp_path) == at_import | {'mmdet.structures.DetDataSample'}
+    assert collect_imports(path, tmp_path, into_functions=False) == at_import
+    assert collect_imports(path, tmp_path) == at_import | {'mmdet.structures.DetDataSample'}
 
 
 def test_every_room_is_in_the_table():
@@ -87,19 +89,19 @@ def test_table_has_no_cycle():
 def test_room_imports_only_what_the_table_allows(room):
     forbidden = {
         f'{path.relative_to(ROOT)} imports {other}'
-        for path in files(room)
-        for other in imported_rooms(path) - ALLOWED[room] - {room}
+        for path in list_files(room)
+        for other in find_imported_rooms(path) - ALLOWED[room] - {room}
     }
     assert not forbidden
 
 
-@pytest.mark.parametrize('path', files('models'), ids=lambda path: path.name)
+@pytest.mark.parametrize('path', list_files('models'), ids=lambda path: path.name)
 def test_models_import_only_torch_and_mmengine(path):
-    packages = {name.split('.')[0] for name in imports(path, into_functions=False)}
+    packages = {name.split('.')[0] for name in collect_imports(path, into_functions=False)}
     assert packages - sys.stdlib_module_names <= {'torch', 'mmengine', 'mmcednet'}
 
 
 def test_only_tools_import_the_paper():
     outside = [*ROOT.glob('*.py'), *(ROOT / 'configs').rglob('*.py')]
     inside = [path for path in PACKAGE.rglob('*.py') if path.parent.name != 'paper']
-    assert not [path for path in outside + inside if 'paper' in imported_rooms(path)]
+    assert not [path for path in outside + inside if 'paper' in find_imported_rooms(path)]

@@ -80,13 +80,13 @@ def check_machine(venv: Path) -> None:
         fail("Python's headers are missing; install them, for instance: apt-get install python3-dev")
 
 
-def run(command: list[str | Path]) -> None:
+def run_command(command: list[str | Path]) -> None:
     if subprocess.run(command).returncode:
         fail(f'this command failed, see its output above: {" ".join(map(str, command))}')
 
 
 def pip_install(python: Path, *args: str | Path) -> None:
-    run([python, '-m', 'pip', 'install', '--no-deps', '--disable-pip-version-check', *args])
+    run_command([python, '-m', 'pip', 'install', '--no-deps', '--disable-pip-version-check', *args])
 
 
 def get_mmcv_wheel(python: Path, requirement: str) -> Path:
@@ -129,12 +129,12 @@ def get_mmcv_wheel(python: Path, requirement: str) -> Path:
         # --no-cache-dir: pip's cache ignores which PyTorch a wheel was built against.
         command = [python, '-m', 'pip', 'wheel', '-v', '--no-deps', '--no-build-isolation']
         command += ['--no-cache-dir', '-w', temporary, requirement]
-        build(command, env, folder / f'{name}.log')
+        run_build(command, env, folder / f'{name}.log')
         wheel = next(Path(temporary).glob('*.whl'))
         return wheel.replace(folder / wheel.name)
 
 
-def build(command: list[str | Path], env: dict[str, str] | None, log_file: Path) -> None:
+def run_build(command: list[str | Path], env: dict[str, str] | None, log_file: Path) -> None:
     """Run the build with a progress bar and write its complete output to ``log_file``."""
     start = time.time()
     tail: list[str] = []
@@ -186,7 +186,7 @@ def create_environment(venv: Path, lock: Path) -> None:
         fail(f'{venv} exists but was not created by make setup; choose another one with VENV=')
     check_machine(venv)
     log(f'creating {venv} from {lock.name}: 5 GB, of which 2 GB are downloaded the first time')
-    run([sys.executable, '-m', 'venv', '--clear', venv])
+    run_command([sys.executable, '-m', 'venv', '--clear', venv])
     (venv / MARKER).touch()
     python = venv / 'bin' / 'python'
     with tempfile.NamedTemporaryFile('w', suffix='.txt') as others:

@@ -57,10 +57,12 @@ def prepare(args: argparse.Namespace) -> Runner:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    with exit_on_error():
-        runner = prepare(parse_args(argv))
-    runner.test()
-    launch.destroy_process_group()
+    try:
+        with exit_on_error():
+            runner = prepare(parse_args(argv))
+        runner.test()
+    finally:
+        launch.destroy_process_group()
     return 0
 
 

@@ -23,7 +23,9 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     launch.add_common_arguments(parser)
     parser.add_argument('--amp', action='store_true', help='train in mixed precision')
     parser.add_argument(
-        '--pretrained', metavar='FILE', help="checkpoint with the backbone's initial weights"
+        '--pretrained',
+        metavar='FILE',
+        help="checkpoint with the backbone's initial weights, a file or a URL",
     )
     parser.add_argument(
         '--resume',
@@ -45,8 +47,11 @@ def prepare(args: argparse.Namespace) -> Runner:
         config.enable_amp(cfg)
     if args.auto_scale_lr:
         config.enable_auto_scale_lr(cfg)
-    if args.pretrained and args.resume:
-        raise ValueError('--pretrained and --resume exclude each other: a checkpoint has all weights')
+    if args.pretrained and args.resume not in (None, 'auto'):
+        raise ValueError(
+            f'--pretrained {args.pretrained} has no effect with --resume {args.resume}, which has all '
+            f'weights; use one of them'
+        )
     if args.pretrained:
         config.set_pretrained(cfg, args.pretrained)
     if args.resume:
@@ -66,10 +71,12 @@ def prepare(args: argparse.Namespace) -> Runner:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    with exit_on_error():
-        runner = prepare(parse_args(argv))
-    runner.train()
-    launch.destroy_process_group()
+    try:
+        with exit_on_error():
+            runner = prepare(parse_args(argv))
+        runner.train()
+    finally:
+        launch.destroy_process_group()
     return 0
 
 

@@ -1,1 +1,1 @@
-"""What a network costs, and how late it fuses."""
+"""Complexity and fusion time of networks."""

@@ -178,7 +178,7 @@ def compute_block_share(cednet: CEDNet, phases: dict[nn.Parameter, Phase]) -> Fr
     return Fraction(first_uses.count(Phase.BEFORE_FUSION), len(first_uses))
 
 
-def find_config(config: str) -> Path:
+def resolve_config(config: str) -> Path:
     """Find the file of a config.
 
     Args:
@@ -197,13 +197,13 @@ def find_config(config: str) -> Path:
     return file
 
 
-def compute_fusion_time(config: str) -> FusionTime:
-    """Measure the network of a config; see :func:`measure_fusion_time` and :func:`find_config`.
+def measure_config_fusion_time(config: str) -> FusionTime:
+    """Measure the network of a config; see :func:`measure_fusion_time` and :func:`resolve_config`.
 
     Raises:
         ValueError: The config does not exist, or its model has no backbone.
     """
-    cfg = Config.fromfile(find_config(config))
+    cfg = Config.fromfile(resolve_config(config))
     model: Any = cfg.get('model') or {}
     if not model.get('backbone'):
         raise ValueError(f'config {config} has no model.backbone')

@@ -5,6 +5,6 @@ segmentation and 'cls' for classification, each with a class ``CEDNet`` and wrap
 """
 
 from .checkpoints import convert_state_dict
-from .configs import backbone_config, classifier_config
+from .configs import convert_backbone_config, convert_classifier_config
 
-__all__ = ['backbone_config', 'classifier_config', 'convert_state_dict']
+__all__ = ['convert_backbone_config', 'convert_classifier_config', 'convert_state_dict']

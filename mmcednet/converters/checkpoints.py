@@ -193,8 +193,8 @@ def build_rules(mixer: MixerTemplates) -> list[tuple[re.Pattern[str], str]]:
     """All templates of a network, the released ones as regular expressions, and ours."""
     templates = {
         **LAYERS,
-        **join(POSITIONS, mixer.block),
-        **join(LONG_RANGE_POSITIONS, mixer.long_range_block),
+        **join_templates(POSITIONS, mixer.block),
+        **join_templates(LONG_RANGE_POSITIONS, mixer.long_range_block),
     }
     patterns = dict(stage=r'[1-9]\d*', index=r'\d+', param='weight|bias', norm=mixer.norm)
     groups = {name: f'(?P<{name}>{pattern})' for name, pattern in patterns.items()}
@@ -204,7 +204,7 @@ def build_rules(mixer: MixerTemplates) -> list[tuple[re.Pattern[str], str]]:
     ]
 
 
-def join(positions: Templates, layers: Templates) -> Templates:
+def join_templates(positions: Templates, layers: Templates) -> Templates:
     """Templates of each layer at each position."""
     return {
         position + layer: our_position + our_layer

@@ -63,7 +63,7 @@ class ReleasedClass(NamedTuple):
     outputs: Callable[[Mapping[str, Any]], dict[str, Any]]  # keyword arguments -> ours
 
 
-def pyramid_from(first: int) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
+def make_pyramid_outputs(first: int) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
     """Outputs of a class that returns a pyramid from level ``first`` on."""
     return lambda kwargs: dict(
         pyramid=dict(
@@ -74,8 +74,8 @@ def pyramid_from(first: int) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
 
 RELEASED_CLASSES = {
     ('det', 'CEDNet'): ReleasedClass({}, lambda kwargs: dict(out_levels=(3, 4, 5))),
-    ('det', 'CEDNetWrapper'): ReleasedClass(PYRAMID_DEFAULTS, pyramid_from(3)),
-    ('det', 'CEDNetWrapperTwoStage'): ReleasedClass(PYRAMID_DEFAULTS, pyramid_from(2)),
+    ('det', 'CEDNetWrapper'): ReleasedClass(PYRAMID_DEFAULTS, make_pyramid_outputs(3)),
+    ('det', 'CEDNetWrapperTwoStage'): ReleasedClass(PYRAMID_DEFAULTS, make_pyramid_outputs(2)),
     ('det', 'CEDNetWrapperMask2Former'): ReleasedClass(
         PYRAMID_DEFAULTS, lambda kwargs: dict(out_levels=(2, 3, 4, 5))
     ),
@@ -89,7 +89,7 @@ RELEASED_CLASSES = {
 }
 
 
-def backbone_config(module: str, cls_name: str, kwargs: Mapping[str, Any]) -> dict[str, Any]:
+def convert_backbone_config(module: str, cls_name: str, kwargs: Mapping[str, Any]) -> dict[str, Any]:
     """Convert the keyword arguments of a released class into a config for ``MODELS.build``.
 
     Args:
@@ -105,7 +105,7 @@ def backbone_config(module: str, cls_name: str, kwargs: Mapping[str, Any]) -> di
     """
     if (module, cls_name) not in RELEASED_CLASSES:
         known = ', '.join(f'{m}.{c}' for m, c in RELEASED_CLASSES)
-        raise ValueError(f'class {module}.{cls_name} is unknown, must be one of {known}')
+        raise ValueError(f'class {module}.{cls_name} is unknown; choose one of: {known}')
     released = RELEASED_CLASSES[module, cls_name]
     defaults = {**CEDNET_DEFAULTS, **released.defaults}
     for name in kwargs:
@@ -139,7 +139,7 @@ def backbone_config(module: str, cls_name: str, kwargs: Mapping[str, Any]) -> di
     )
 
 
-def classifier_config(kwargs: Mapping[str, Any]) -> dict[str, Any]:
+def convert_classifier_config(kwargs: Mapping[str, Any]) -> dict[str, Any]:
     """Convert the keyword arguments of the released ``cls.CEDNet`` into a config for ``MODELS.build``.
 
     Args:
@@ -151,7 +151,7 @@ def classifier_config(kwargs: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         ValueError: A keyword argument or its value is not supported.
     """
-    backbone = backbone_config('cls', 'CEDNet', kwargs)
+    backbone = convert_backbone_config('cls', 'CEDNet', kwargs)
     kwargs = {**CLASSIFIER_DEFAULTS, **kwargs}
     return dict(
         type='mmpretrain.ImageClassifier',
@@ -201,5 +201,6 @@ def lookup(table: Mapping[str, Any], name: str, kwargs: Mapping[str, Any], conte
     """
     value = kwargs[name]
     if not isinstance(value, str) or value not in table:
-        raise ValueError(f'{name}={value!r} must be one of {", ".join(map(repr, table))}{context}')
+        known = ', '.join(map(repr, table))
+        raise ValueError(f'{name}={value!r} is unknown{context}; choose one of: {known}')
     return table[value]

@@ -1,4 +1,4 @@
-"""Data sets and transforms of the recipes, and generated data sets."""
+"""Datasets and transforms of the recipes, and generated datasets."""
 
 from .copy_paste import BoxCopyPaste, PairedDataset
 

@@ -23,13 +23,13 @@ class PairedDataset:
     """A wrapper that draws, with a given probability, a second random sample for each sample.
 
     Args:
-        dataset: The wrapped data set or its config; its pipeline must not pack the results.
+        dataset: The wrapped dataset or its config; its pipeline must not pack the results.
         pipeline: Transforms applied to the results. They find the second sample in the list
             ``mix_results``, which is empty if none was drawn.
         prob: Probability of drawing a second sample. Default: 0.5.
 
     Raises:
-        ValueError: ``prob`` is not in [0, 1], the data set has fewer than two samples, or no sample
+        ValueError: ``prob`` is not in [0, 1], the dataset has fewer than two samples, or no sample
             of another image is found.
     """
 
@@ -43,7 +43,7 @@ class PairedDataset:
         self.prob = prob
         if prob and len(self.dataset) < 2:
             raise ValueError(
-                f'pairing needs at least 2 samples, but the data set has {len(self.dataset)}'
+                f'pairing needs at least 2 samples, but the dataset has {len(self.dataset)}'
             )
 
     @property
@@ -68,7 +68,7 @@ class PairedDataset:
     def draw_other(self, results: dict) -> dict:
         """Draw a random sample of a different image than ``results``."""
         for _ in range(MAX_DRAWS):
-            # Images, not indices: a data set replaces a sample for which its pipeline returns None.
+            # Images, not indices: a dataset replaces a sample for which its pipeline returns None.
             other = self.dataset[np.random.randint(len(self))]
             if other['img_path'] != results['img_path']:
                 return other

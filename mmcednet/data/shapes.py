@@ -1,4 +1,4 @@
-"""Draws small data sets of textured shapes, for the demo and the tests.
+"""Draws small datasets of textured shapes, for the demo and the tests.
 
 Each image shows several overlapping objects of four classes on a textured background. Their diameters
 range from 1/14 of the image size to slightly more than the image size. Each class has its own shape,
@@ -7,7 +7,7 @@ texture and typical hue; half of the objects have low contrast to the background
     OUT/train/00000.png, OUT/val/00000.png, ...   images
     OUT/annotations/train.json, val.json          COCO format: boxes, polygons
     OUT/labels/train/00000.png, ...               semantic label maps: 0 background, 1.. the classes
-    OUT/shapes.json                               the arguments of the data set
+    OUT/shapes.json                               the arguments of the dataset
 
 With ``--single`` each image shows one object, for classification::
 
@@ -17,12 +17,9 @@ All random numbers come from numpy's ``RandomState``, whose streams are frozen: 
 images on every machine.
 """
 
-import argparse
 import json
 import math
 import shutil
-import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -228,10 +225,10 @@ def draw_single_split(folder: Path, split: str, number: int, size: int, seed: in
 def draw_dataset(
     out: str | Path, train: int, val: int, size: int, seed: int, single: bool = False
 ) -> Path:
-    """Draw a data set, unless ``out`` already has one that was drawn with the same arguments.
+    """Draw a dataset, unless ``out`` already has one that was drawn with the same arguments.
 
     Args:
-        out: Folder of the data set; it appears only once the data set is complete.
+        out: Folder of the dataset; it appears only once the dataset is complete.
         train: Number of training images, at least 1.
         val: Number of validation images, at least 1.
         size: Height and width of the images in px, at least 64.
@@ -242,12 +239,12 @@ def draw_dataset(
         ``out``.
 
     Raises:
-        ValueError: A number is out of range, or ``out`` exists and is not this data set.
+        ValueError: A number is out of range, or ``out`` exists and is not this dataset.
     """
     out = Path(out)
-    for name, value, least in (('train', train, 1), ('val', val, 1), ('size', size, MIN_IMAGE_SIZE)):
-        if value < least:
-            raise ValueError(f'{name} {value} must be at least {least}')
+    for name, value, minimum in (('train', train, 1), ('val', val, 1), ('size', size, MIN_IMAGE_SIZE)):
+        if value < minimum:
+            raise ValueError(f'{name} {value} must be at least {minimum}')
     if not 0 <= seed < 2**32:
         raise ValueError(f'seed {seed} must be from 0 to 2**32 - 1')
     recipe = dict(train=train, val=val, size=size, seed=seed) | ({'single': True} if single else {})
@@ -267,23 +264,3 @@ def draw_dataset(
     contents = 'one folder per class' if single else 'boxes, polygons and label maps'
     print(f'{out}: {train} + {val} images, {contents}')
     return out
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('out', help='folder of the data set')
-    parser.add_argument('--train', type=int, default=1200, help='training images; default: 1200')
-    parser.add_argument('--val', type=int, default=100, help='validation images; default: 100')
-    parser.add_argument('--size', type=int, default=96, help='height and width in px; default: 96')
-    parser.add_argument('--seed', type=int, default=0, help='determines the images; default: 0')
-    parser.add_argument('--single', action='store_true', help='one object per image')
-    args = parser.parse_args(argv)
-    try:
-        draw_dataset(**vars(args))
-    except ValueError as error:
-        parser.error(str(error))
-    return 0
-
-
-if __name__ == '__main__':
-    sys.exit(main())

@@ -57,7 +57,7 @@ def draw_detection_panels(
     Args:
         image: Enlarged image (H, W, 3), RGB.
         result: mmdet's sample with ground truth and predictions; both are enlarged in place.
-        metainfo: The data set's, with the names of the classes.
+        metainfo: Metainfo of the dataset, with the names of the classes.
 
     Returns:
         Title -> image (H, W, 3): the ground truth, and the detections with a score of at least 0.4.
@@ -78,7 +78,7 @@ def draw_segmentation_panels(
     Args:
         image: Enlarged image (H, W, 3), RGB.
         result: mmseg's sample with ground truth and prediction.
-        metainfo: The data set's, with the palette.
+        metainfo: Metainfo of the dataset, with the palette.
 
     Returns:
         Title -> image (H, W, 3): the image, the ground truth and the prediction.

@@ -59,7 +59,7 @@ class ProgressHook(Hook):
         self.bar.stop()
 
 
-def find_config(configs: Path, framework: str) -> Path:
+def find_demo_config(configs: Path, framework: str) -> Path:
     """Find the demo's config for a framework: its nano config, if that defines ``shown_metrics``.
 
     Args:
@@ -77,15 +77,15 @@ def find_config(configs: Path, framework: str) -> Path:
     if has_demo(config):
         return config
     found = sorted(path.parent.name for path in configs.glob(f'*/{NANO}') if has_demo(path))
-    raise ValueError(f'framework {framework!r} must be one of {", ".join(found)}')
+    raise ValueError(f'framework {framework!r} is unknown; choose one of: {", ".join(found)}')
 
 
 def train(config: Path, data: Path, work_dir: Path, seed: int, progress: ProgressHook) -> Runner:
-    """Train the model of a config on a data set of shapes.
+    """Train the model of a config on a dataset of shapes.
 
     Args:
         config: Config file.
-        data: Folder of the data set.
+        data: Folder of the dataset.
         work_dir: Folder for checkpoints and logs.
         seed: Random seed of the training.
         progress: Hook that shows the progress.
@@ -115,12 +115,12 @@ def train(config: Path, data: Path, work_dir: Path, seed: int, progress: Progres
     return runner
 
 
-def run(config: Path, data: Path, work_dir: Path, seed: int) -> dict[str, float]:
+def run_demo(config: Path, data: Path, work_dir: Path, seed: int) -> dict[str, float]:
     """Train, evaluate and draw a model; print its results and the paths of all outputs.
 
     Args:
-        config: Config file for a data set of shapes; its ``shown_metrics`` map keys to titles.
-        data: Folder of the data set.
+        config: Config file for a dataset of shapes; its ``shown_metrics`` map keys to titles.
+        data: Folder of the dataset.
         work_dir: Folder for the checkpoints, the log and the pictures; created if missing.
         seed: Random seed of the training.
 

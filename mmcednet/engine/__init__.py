@@ -1,1 +1,1 @@
-"""Command-line runs."""
+"""Runs of the command-line tools."""

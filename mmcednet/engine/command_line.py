@@ -10,7 +10,7 @@ def exit_on_error() -> Iterator[None]:
     """Turn a ValueError or FileNotFoundError into ``error: ...`` on stderr and exit code 1.
 
     Raises:
-        SystemExit: In place of these two; other exceptions keep their traceback.
+        SystemExit: Instead of these two; other exceptions propagate.
     """
     try:
         yield

@@ -29,11 +29,11 @@ def load_config(args: argparse.Namespace) -> Config:
     cfg.launcher = args.launcher
     if args.cfg_options:
         cfg.merge_from_dict(args.cfg_options)
-    cfg.work_dir = args.work_dir or cfg.get('work_dir') or default_work_dir(args.config)
+    cfg.work_dir = args.work_dir or cfg.get('work_dir') or get_default_work_dir(args.config)
     return cfg
 
 
-def default_work_dir(config: str) -> str:
+def get_default_work_dir(config: str) -> str:
     """work_dirs/NAME, or work_dirs/FRAMEWORK/NAME for a config in a folder of configs/."""
     parts = Path(config).absolute().with_suffix('').parts
     below = len(parts) - parts[::-1].index('configs') if 'configs' in parts else len(parts) - 1
@@ -81,7 +81,7 @@ def set_pretrained(cfg: Config, checkpoint: str) -> None:
         raise ValueError('--pretrained needs model.backbone in the config')
     init_cfg = backbone.get('init_cfg') or {}
     backbone.init_cfg = dict(init_cfg, type='Pretrained', checkpoint=checkpoint)
-    if cfg.model.get('pretrained'):  # mmseg's older way, which excludes init_cfg
+    if cfg.model.get('pretrained'):  # mmseg's older option; it must not be combined with init_cfg
         cfg.model.pretrained = None
 
 

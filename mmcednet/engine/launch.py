@@ -8,7 +8,7 @@ from mmcv.ops import get_compiling_cuda_version
 from mmengine.config import Config, DictAction
 from mmengine.logging import print_log
 from mmengine.registry import RUNNERS
-from mmengine.runner import Runner
+from mmengine.runner import Runner, find_latest_checkpoint
 
 from mmcednet.models import CEDNet
 
@@ -56,7 +56,7 @@ def adapt_to_device(cfg: Config) -> None:
     if cfg.launcher == 'pytorch':
         cfg.sync_bn = None  # SyncBN runs on GPUs only
         replace_sync_bn(cfg.get('model'))
-        # mmengine's default wrapper passes a GPU's index
+        # mmengine's default wrapper passes device_ids, which fails on the CPU
         model_wrapper = dict(
             type='MMDistributedDataParallel',
             find_unused_parameters=cfg.get('find_unused_parameters', False),
@@ -77,7 +77,10 @@ def replace_sync_bn(node: object) -> None:
 
 
 def init_process_group(cfg: Config) -> None:
-    """Start the process group of torchrun's processes without GPUs; mmengine's start needs GPUs."""
+    """Initialize the process group of CPU-only torchrun jobs.
+
+    mmengine's own initialization requires GPUs.
+    """
     if cfg.launcher == 'pytorch' and not torch.cuda.is_available():
         torch.distributed.init_process_group('gloo')
 
@@ -113,10 +116,12 @@ def warn_about_random_weights(runner: Runner) -> None:
     backbone = getattr(unwrap_model(runner.model), 'backbone', None)
     if cfg.get('default_scope') not in ('mmdet', 'mmseg') or not isinstance(backbone, CEDNet):
         return
-    if not (backbone.init_cfg or cfg.get('load_from') or cfg.get('resume')):
+    init_cfg = backbone.init_cfg if isinstance(backbone.init_cfg, dict) else {}
+    resumed = cfg.get('resume') and find_latest_checkpoint(runner.work_dir)
+    if not (init_cfg.get('type') == 'Pretrained' or cfg.get('load_from') or resumed):
         print_log(
-            'The backbone starts from random weights, but the results in the paper start from '
-            'ImageNet-1K pre-training: use --pretrained FILE',
+            "The backbone starts from random weights; the paper's detectors and segmenters start from "
+            'ImageNet-1K weights: pass --pretrained FILE',
             'current',
             logging.WARNING,
         )

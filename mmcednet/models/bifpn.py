@@ -11,7 +11,7 @@ from torch import Tensor, nn
 EPS = 1e-4
 
 
-def batch_norm(channels: int) -> nn.BatchNorm2d:
+def build_norm(channels: int) -> nn.BatchNorm2d:
     """BatchNorm with EfficientDet's settings."""
     return nn.BatchNorm2d(channels, eps=1e-3, momentum=0.01)
 
@@ -43,7 +43,7 @@ class WeightedFusion(nn.Module):
             nn.SiLU(),
             nn.Conv2d(channels, channels, 3, padding=1, groups=channels, bias=False),
             nn.Conv2d(channels, channels, 1, bias=False),
-            batch_norm(channels),
+            build_norm(channels),
         )
 
     def forward(self, *inputs: Tensor) -> Tensor:
@@ -91,7 +91,7 @@ class BiFPN(BaseModule):
         out_channels: Channels of the pyramid. Default: 256.
         num_layers: Number of BiFPN layers. Default: 8.
         num_outs: Number of levels; levels above the inputs are max-pooled. Default: 5.
-        init_cfg: mmengine's. Default: None.
+        init_cfg: Initialization config of mmengine. Default: None.
     """
 
     def __init__(
@@ -104,7 +104,7 @@ class BiFPN(BaseModule):
     ) -> None:
         super().__init__(init_cfg)
         self.laterals = nn.ModuleList(
-            nn.Sequential(nn.Conv2d(width, out_channels, 1, bias=False), batch_norm(out_channels))
+            nn.Sequential(nn.Conv2d(width, out_channels, 1, bias=False), build_norm(out_channels))
             for width in (*in_channels, in_channels[-1])
         )
         self.num_pooled = num_outs - len(in_channels)

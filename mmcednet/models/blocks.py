@@ -18,7 +18,7 @@ from .mixers import CrossWindowAttention, WindowAttention
 DILATION = 3
 
 
-def depthwise_conv(channels: int, dilation: int = 1) -> nn.Conv2d:
+def build_depthwise_conv(channels: int, dilation: int = 1) -> nn.Conv2d:
     """Depth-wise 7x7 convolution that keeps H and W."""
     return nn.Conv2d(channels, channels, 7, padding=3 * dilation, dilation=dilation, groups=channels)
 
@@ -42,11 +42,11 @@ class MLP(nn.Module):
         return x if self.gamma is None else self.gamma * x
 
 
-def channels_last(x: Tensor) -> Tensor:
+def to_channels_last(x: Tensor) -> Tensor:
     return x.permute(0, 2, 3, 1)  # (N, H, W, C)
 
 
-def channels_first(x: Tensor) -> Tensor:
+def to_channels_first(x: Tensor) -> Tensor:
     return x.permute(0, 3, 1, 2)  # (N, C, H, W)
 
 
@@ -61,14 +61,14 @@ class CEDBlock(nn.Module):
 
     def __init__(self, channels: int, drop_path: float = 0.0, layer_scale: float = 1e-6) -> None:
         super().__init__()
-        self.dwconv = depthwise_conv(channels)
+        self.dwconv = build_depthwise_conv(channels)
         self.norm = LayerNorm2d(channels)
         self.mlp = MLP(channels, layer_scale)
         self.drop_path = DropPath(drop_path)
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.norm(self.dwconv(x))
-        return x + self.drop_path(channels_first(self.mlp(channels_last(y))))
+        return x + self.drop_path(to_channels_first(self.mlp(to_channels_last(y))))
 
 
 class LongRangeCEDBlock(nn.Module):
@@ -80,9 +80,9 @@ class LongRangeCEDBlock(nn.Module):
 
     def __init__(self, channels: int, drop_path: float = 0.0, layer_scale: float = 1e-6) -> None:
         super().__init__()
-        self.dwconv1 = depthwise_conv(channels)
+        self.dwconv1 = build_depthwise_conv(channels)
         self.norm1 = LayerNorm2d(channels)
-        self.dwconv2 = depthwise_conv(channels, DILATION)
+        self.dwconv2 = build_depthwise_conv(channels, DILATION)
         self.norm2 = LayerNorm2d(channels)
         self.act = nn.GELU()
         self.mlp = MLP(channels, layer_scale)
@@ -91,7 +91,7 @@ class LongRangeCEDBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         y = self.act(self.norm1(self.dwconv1(x))) + x
         z = self.act(self.norm2(self.dwconv2(y))) + y
-        return x + self.drop_path(channels_first(self.mlp(channels_last(z))))
+        return x + self.drop_path(to_channels_first(self.mlp(to_channels_last(z))))
 
 
 class ConvCEDBlock(nn.Module):
@@ -126,7 +126,7 @@ class LongRangeConvCEDBlock(ConvCEDBlock):
 
     def __init__(self, channels: int, drop_path: float = 0.0) -> None:
         super().__init__(channels, drop_path)
-        self.dwconv = depthwise_conv(channels, DILATION)
+        self.dwconv = build_depthwise_conv(channels, DILATION)
         self.dwconv_norm = nn.BatchNorm2d(channels)
 
     def mix(self, x: Tensor) -> Tensor:
@@ -155,10 +155,10 @@ class AttentionCEDBlock(nn.Module):
         return self.mixer(x)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = channels_last(x)
+        x = to_channels_last(x)
         x = x + self.drop_path(self.mix(self.norm1(x)))
         x = x + self.drop_path(self.mlp(self.norm2(x)))
-        return channels_first(x)
+        return to_channels_first(x)
 
 
 class LongRangeAttentionCEDBlock(AttentionCEDBlock):
@@ -167,7 +167,7 @@ class LongRangeAttentionCEDBlock(AttentionCEDBlock):
     def __init__(self, channels: int, mixer: nn.Module, drop_path: float = 0.0) -> None:
         super().__init__(channels, mixer, drop_path)
         self.mixer_norm = LayerNorm2d(channels)
-        self.dwconv = depthwise_conv(channels, DILATION)
+        self.dwconv = build_depthwise_conv(channels, DILATION)
         self.dwconv_norm = LayerNorm2d(channels)
         self.act = nn.GELU()
 
@@ -175,8 +175,8 @@ class LongRangeAttentionCEDBlock(AttentionCEDBlock):
         # Normalise and activate in (N, C, H, W), as LongRangeCEDBlock does: gradients arrive in either
         # memory layout, and for a contiguous (N, H, W, C) input with a gradient that is not contiguous
         # the backward pass of GELU in torch 2.1 on the CPU returns uninitialised memory.
-        y = self.act(self.mixer_norm(channels_first(self.mixer(x)))) + channels_first(x)
-        return channels_last(self.act(self.dwconv_norm(self.dwconv(y))) + y)
+        y = self.act(self.mixer_norm(to_channels_first(self.mixer(x)))) + to_channels_first(x)
+        return to_channels_last(self.act(self.dwconv_norm(self.dwconv(y))) + y)
 
 
 @dataclass(frozen=True)
@@ -199,7 +199,7 @@ class MixerSpec(NamedTuple):
     act: Callable[[], nn.Module] = nn.GELU
 
 
-def window_attention(spec: BlockSpec) -> WindowAttention:
+def build_window_attention(spec: BlockSpec) -> WindowAttention:
     return WindowAttention(spec.channels, shifted=spec.index % 2 == 1)
 
 
@@ -208,7 +208,7 @@ CROSS_WINDOW_HEADS = {2: 2, 3: 4, 4: 8, 5: 10}
 CROSS_WINDOW_STRIPES = {2: 1, 3: 2, 4: 7, 5: 7}
 
 
-def cross_window_attention(spec: BlockSpec, stripe: int | None) -> CrossWindowAttention:
+def build_cross_window_attention(spec: BlockSpec, stripe: int | None) -> CrossWindowAttention:
     return CrossWindowAttention(spec.channels, CROSS_WINDOW_HEADS[spec.level], stripe)
 
 
@@ -224,17 +224,19 @@ MIXERS = {
         act=nn.ReLU,
     ),
     'window': MixerSpec(
-        lambda spec: AttentionCEDBlock(spec.channels, window_attention(spec), spec.drop_path),
-        lambda spec: LongRangeAttentionCEDBlock(spec.channels, window_attention(spec), spec.drop_path),
+        lambda spec: AttentionCEDBlock(spec.channels, build_window_attention(spec), spec.drop_path),
+        lambda spec: LongRangeAttentionCEDBlock(
+            spec.channels, build_window_attention(spec), spec.drop_path
+        ),
     ),
     'cross_window': MixerSpec(
         lambda spec: AttentionCEDBlock(
             spec.channels,
-            cross_window_attention(spec, CROSS_WINDOW_STRIPES[spec.level]),
+            build_cross_window_attention(spec, CROSS_WINDOW_STRIPES[spec.level]),
             spec.drop_path,
         ),
         lambda spec: AttentionCEDBlock(
-            spec.channels, cross_window_attention(spec, None), spec.drop_path
+            spec.channels, build_cross_window_attention(spec, None), spec.drop_path
         ),
     ),
 }
@@ -286,16 +288,16 @@ class BlockFactory:
         self.layer_scale = layer_scale
         self.with_cp = with_cp
 
-    def group(self, level: int, number: int) -> Blocks:
+    def build_group(self, level: int, number: int) -> Blocks:
         """The next ``number`` blocks of the network, at stride 2^level."""
-        blocks = (self._block(level, index, next(self.rates)) for index in range(number))
+        blocks = (self._build_block(level, index, next(self.rates)) for index in range(number))
         return Blocks(*blocks, with_cp=self.with_cp)
 
-    def lateral(self, level: int) -> Blocks:
+    def build_lateral(self, level: int) -> Blocks:
         """A block of a lateral connection, without stochastic depth."""
-        return Blocks(self._block(level, 0, 0.0), with_cp=self.with_cp)
+        return Blocks(self._build_block(level, 0, 0.0), with_cp=self.with_cp)
 
-    def _block(self, level: int, index: int, drop_path: float) -> nn.Module:
+    def _build_block(self, level: int, index: int, drop_path: float) -> nn.Module:
         long_range = level == 5 and self.long_range
         build = self.mixer.long_range_block if long_range else self.mixer.block
         return build(BlockSpec(level, index, self.channels[level], drop_path, self.layer_scale))

@@ -12,11 +12,12 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from .blocks import MIXERS, BlockFactory
 from .pretrained import load_pretrained
 from .pyramid import Pyramid
-from .stage import STYLES, Stage, downsample
-from .utils import choice, init_layer
+from .stage import STYLES, Stage, build_downsample
+from .utils import check_choice, init_layer
 
 STEM_CHANNELS = 32
 MIN_SIZE = 32
+DECAY_TYPES = ('coarse', 'fine')
 
 
 class Arch(NamedTuple):
@@ -41,13 +42,13 @@ ARCH_MIXERS = {'r50_t': 'conv', 'swin_t': 'window', 'cswin_t': 'cross_window'}
 def parse_arch(arch: str | dict) -> Arch:
     """Turn a preset's name, or a dict, into an :class:`Arch`; see :class:`CEDNet`."""
     if isinstance(arch, str):
-        arch = ARCHS[choice('arch', arch, ARCHS)]
+        arch = ARCHS[check_choice('arch', arch, ARCHS)]
     keys = {'channels', 'blocks', 'num_stages'}
     if not isinstance(arch, dict) or not {'channels', 'blocks'} <= set(arch) <= keys:
         raise ValueError(
             f'arch {arch!r} must be one of {", ".join(ARCHS)} or a dict of channels, blocks, num_stages'
         )
-    channels, blocks = freeze(arch['channels']), freeze(arch['blocks'])
+    channels, blocks = to_tuple(arch['channels']), to_tuple(arch['blocks'])
     stem_blocks, *rest = blocks if isinstance(blocks, tuple) and blocks else (None,)
     per_stage = any(isinstance(item, tuple) for item in rest)
     num_stages = arch.get('num_stages', len(rest) if per_stage else 1)
@@ -65,9 +66,9 @@ def parse_arch(arch: str | dict) -> Arch:
     return Arch(channels, stem_blocks, stages)
 
 
-def freeze(value: Any) -> Any:
+def to_tuple(value: Any) -> Any:
     """Convert lists to tuples, at all depths."""
-    return tuple(map(freeze, value)) if isinstance(value, (list, tuple)) else value
+    return tuple(map(to_tuple, value)) if isinstance(value, (list, tuple)) else value
 
 
 def are_integers(values: object, length: int, minimum: int = 0) -> bool:
@@ -96,8 +97,8 @@ class Stem(nn.Module):
         self.conv2 = nn.Conv2d(STEM_CHANNELS, c2, 3, stride=2, padding=1)
         self.norm2 = norm(c2)
         self.act = factory.mixer.act()
-        self.blocks = factory.group(2, blocks)
-        self.downsample = downsample(c2, c3, norm)
+        self.blocks = factory.build_group(2, blocks)
+        self.downsample = build_downsample(c2, c3, norm)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """(N, 3, H, W) -> c2 (N, C0, H/4, W/4) and the first stage's input (N, C1, H/8, W/8)."""
@@ -107,8 +108,11 @@ class Stem(nn.Module):
         return c2, self.downsample(c2)
 
     @staticmethod
-    def get_layer_depth(name: str) -> int:
-        """0 for the first two convolutions and their norms, 1 for the rest; by the name in the stem."""
+    def get_decay_depth(name: str) -> int:
+        """Depth of a parameter, given its name within the stem.
+
+        It is 0 for the first two convolutions and their norms, 1 for the rest.
+        """
         return 0 if name.startswith(('conv', 'norm')) else 1
 
 
@@ -152,16 +156,16 @@ class CEDNet(BaseModule):
         with_cp: Recompute the blocks' activations in the backward pass to save memory (activation
             checkpointing); BatchNorm then updates its statistics twice per batch. Default: False.
         in_channels: Channels of the image. Default: 3.
-        init_cfg: mmengine's. ``dict(type='Pretrained', checkpoint=...)`` loads the backbone's weights
-            from a checkpoint of a classifier, detector, segmenter or backbone, and logs missing and
-            unexpected keys. Default: None.
+        init_cfg: Initialization config of mmengine. ``dict(type='Pretrained', checkpoint=...)`` loads
+            the backbone's weights from a checkpoint of a classifier, detector, segmenter or backbone,
+            and logs missing and unexpected keys. Default: None.
 
     Attributes:
         out_channels: Channels of each feature that :meth:`forward` returns.
         out_strides: Stride of each of these features.
 
     Raises:
-        ValueError: An argument has none of the values above.
+        ValueError: An argument is invalid.
     """
 
     def __init__(
@@ -187,8 +191,8 @@ class CEDNet(BaseModule):
         channels, stem_blocks, stages = parse_arch(arch)
         if mixer is None:
             mixer = ARCH_MIXERS.get(arch, 'dwconv') if isinstance(arch, str) else 'dwconv'
-        mixer_spec = MIXERS[choice('mixer', mixer, MIXERS)]
-        decoder_style = STYLES[choice('style', style, STYLES)]
+        mixer_spec = MIXERS[check_choice('mixer', mixer, MIXERS)]
+        decoder_style = STYLES[check_choice('style', style, STYLES)]
         if not are_integers([frozen_stages], 1, minimum=-1) or frozen_stages > len(stages):
             raise ValueError(f'frozen_stages {frozen_stages} must be -1 to {len(stages)}')
         if not are_integers([in_channels], 1, minimum=1):
@@ -295,7 +299,7 @@ class CEDNet(BaseModule):
         self._freeze()
         return self
 
-    def get_layer_depth(self, name: str, decay_type: str) -> int | None:
+    def get_decay_depth(self, name: str, decay_type: str) -> int | None:
         """Depth of a parameter for layer-wise learning-rate decay, from 0 at the image.
 
         Args:
@@ -305,11 +309,12 @@ class CEDNet(BaseModule):
                 second from its fifth block at stride 16 on.
 
         Returns:
-            The depth; None for the pyramid, which learns at the rate of the heads.
+            The depth; None for the pyramid, which has the learning rate of the heads.
 
         Raises:
-            ValueError: The backbone has no such parameter.
+            ValueError: The backbone has no such parameter, or ``decay_type`` is unknown.
         """
+        check_choice('decay_type', decay_type, DECAY_TYPES)
         try:
             self.get_parameter(name)
         except AttributeError:
@@ -318,11 +323,11 @@ class CEDNet(BaseModule):
         if part == 'pyramid':
             return None
         if part == 'stem':
-            return self.stem.get_layer_depth(rest)
+            return self.stem.get_decay_depth(rest)
         index, _, rest = rest.partition('.')
         if decay_type == 'coarse':
             return 2 + int(index)
-        return 2 + 2 * int(index) + (not Stage.in_first_half(rest))
+        return 2 + 2 * int(index) + (not Stage.is_in_first_half(rest))
 
     def _freeze(self) -> None:
         frozen = [self.stem, *self.stages][: self.frozen_stages + 1]

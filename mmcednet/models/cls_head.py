@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from .blocks import MIXERS
 from .layers import EPS
-from .utils import choice, init_layer
+from .utils import check_choice, init_layer
 
 HIDDEN_CHANNELS = 2048
 LOSS = dict(type='mmpretrain.LabelSmoothLoss', label_smooth_val=0.1, mode='original')
@@ -30,8 +30,9 @@ class CEDNetClsHead(BaseModule):
         mixer: Token mixer of the backbone, which determines norm and activation. Default: 'dwconv'.
         stage_weights: Weights of the stages' losses, first stage first. Default: 1 / m each.
         init_scale: Factor on the initial weights of the linear layers. Default: 1.
-        loss: Loss of one stage, mmpretrain's. Default: cross entropy with label smoothing 0.1.
-        init_cfg: mmengine's. Default: None.
+        loss: Config of an mmpretrain loss, applied to each stage. Default: cross entropy with label
+            smoothing 0.1.
+        init_cfg: Initialization config of mmengine. Default: None.
 
     Raises:
         ValueError: ``num_classes`` or ``num_stages`` is less than 1, the number of ``stage_weights``
@@ -58,7 +59,7 @@ class CEDNetClsHead(BaseModule):
             raise ValueError(
                 f'stage_weights {stage_weights} must have {num_stages} values, one per stage'
             )
-        mixer_spec = MIXERS[choice('mixer', mixer, MIXERS)]
+        mixer_spec = MIXERS[check_choice('mixer', mixer, MIXERS)]
         self.stage_weights = tuple(stage_weights)
         self.convs = nn.ModuleList(
             nn.Sequential(nn.Conv2d(in_channels, HIDDEN_CHANNELS, 1), mixer_spec.norm(HIDDEN_CHANNELS))
@@ -73,7 +74,7 @@ class CEDNetClsHead(BaseModule):
         for fc in fcs:
             fc.weight.data.mul_(init_scale)
 
-    def stage_logits(self, feats: Sequence[Tensor]) -> list[Tensor]:
+    def compute_stage_logits(self, feats: Sequence[Tensor]) -> list[Tensor]:
         """Compute the logits of every stage.
 
         Args:
@@ -91,13 +92,17 @@ class CEDNetClsHead(BaseModule):
                 f'the head has {len(self.fcs)} stages but got {len(feats)} features; '
                 f'the backbone needs out_levels=(5,), aux_stages=True, aux_level=5'
             )
-        return [self._logits(stage, e5) for stage, e5 in enumerate(reversed(feats))]
+        return [self._compute_logits(stage, e5) for stage, e5 in enumerate(reversed(feats))]
 
     def forward(self, feats: Sequence[Tensor]) -> Tensor:
-        """Compute the last stage's logits, (N, num_classes); ``feats`` as for :meth:`stage_logits`."""
-        return self._logits(len(self.fcs) - 1, feats[0])
+        """Compute the last stage's logits, (N, num_classes).
 
-    def _logits(self, stage: int, e5: Tensor) -> Tensor:
+        Args:
+            feats: As for :meth:`compute_stage_logits`.
+        """
+        return self._compute_logits(len(self.fcs) - 1, feats[0])
+
+    def _compute_logits(self, stage: int, e5: Tensor) -> Tensor:
         x = self.act(self.convs[stage](e5))
         return self.fcs[stage](self.norms[stage](x.mean((2, 3))))
 
@@ -105,8 +110,8 @@ class CEDNetClsHead(BaseModule):
         """Compute the weighted loss of each stage; mmengine sums them.
 
         Args:
-            feats: As for :meth:`stage_logits`.
-            data_samples: mmpretrain's, with ``gt_label``, or ``gt_score`` after mixup or cutmix.
+            feats: As for :meth:`compute_stage_logits`.
+            data_samples: Data samples with ``gt_label``, or ``gt_score`` after mixup or cutmix.
         """
         if 'gt_score' in data_samples[0]:
             target = torch.stack([sample.gt_score for sample in data_samples])
@@ -115,7 +120,7 @@ class CEDNetClsHead(BaseModule):
         return {
             f'loss_stage{stage}': weight * self.loss_module(logits, target)
             for stage, weight, logits in zip(
-                range(1, len(feats) + 1), self.stage_weights, self.stage_logits(feats)
+                range(1, len(feats) + 1), self.stage_weights, self.compute_stage_logits(feats)
             )
         }
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 WINDOW = 7
 HEAD_CHANNELS = 32
-MASKED = -100.0  # as published; exp(-100) is negligible
+MASKED = -100.0  # as in Swin's code; exp(-100) is negligible
 
 
 Grid = tuple[int, int]  # number of windows vertically and horizontally
@@ -17,7 +17,7 @@ Size = tuple[int, int]  # height and width of a window, in tokens
 WINDOW_SIZE: Size = (WINDOW, WINDOW)
 
 
-def window_grid(x: Tensor, size: Size) -> Grid:
+def compute_grid(x: Tensor, size: Size) -> Grid:
     """Number of windows that cover (N, H, W, ...)."""
     return -(-x.shape[1] // size[0]), -(-x.shape[2] // size[1])
 
@@ -36,7 +36,7 @@ def window_reverse(windows: Tensor, grid: Grid, size: Size) -> Tensor:
     return x.transpose(2, 3).reshape(n, grid[0] * size[0], grid[1] * size[1], channels)
 
 
-def shift_mask(grid: Grid, shift: int, device: torch.device) -> Tensor:
+def make_shift_mask(grid: Grid, shift: int, device: torch.device) -> Tensor:
     """Attention mask of cyclically shifted windows, which hold tokens from opposite image borders.
 
     Args:
@@ -57,7 +57,7 @@ def shift_mask(grid: Grid, shift: int, device: torch.device) -> Tensor:
     return torch.zeros(different.shape, device=device).masked_fill_(different, MASKED)
 
 
-def relative_positions() -> Tensor:
+def compute_relative_position_index() -> Tensor:
     """For each pair of a window's 49 tokens, its row of the relative position bias table, (49, 49)."""
     y, x = torch.meshgrid(torch.arange(WINDOW), torch.arange(WINDOW), indexing='ij')
     y, x = y.flatten(), x.flatten()
@@ -89,12 +89,14 @@ class WindowAttention(nn.Module):
         self.proj = nn.Linear(channels, channels)
         table = torch.empty((2 * WINDOW - 1) ** 2, self.num_heads)
         self.relative_position_bias_table = nn.Parameter(nn.init.trunc_normal_(table, std=0.02))
-        self.register_buffer('relative_position_index', relative_positions(), persistent=False)
+        self.register_buffer(
+            'relative_position_index', compute_relative_position_index(), persistent=False
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, H, W, C) -> the same."""
         height, width = x.shape[1:3]
-        grid = window_grid(x, WINDOW_SIZE)
+        grid = compute_grid(x, WINDOW_SIZE)
         x = F.pad(x, (0, 0, 0, WINDOW * grid[1] - width, 0, WINDOW * grid[0] - height))
         if self.shift:
             x = x.roll((-self.shift, -self.shift), dims=(1, 2))
@@ -114,10 +116,10 @@ class WindowAttention(nn.Module):
         qkv = qkv.permute(3, 0, 1, 4, 2, 5)  # (3, N, windows, heads, 49, C / heads)
         bias = self.relative_position_bias_table[self.relative_position_index]
         bias = bias.permute(2, 0, 1)  # (heads, 49, 49)
-        # scaled_dot_product_attention has its fast kernels for four dimensions: the windows join
-        # the heads, where every window has a mask of its own, or else the batch.
+        # The fast kernels of scaled_dot_product_attention need 4D inputs: fold the windows into the
+        # heads if each window has its own mask, otherwise into the batch.
         if self.shift:
-            mask = shift_mask(grid, self.shift, bias.device)  # (windows, 49, 49)
+            mask = make_shift_mask(grid, self.shift, bias.device)  # (windows, 49, 49)
             bias = (bias + mask[:, None]).flatten(0, 1)  # (windows * heads, 49, 49)
             qkv = qkv.flatten(2, 3)  # (3, N, windows * heads, 49, C / heads)
         else:
@@ -146,7 +148,7 @@ class StripeAttention(nn.Module):
     def forward(self, qkv: Tensor, size: Size) -> Tensor:
         """Attend in windows of ``size``: q, k, v (N, H, W, 3, C) -> (N, H, W, C)."""
         n, rows, columns, _, channels = qkv.shape
-        grid = window_grid(qkv, size)
+        grid = compute_grid(qkv, size)
         pad_y, pad_x = grid[0] * size[0] - rows, grid[1] * size[1] - columns
         top, left = pad_y // 2, pad_x // 2
         qkv = F.pad(qkv.flatten(3), (0, 0, left, pad_x - left, top, pad_y - top))

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 
-import torch
 from mmengine.logging import print_log
 from mmengine.runner import CheckpointLoader
 from torch import Tensor, nn
@@ -24,7 +23,6 @@ def load_pretrained(module: nn.Module, checkpoint: str, prefix: str | None = Non
         ValueError: The checkpoint contains none of the weights, or a weight of another shape.
     """
     source = get_state_dict(CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu'))
-    source = {key.removeprefix('module.'): value for key, value in source.items()}
     if prefix is None:
         prefix = BACKBONE if any(key.startswith(BACKBONE) for key in source) else ''
     elif not prefix.endswith('.'):
@@ -40,12 +38,7 @@ def load_pretrained(module: nn.Module, checkpoint: str, prefix: str | None = Non
             f"{', '.join(list(source)[:3])}); convert the authors' checkpoints with "
             f'tools/model_converters/official_cednet.py first'
         )
-    for key, value in found.items():
-        if value.shape != target[key].shape:
-            raise ValueError(
-                f'{checkpoint} does not fit the model: {prefix}{key} has shape {tuple(value.shape)}, '
-                f'the model needs {tuple(target[key].shape)}'
-            )
+    check_shapes(found, target, checkpoint, prefix)
     module.load_state_dict(found, strict=False)
     missing = sorted(target.keys() - found.keys())
     print_log(f'Loaded {len(found)} of {len(target)} tensors from {checkpoint}', 'current')
@@ -57,11 +50,41 @@ def load_pretrained(module: nn.Module, checkpoint: str, prefix: str | None = Non
 
 
 def get_state_dict(checkpoint: dict) -> dict[str, Tensor]:
-    """The weights of a loaded checkpoint, which may be nested under 'state_dict' or 'model'."""
+    """The weights of a loaded checkpoint, without the prefix 'module.' of parallel models.
+
+    Args:
+        checkpoint: Weights, at the top level or under 'state_dict' or 'model'.
+    """
     for key in ('state_dict', 'model'):
         if isinstance(checkpoint.get(key), dict):
             checkpoint = checkpoint[key]
-    return {key: value for key, value in checkpoint.items() if isinstance(value, torch.Tensor)}
+    return {
+        key.removeprefix('module.'): value
+        for key, value in checkpoint.items()
+        if isinstance(value, Tensor)
+    }
+
+
+def check_shapes(
+    weights: dict[str, Tensor], target: dict[str, Tensor], checkpoint: str, prefix: str = ''
+) -> None:
+    """Check that ``weights`` have the shapes of the model's.
+
+    Args:
+        weights: Weights of a checkpoint; all their keys are in ``target``.
+        target: Weights of the model.
+        checkpoint: Name of the checkpoint, for the message.
+        prefix: Prefix of the keys in the checkpoint, for the message. Default: ''.
+
+    Raises:
+        ValueError: A weight has another shape.
+    """
+    for key, value in weights.items():
+        if value.shape != target[key].shape:
+            raise ValueError(
+                f'{checkpoint} does not fit the model: {prefix}{key} has shape {tuple(value.shape)}, '
+                f'the model needs {tuple(target[key].shape)}'
+            )
 
 
 def summarize_keys(keys: Iterable[str]) -> str:

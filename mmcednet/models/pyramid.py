@@ -10,7 +10,7 @@ from .stage import resize_to
 Norm = Callable[[int], nn.Module]
 
 
-def conv_norm(
+def build_conv_norm(
     in_channels: int, out_channels: int, kernel: int, stride: int, norm: Norm
 ) -> nn.Sequential:
     conv = nn.Conv2d(in_channels, out_channels, kernel, stride, padding=kernel // 2)
@@ -52,12 +52,12 @@ class Pyramid(nn.Module):
         self.levels = levels
         self.channels = channels
         c2, *deeper = in_channels
-        self.laterals = nn.ModuleList(conv_norm(width, channels, 1, 1, norm) for width in deeper)
+        self.laterals = nn.ModuleList(build_conv_norm(width, channels, 1, 1, norm) for width in deeper)
         self.extras = nn.ModuleList(
-            conv_norm(channels, channels, 3, 2, norm) for _ in range(levels[-1] - 5)
+            build_conv_norm(channels, channels, 3, 2, norm) for _ in range(levels[-1] - 5)
         )
         if levels[0] == 2:
-            self.lateral2 = conv_norm(c2, channels, 1, 1, LayerNorm2d)
+            self.lateral2 = build_conv_norm(c2, channels, 1, 1, LayerNorm2d)
             self.merge2 = nn.Sequential(
                 LayerNorm2d(channels), nn.Conv2d(channels, channels, 3, padding=1)
             )

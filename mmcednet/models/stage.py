@@ -26,7 +26,9 @@ STYLES = {
 }
 
 
-def downsample(in_channels: int, out_channels: int, norm: Callable[[int], nn.Module]) -> nn.Sequential:
+def build_downsample(
+    in_channels: int, out_channels: int, norm: Callable[[int], nn.Module]
+) -> nn.Sequential:
     """conv2x2 with stride 2 and norm; an odd last row or column of (N, C, H, W) is dropped."""
     return nn.Sequential(nn.Conv2d(in_channels, out_channels, 2, stride=2), norm(out_channels))
 
@@ -47,11 +49,11 @@ class Encoder(nn.Module):
     def __init__(self, factory: BlockFactory, blocks: Sequence[int]) -> None:
         super().__init__()
         channels, norm = factory.channels, factory.mixer.norm
-        self.level3 = factory.group(3, blocks[0])
-        self.down4 = downsample(channels[3], channels[4], norm)
-        self.level4 = factory.group(4, blocks[1])
-        self.down5 = downsample(channels[4], channels[5], norm)
-        self.level5 = factory.group(5, blocks[2])
+        self.level3 = factory.build_group(3, blocks[0])
+        self.down4 = build_downsample(channels[3], channels[4], norm)
+        self.level4 = factory.build_group(4, blocks[1])
+        self.down5 = build_downsample(channels[4], channels[5], norm)
+        self.level5 = factory.build_group(5, blocks[2])
 
     def forward(self, x: Tensor) -> Features:
         """(N, C1, H/8, W/8) -> e3 of the same shape, e4 (N, C2, H/16, W/16), e5 (N, C3, H/32, W/32)."""
@@ -74,13 +76,13 @@ class Decoder(nn.Module):
         super().__init__()
         channels, norm = factory.channels, factory.mixer.norm
         self.reduce5 = nn.Conv2d(channels[5], channels[4], 1)
-        self.lateral4 = factory.lateral(4) if laterals else nn.Identity()
+        self.lateral4 = factory.build_lateral(4) if laterals else nn.Identity()
         self.norm4 = norm(channels[4])
-        self.level4 = factory.group(4, blocks[1])
+        self.level4 = factory.build_group(4, blocks[1])
         self.reduce4 = nn.Conv2d(channels[4], channels[3], 1)
-        self.lateral3 = factory.lateral(3) if laterals else nn.Identity()
+        self.lateral3 = factory.build_lateral(3) if laterals else nn.Identity()
         self.norm3 = norm(channels[3])
-        self.level3 = factory.group(3, blocks[0])
+        self.level3 = factory.build_group(3, blocks[0])
 
     def forward(self, features: Features) -> Features:
         """(e3, e4, e5) -> (d3, d4, e5) of the same shapes."""
@@ -120,8 +122,8 @@ class Stage(nn.Module):
         return self.decoder(self.encoder(x))
 
     @staticmethod
-    def in_first_half(name: str) -> bool:
-        """Whether a parameter comes before the fifth block at stride 16; by its name in the stage."""
+    def is_in_first_half(name: str) -> bool:
+        """Whether a parameter, given its name within the stage, comes before ``SECOND_HALF_BLOCK``."""
         part, level, *rest = name.split('.')
         if part != 'encoder':
             return False

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from torch import nn
 
 
-def choice(name: str, value: object, known: Iterable[str]) -> str:
+def check_choice(name: str, value: object, known: Iterable[str]) -> str:
     """``value`` if it is one of ``known``; otherwise raise a ValueError that lists them."""
     if not isinstance(value, str) or value not in known:
         raise ValueError(f'{name} {value!r} is unknown; choose one of: {", ".join(known)}')

@@ -1,4 +1,4 @@
-"""Layer-wise learning-rate decay for CEDNet: the closer to the image, the smaller the rate."""
+"""Layer-wise learning-rate decay for CEDNet: the closer to the image, the smaller the learning rate."""
 
 from typing import Any
 
@@ -8,21 +8,22 @@ from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS
 from torch import nn
 
 from mmcednet.models import CEDNet
+from mmcednet.models.cednet import DECAY_TYPES
+from mmcednet.models.utils import check_choice
 
 BACKBONE = 'backbone.'
-DECAY_TYPES = ('coarse', 'fine')
 
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
 class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
-    """Optimiser whose learning rate decreases from the head to the image.
+    """Builds optimizers whose learning rate decreases from the heads to the image.
 
     A parameter of depth d gets lr * decay_rate^(num_layers + 1 - d), at most lr; pyramid and heads get
     lr. One-dimensional parameters and biases have no weight decay.
 
     Args:
-        optim_wrapper_cfg: mmengine's.
-        paramwise_cfg: ``decay_type`` ('coarse' or 'fine', see :meth:`CEDNet.get_layer_depth`),
+        optim_wrapper_cfg: Config of the optimizer wrapper.
+        paramwise_cfg: ``decay_type`` ('coarse' or 'fine', see :meth:`CEDNet.get_decay_depth`),
             ``decay_rate`` in (0, 1], ``num_layers``.
 
     Raises:
@@ -36,11 +37,9 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
             raise ValueError(
                 f'paramwise_cfg {paramwise_cfg} must have decay_type, decay_rate and num_layers'
             )
-        self.decay_type = paramwise_cfg['decay_type']
+        self.decay_type = check_choice('decay_type', paramwise_cfg['decay_type'], DECAY_TYPES)
         self.decay_rate = paramwise_cfg['decay_rate']
         self.num_layers = paramwise_cfg['num_layers']
-        if self.decay_type not in DECAY_TYPES:
-            raise ValueError(f'decay_type {self.decay_type!r} must be one of: {", ".join(DECAY_TYPES)}')
         if not 0 < self.decay_rate <= 1:
             raise ValueError(f'decay_rate {self.decay_rate} must be in (0, 1]')
         super().__init__(optim_wrapper_cfg, paramwise_cfg)
@@ -60,7 +59,7 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
                 continue
             depth = None
             if name.startswith(BACKBONE):
-                depth = backbone.get_layer_depth(name.removeprefix(BACKBONE), self.decay_type)
+                depth = backbone.get_decay_depth(name.removeprefix(BACKBONE), self.decay_type)
             depth = top if depth is None else min(depth, top)
             has_decay = param.ndim > 1 and not name.endswith('.bias')
             if (depth, has_decay) not in groups:

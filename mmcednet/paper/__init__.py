@@ -1,1 +1,1 @@
-"""The paper's tables, and our results beside them."""
+"""The paper's tables, and our results next to them."""

@@ -1,4 +1,4 @@
-"""The paper's tables as data: the config of each row, and the figures that it must meet."""
+"""The paper's tables as data: the config of each row, and its expected values."""
 
 import json
 from collections.abc import Iterator
@@ -113,7 +113,7 @@ EXPECTED_COST = {
 
 
 class KnownDeviation(NamedTuple):
-    """Figures to meet instead of those in the paper's table, and why the paper's differ."""
+    """Expected values that differ from those in the paper's table, and why."""
 
     params: float | None  # M; None: as in the table
     macs: float | None  # G multiply-adds
@@ -121,27 +121,27 @@ class KnownDeviation(NamedTuple):
 
 
 ENCODER_LAYERS = (
-    "the paper's figures are met with eight encoder layers ({} M, {} GMAC); the released config has "
-    'six, as for CEDNet'
+    "the paper's values are reproduced with eight encoder layers ({} M, {} GMAC); the released config "
+    'has six, as for CEDNet'
 )
 KNOWN_DEVIATIONS = {
     ('1', 'ConvNeXt-T w/ NAS-FPN'): KnownDeviation(
         params=None,
         macs=281.8,
-        why="the paper's figure is met at the size of the training images, 1024x1024 (288.7 GMAC)",
+        why="the paper's value is reproduced at the size of training images, 1024x1024 (288.7 GMAC)",
     ),
     ('2a', 'ConvNeXt-T'): KnownDeviation(40.91, 199.5, ENCODER_LAYERS.format(42.42, 231.6)),
     ('2a', 'ConvNeXt-S'): KnownDeviation(62.54, 285.8, ENCODER_LAYERS.format(64.06, 317.8)),
     ('2c', 'DetectoRS-50'): KnownDeviation(
         params=None,
         macs=589.4,
-        why="the paper's figure is met without the mask heads (430.4 GMAC)",
+        why="the paper's value is reproduced without the mask heads (430.4 GMAC)",
     ),
 }
 
 
 class Row(NamedTuple):
-    """A row of a table: the paper's figures, and ours if the row has a config."""
+    """A row of a table: the paper's values, and ours if the row has a config."""
 
     table: str
     framework: str
@@ -168,12 +168,12 @@ def load_paper_rows(table: str | None = None, method: str | None = None) -> list
     rows = json.loads(PAPER.read_text(encoding='utf-8'))['rows']
     tables = sorted({row['table'] for row in rows})
     if table is not None and table not in tables:
-        raise ValueError(f'table {table!r} must be one of {", ".join(tables)}')
+        raise ValueError(f'table {table!r} is unknown; choose one of: {", ".join(tables)}')
     rows = [row for row in rows if table in (None, row['table'])]
     methods = {get_method_name(row): None for row in rows}
     if method is not None and method not in methods:
-        where = f'table {table}' if table else 'the tables'
-        raise ValueError(f'method {method!r} must be one of {where}: {", ".join(methods)}')
+        where = f' in table {table}' if table else ''
+        raise ValueError(f'method {method!r} is unknown{where}; choose one of: {", ".join(methods)}')
     return [row for row in rows if method in (None, get_method_name(row))]
 
 
@@ -215,7 +215,7 @@ def iter_rows(configs: Path, table: str | None = None, method: str | None = None
 
 
 def find_deviations(row: Row) -> list[str]:
-    """Describe each figure of a row that is out of tolerance, in one sentence.
+    """Describe each value of a row that is out of tolerance, in one sentence.
 
     Tolerances for CEDNet: 0.02 M and 0.3 % from the network of the text, 1 M and 0.5 % from the paper's
     table. For other models: 1 M or 2 % of the parameters and 2 % of the multiply-adds, from the table

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from mmcednet.analysis.fusion_time import compute_fusion_time, measure_fusion_time
+from mmcednet.analysis.fusion_time import measure_config_fusion_time, measure_fusion_time
 from mmcednet.models import CEDNet
 
 CONVNEXT_FPN = """
@@ -71,7 +71,7 @@ class InPlaceSum(TwoLevels):
 
 
 class Concatenation(TwoLevels):
-    """Of tokens, which have no height and width to tell the level by."""
+    """Concatenates tokens, whose shape does not reveal the level."""
 
     def use(self, c2, c3):
         tokens = [c.flatten(2).transpose(1, 2) for c in (c2, c3)]
@@ -100,7 +100,7 @@ class PooledKeys(TwoLevels):
 
 
 class Windows(TwoLevels):
-    """A convolution on 8x8 windows, which lie along the batch."""
+    """A convolution on 8x8 windows, stacked along the batch."""
 
     def use(self, c2, c3):
         n, c, h, w = c2.shape
@@ -157,14 +157,14 @@ def test_cednet_without_a_decoder_has_no_fusion(small):
 @pytest.mark.slow
 def test_convnext_with_fpn_equals_the_paper(tmp_path):
     (tmp_path / 'convnext.py').write_text(CONVNEXT_FPN)
-    time = compute_fusion_time(str(tmp_path / 'convnext.py'))
+    time = measure_config_fusion_time(str(tmp_path / 'convnext.py'))
     assert f'{time.share:.1%}' == '91.7%'
 
 
 @pytest.mark.slow
 def test_hrnet_equals_the_paper(tmp_path):
     (tmp_path / 'hrnet.py').write_text(HRNET)
-    time = compute_fusion_time(str(tmp_path / 'hrnet.py'))
+    time = measure_config_fusion_time(str(tmp_path / 'hrnet.py'))
     assert f'{time.share:.1%}' == '2.7%'
 
 
@@ -180,14 +180,14 @@ def test_hrnet_equals_the_paper(tmp_path):
     ],
 )
 def test_neck_is_one_fusion_module(config, neck):
-    time = compute_fusion_time(config)
+    time = measure_config_fusion_time(config)
     assert time.fuses
     assert (time.total - time.before) / 1e6 == pytest.approx(neck, abs=0.01)
 
 
 @pytest.mark.slow
 def test_resnet_with_fpn_by_hand():
-    time = compute_fusion_time('mmdet::retinanet/retinanet_r50_fpn_1x_coco.py')
+    time = measure_config_fusion_time('mmdet::retinanet/retinanet_r50_fpn_1x_coco.py')
     widths = (512, 1024, 2048)
     laterals = sum(width * 256 + 256 for width in widths)
     fpn = laterals + 4 * (256 * 256 * 9 + 256) + 2048 * 256 * 9 + 256
@@ -201,11 +201,11 @@ def test_resnet_with_fpn_by_hand():
     [
         'mmpretrain::resnet/resnet50_8xb32_in1k.py',
         'mmpretrain::swin_transformer/swin-tiny_16xb64_in1k.py',
-        'mmdet::deformable_detr/deformable-detr_r50_16xb2-50e_coco.py',  # one convolution a level
+        'mmdet::deformable_detr/deformable-detr_r50_16xb2-50e_coco.py',  # one convolution per level
     ],
 )
 def test_networks_without_fusion(config):
-    time = compute_fusion_time(config)
+    time = measure_config_fusion_time(config)
     assert not time.fuses
     assert time.share == 1
 
@@ -213,11 +213,11 @@ def test_networks_without_fusion(config):
 def test_invalid_configs_are_reported(tmp_path):
     for missing in (str(tmp_path / 'a.py'), 'mmdet::retinanet/a.py', 'no_toolbox::a.py'):
         with pytest.raises(ValueError, match=f'config {missing} does not exist'):
-            compute_fusion_time(missing)
+            measure_config_fusion_time(missing)
     for content in ("model = dict(type='SSD')", 'x = 1'):
         (tmp_path / 'other.py').write_text(content)
         with pytest.raises(ValueError, match=r'config .*other\.py has no model\.backbone'):
-            compute_fusion_time(str(tmp_path / 'other.py'))
+            measure_config_fusion_time(str(tmp_path / 'other.py'))
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The pre-training configs against the paper's recipe, and against the detectors they are for."""
+"""Pre-training configs against the paper's recipe, and against the detectors that start from them."""
 
 import pytest
 import torch
@@ -26,11 +26,11 @@ RECIPES = {
 }
 
 
-def load(root, name):
+def load_config(root, name):
     return Config.fromfile(root / 'configs' / 'imagenet' / f'{name}.py')
 
 
-def build(model, scope):
+def build_model(model, scope):
     with DefaultScope.overwrite_default_scope(scope), torch.device('meta'):
         return MODELS.build(model)
 
@@ -44,7 +44,7 @@ def test_every_config_has_a_recipe(root):
 @pytest.mark.parametrize('name', RECIPES)
 def test_recipe(root, name):
     drop_path, epochs = RECIPES[name]
-    cfg = load(root, name)
+    cfg = load_config(root, name)
     assert cfg.model.backbone.drop_path_rate == drop_path
     assert cfg.model.backbone.layer_scale == 1e-6
     assert not cfg.model.backbone.final_decoder
@@ -66,7 +66,7 @@ def test_recipe(root, name):
 
 
 def test_augmentation(root):
-    cfg = load(root, 'cednet_t')
+    cfg = load_config(root, 'cednet_t')
     steps = {step.type: step for step in cfg.train_dataloader.dataset.pipeline}
     crop, augment, erasing = (
         steps[name] for name in ('RandomResizedCrop', 'RandAugment', 'RandomErasing')
@@ -85,11 +85,11 @@ def test_augmentation(root):
 
 @pytest.mark.parametrize('name', RECIPES)
 def test_weights_fit_the_detector_of_the_same_name(root, name):
-    """Stem and stages; the detector's last decoder and pyramid start afresh."""
-    model = build(load(root, name).model, 'mmpretrain')
+    """Stem and stages; the detector's last decoder and pyramid keep their initialisation."""
+    model = build_model(load_config(root, name).model, 'mmpretrain')
     model.loss(torch.empty(1, 3, 224, 224, device='meta'), SCORES)  # the head fits the backbone
     detector = Config.fromfile(root / 'configs' / 'retinanet' / f'{name}.py').model.backbone
-    target = build(detector, 'mmdet').state_dict()
+    target = build_model(detector, 'mmdet').state_dict()
     weights = model.backbone.state_dict()
     assert {key: value.shape for key, value in weights.items()} == {
         key: target[key].shape for key in weights

@@ -32,12 +32,12 @@ def read_rows() -> dict[str, list[str]]:
     return rows
 
 
-def transforms(node: object) -> set[str]:
+def collect_transforms(node: object) -> set[str]:
     """The types of all transforms in a data loader's config."""
     if isinstance(node, dict):
-        found = set().union(*map(transforms, node.values()))
+        found = set().union(*map(collect_transforms, node.values()))
         return found | {node['type']} if isinstance(node.get('type'), str) else found
-    return set().union(*map(transforms, node)) if isinstance(node, (list, tuple)) else set()
+    return set().union(*map(collect_transforms, node)) if isinstance(node, (list, tuple)) else set()
 
 
 def describe_schedule(cfg: Config) -> str:
@@ -47,7 +47,7 @@ def describe_schedule(cfg: Config) -> str:
 
 
 def describe_augmentation(cfg: Config) -> str:
-    names = transforms(cfg.train_dataloader)
+    names = collect_transforms(cfg.train_dataloader)
     return next((text for name, text in AUGMENTATIONS.items() if name in names), 'flip')
 
 
@@ -75,7 +75,7 @@ def test_row(name):
     assert augmentation == describe_augmentation(cfg)
     assert batch == describe_batch(cfg)
     weights = re.match(r'\[(.+)\]\(\1\.py\)', pretraining)
-    if weights:  # its backbone has the weights; which fit is tested in test_imagenet.py
+    if weights:  # test_imagenet.py tests that the weights fit
         source = Config.fromfile(ROOT / f'{weights[1]}.py').model.backbone
         assert cfg.model.backbone.type == source.type == 'CEDNet'
         assert source.arch == cfg.model.backbone.arch

@@ -1,7 +1,7 @@
 """The resolved configs against the recipes, written down as data in assets/recipes.json.
 
-There, each config has the ``parts`` that it shares with others and what is its own; keys are the
-config's, with dots between the levels; null is a key that is absent or None.
+Each config lists the ``parts`` that it shares with others and its own values. Keys are config keys,
+joined by dots; null means absent or None.
 """
 
 import json
@@ -20,33 +20,37 @@ RECIPES = json.loads((Path(__file__).parents[1] / 'assets' / 'recipes.json').rea
 OTHER_TESTS = ('_base_/', 'imagenet/')
 
 
-def differences(expected: Any, found: Any, path: str = '') -> Iterator[str]:
-    """Sentences about what of ``expected`` is not in ``found``, which may hold more."""
+def find_differences(expected: Any, found: Any, path: str = '') -> Iterator[str]:
+    """Yield a sentence for each value of ``expected`` that ``found`` lacks; it may contain more."""
     if isinstance(expected, dict):
         for key, value in expected.items():
             inner = found
             for part in key.split('.'):
                 inner = inner.get(part) if isinstance(inner, dict) else None
-            yield from differences(value, inner, f'{path}.{key}'.lstrip('.'))
+            yield from find_differences(value, inner, f'{path}.{key}'.lstrip('.'))
     elif (
         isinstance(expected, list) and isinstance(found, (list, tuple)) and len(expected) == len(found)
     ):
         for i, (value, inner) in enumerate(zip(expected, found)):
-            yield from differences(value, inner, f'{path}.{i}')
+            yield from find_differences(value, inner, f'{path}.{i}')
     elif expected != found:
         yield f'{path} is {found!r}, the recipe says {expected!r}'
 
 
-def check(name: str, cfg: Config) -> list[str]:
-    """Sentences about where a config is not as its recipe, with its rows of the paper's tables."""
+def find_recipe_errors(name: str, cfg: Config) -> list[str]:
+    """Describe each difference between a config and its recipe, with its rows in the paper."""
     recipe = dict(RECIPES['configs'][name])
     rows = [f'Table {table}, {method}' for (table, method), config in CONFIGS.items() if config == name]
-    facts = [RECIPES['parts'][part] for part in recipe.pop('parts')] + [recipe]
+    parts = [RECIPES['parts'][part] for part in recipe.pop('parts')] + [recipe]
     where = f'{name} ({"; ".join(rows) or "in no table"})'
-    return [f'{where}: {off}' for part in facts for off in differences(part, cfg.to_dict())]
+    return [
+        f'{where}: {difference}'
+        for part in parts
+        for difference in find_differences(part, cfg.to_dict())
+    ]
 
 
-def load(root: Path, name: str) -> Config:
+def load_config(root: Path, name: str) -> Config:
     return Config.fromfile(root / 'configs' / name)
 
 
@@ -58,8 +62,8 @@ def test_every_config_has_a_recipe(root):
 
 @pytest.mark.parametrize('name', RECIPES['configs'])
 def test_recipe(name, root):
-    cfg = load(root, name)
-    assert check(name, cfg) == []
+    cfg = load_config(root, name)
+    assert find_recipe_errors(name, cfg) == []
     if cfg.default_scope == 'mmdet':
         masks = 'segm' in cfg.test_evaluator.metric
         train = cfg.train_dataloader.dataset
@@ -105,15 +109,15 @@ def test_recipe(name, root):
     ],
 )
 def test_a_changed_number_is_found(name, change, row, root):
-    cfg = load(root, name)
+    cfg = load_config(root, name)
     cfg.merge_from_dict(change)
-    (off,) = check(name, cfg)
-    assert off.startswith(name)
-    assert row in off
-    assert next(iter(change)) in off
+    (difference,) = find_recipe_errors(name, cfg)
+    assert difference.startswith(name)
+    assert row in difference
+    assert next(iter(change)) in difference
 
 
-def rates_of(cfg: Config) -> dict[str, float]:
+def get_learning_rates(cfg: Config) -> dict[str, float]:
     """Each parameter's learning rate."""
     with DefaultScope.overwrite_default_scope(cfg.default_scope):
         model = MODELS.build(cfg.model)
@@ -132,8 +136,8 @@ def rates_of(cfg: Config) -> dict[str, float]:
 )
 def test_convnext_has_the_rates_of_its_authors(name, rate, layers, blocks, root):
     """Layer 0 is the stem, 1 and 2 the first stages, then three blocks each, then the last stage."""
-    cfg = load(root, name)
-    rates = rates_of(cfg)
+    cfg = load_config(root, name)
+    rates = get_learning_rates(cfg)
     layer_of = {f'downsample_layers.{i}': layer for i, layer in enumerate((0, 2, 3, layers))}
     for stage, number in enumerate(blocks):
         for block in range(number):
@@ -151,7 +155,7 @@ def test_convnext_has_the_rates_of_its_authors(name, rate, layers, blocks, root)
 )
 def test_convnext_for_segmentation_has_a_rate_for_each_stage(name, layers, root):
     """Layer 0 is the stem with the other strided convolutions, 1 to 4 are the stages."""
-    rates = rates_of(load(root, name))
+    rates = get_learning_rates(load_config(root, name))
     layer_of = {'downsample_layers': 0} | {f'stages.{i}': i + 1 for i in range(4)}
     for part, layer in layer_of.items():
         (found,) = {value for name, value in rates.items() if name.startswith(f'backbone.{part}.')}
@@ -161,7 +165,7 @@ def test_convnext_for_segmentation_has_a_rate_for_each_stage(name, layers, root)
 
 
 def test_cednet_for_segmentation_has_the_rates_of_the_recipe(root):
-    rates = rates_of(load(root, 'upernet/cednet_s.py'))
+    rates = get_learning_rates(load_config(root, 'upernet/cednet_s.py'))
     for part, group in {
         'backbone.stem.conv1': 0,
         'backbone.stem.downsample': 1,

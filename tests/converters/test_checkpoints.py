@@ -24,7 +24,7 @@ PARITY_FILES = [
 MIXERS = ['dwconv', 'conv', 'window', 'cross_window']
 
 
-def load(root, name):
+def load_parity(root, name):
     path = root / 'tests' / 'assets' / 'parity' / f'{name}.pth'
     return torch.load(path, weights_only=True)['state_dict']
 
@@ -34,7 +34,7 @@ def build_hourglass(mixer):
     return MODELS.build(dict(type='CEDNet', arch=arch, style='hourglass', mixer=mixer))
 
 
-def released_names(ours, mixer):
+def make_released_names(ours, mixer):
     """Released keys of one of our models, by replacements independent of the converter's tables."""
     blocks = {
         'dwconv': {
@@ -95,7 +95,7 @@ def released_names(ours, mixer):
 @pytest.mark.parametrize('mixer', MIXERS)
 def test_all_weights_of_an_hourglass_network_are_renamed(mixer):
     ours = build_hourglass(mixer).state_dict()
-    released = {name: ours[key] for key, name in released_names(ours, mixer).items()}
+    released = {name: ours[key] for key, name in make_released_names(ours, mixer).items()}
     assert detect_mixer(released) == mixer
     converted = convert_state_dict(released)
     assert set(converted) == set(ours)
@@ -122,17 +122,17 @@ def find_accepted_perturbations(released):
 
 @pytest.mark.parametrize('name', PARITY_FILES)
 def test_perturbed_keys_of_released_networks_are_unexpected(root, name):
-    assert find_accepted_perturbations(load(root, name)) == []
+    assert find_accepted_perturbations(load_parity(root, name)) == []
 
 
 @pytest.mark.parametrize('mixer', MIXERS)
 def test_perturbed_keys_of_hourglass_networks_are_unexpected(mixer):
-    names = released_names(build_hourglass(mixer).state_dict(), mixer).values()
+    names = make_released_names(build_hourglass(mixer).state_dict(), mixer).values()
     assert find_accepted_perturbations(names) == []
 
 
 def test_prefix_and_keys_of_heads_are_kept(root):
-    weights = load(root, 'det_onestage_fpn')
+    weights = load_parity(root, 'det_onestage_fpn')
     plain = convert_state_dict(weights)
     parallel = convert_state_dict({f'module.{key}': value for key, value in weights.items()})
     assert set(parallel) == set(plain)
@@ -145,7 +145,7 @@ def test_prefix_and_keys_of_heads_are_kept(root):
 
 
 def test_relative_position_indices_are_dropped(root):
-    weights = load(root, 'det_onestage_swin')
+    weights = load_parity(root, 'det_onestage_swin')
     indices = [key for key in weights if key.endswith('relative_position_index')]
     converted = convert_state_dict(weights)
     assert indices

@@ -3,7 +3,7 @@
 import pytest
 from mmengine.registry import MODELS
 
-from mmcednet.converters import backbone_config, classifier_config
+from mmcednet.converters import convert_backbone_config, convert_classifier_config
 
 
 @pytest.mark.parametrize(
@@ -36,41 +36,45 @@ from mmcednet.converters import backbone_config, classifier_config
 )
 def test_unsupported_arguments_are_reported(module, cls, kwargs, message):
     with pytest.raises(ValueError, match=message):
-        backbone_config(module, cls, kwargs)
+        convert_backbone_config(module, cls, kwargs)
 
 
 def test_released_defaults_are_tiny_without_final_decoder():
-    config = backbone_config('det', 'CEDNetWrapper', dict(blocks=[[2, 4, 2]] * 3))
+    config = convert_backbone_config('det', 'CEDNetWrapper', dict(blocks=[[2, 4, 2]] * 3))
     ours, tiny = (
         MODELS.build(c)
         for c in (config, dict(type='CEDNet', arch='tiny', final_decoder=False, pyramid=dict()))
     )
     shapes = {key: value.shape for key, value in ours.state_dict().items()}
     assert shapes == {key: value.shape for key, value in tiny.state_dict().items()}
-    plain = backbone_config('det', 'CEDNetWrapperMask2Former', dict(focal_block='NeXtBlock'))
+    plain = convert_backbone_config('det', 'CEDNetWrapperMask2Former', dict(focal_block='NeXtBlock'))
     assert not plain['long_range']
     assert plain['out_levels'] == (2, 3, 4, 5)
 
 
 def test_optional_arguments_and_defaults():
-    config = backbone_config('det', 'CEDNetWrapper', dict(pretrained='a.pth'))
+    config = convert_backbone_config('det', 'CEDNetWrapper', dict(pretrained='a.pth'))
     assert config['init_cfg'] == dict(type='Pretrained', checkpoint='a.pth')
-    assert backbone_config('det', 'CEDNetWrapper', {})['init_cfg'] is None
-    assert classifier_config(dict(pretrained=False))['backbone']['init_cfg'] is None
+    assert convert_backbone_config('det', 'CEDNetWrapper', {})['init_cfg'] is None
+    assert convert_classifier_config(dict(pretrained=False))['backbone']['init_cfg'] is None
     norm = dict(type='LN', eps=1e-6, data_format='channels_first_v2', requires_grad=True)
-    assert backbone_config('det', 'CEDNetWrapper', dict(norm_cfg=norm))['mixer'] == 'dwconv'
+    assert convert_backbone_config('det', 'CEDNetWrapper', dict(norm_cfg=norm))['mixer'] == 'dwconv'
     resnet = dict(base_block='Bottleneck', focal_block='DBottleneck', act_type='relu')
     norm = dict(type='BN', eps=1e-5, momentum=0.1)
-    assert backbone_config('det', 'CEDNetWrapper', dict(resnet, norm_cfg=norm))['mixer'] == 'conv'
-    assert backbone_config('det', 'CEDNet', {})['out_levels'] == (3, 4, 5)
+    assert (
+        convert_backbone_config('det', 'CEDNetWrapper', dict(resnet, norm_cfg=norm))['mixer'] == 'conv'
+    )
+    assert convert_backbone_config('det', 'CEDNet', {})['out_levels'] == (3, 4, 5)
 
 
 def test_classifiers_never_have_a_final_decoder():
-    config = classifier_config(dict(num_classes=7, last_decoder=True, decoder_type='DecoderUNet'))
+    config = convert_classifier_config(
+        dict(num_classes=7, last_decoder=True, decoder_type='DecoderUNet')
+    )
     assert not config['backbone']['final_decoder']
     assert config['backbone']['style'] == 'unet'
     assert config['head']['num_classes'] == 7
-    config = classifier_config(
+    config = convert_classifier_config(
         dict(
             base_block='Bottleneck',
             focal_block='Bottleneck',

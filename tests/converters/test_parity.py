@@ -5,7 +5,7 @@ import torch
 from mmengine.registry import MODELS
 from mmpretrain.registry import MODELS as mmpretrain_models
 
-from mmcednet.converters import backbone_config, classifier_config, convert_state_dict
+from mmcednet.converters import convert_backbone_config, convert_classifier_config, convert_state_dict
 
 FILES = [
     'det_onestage_fpn',
@@ -17,7 +17,7 @@ FILES = [
 ]
 
 
-def load(root, name):
+def load_parity(root, name):
     return torch.load(root / 'tests' / 'assets' / 'parity' / f'{name}.pth', weights_only=True)
 
 
@@ -28,8 +28,8 @@ def assert_equal_to_scale(ours, theirs):
 
 @pytest.mark.parametrize('name', FILES)
 def test_outputs_equal_the_released_code(root, name):
-    data = load(root, name)
-    config = backbone_config(data['module'], data['cls'], data['kwargs'])
+    data = load_parity(root, name)
+    config = convert_backbone_config(data['module'], data['cls'], data['kwargs'])
     model = MODELS.build(config).eval()
     model.load_state_dict(convert_state_dict(data['state_dict']))
     with torch.no_grad():
@@ -40,12 +40,12 @@ def test_outputs_equal_the_released_code(root, name):
 
 
 def test_classifier_equals_the_released_code(root):
-    data = load(root, 'cls_fpn')
-    model = mmpretrain_models.build(classifier_config(data['kwargs'])).eval()
+    data = load_parity(root, 'cls_fpn')
+    model = mmpretrain_models.build(convert_classifier_config(data['kwargs'])).eval()
     model.load_state_dict(convert_state_dict(data['state_dict']))
     with torch.no_grad():
         logits = model(data['input'], mode='tensor')
-        stages = model.head.stage_logits(model.extract_feat(data['input']))
+        stages = model.head.compute_stage_logits(model.extract_feat(data['input']))
     assert_equal_to_scale(logits, data['outputs']['logits'])
     for ours, theirs in zip(stages, data['outputs']['stage_logits'], strict=True):
         assert_equal_to_scale(ours, theirs)

@@ -1,4 +1,4 @@
-"""Copy-paste on real data sets, compared with a pixel-by-pixel reference."""
+"""Copy-paste on real datasets, compared with a pixel-by-pixel reference."""
 
 import json
 
@@ -23,7 +23,7 @@ def scope():
     np.random.seed(0)
 
 
-def sample(boxes, colour, masks=False, ignore=()):
+def make_sample(boxes, colour, masks=False, ignore=()):
     boxes = torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4)
     results = dict(
         img=np.full((SIZE, SIZE, 3), colour, np.uint8),
@@ -47,7 +47,7 @@ SOURCE = [[6, 5, 26, 25], [2, 40, 12, 55], [40, 2, 58, 12], [20, 40, 34, 58]]
 @pytest.mark.parametrize('masks', [False, True])
 @pytest.mark.parametrize('margin', [0, 4])
 def test_pasted_pixels_boxes_and_masks(masks, margin):
-    target, source = sample(TARGET, 10, masks), sample(SOURCE, 200, masks)
+    target, source = make_sample(TARGET, 10, masks), make_sample(SOURCE, 200, masks)
     before, source_masks = target['img'], source.get('gt_masks')
     results = BoxCopyPaste(margin=margin)(dict(target, mix_results=[source]))
 
@@ -85,10 +85,10 @@ def test_pasted_pixels_boxes_and_masks(masks, margin):
 
 
 def test_margins_are_0_to_the_maximum():
-    source = sample([[20, 20, 30, 30]], 200)
+    source = make_sample([[20, 20, 30, 30]], 200)
     seen = set()
     for _ in range(300):
-        results = BoxCopyPaste(margin=2)(dict(sample([], 10), mix_results=[source]))
+        results = BoxCopyPaste(margin=2)(dict(make_sample([], 10), mix_results=[source]))
         rows, columns = np.nonzero(results['img'][..., 0] == 200)
         seen.add((rows.min(), rows.max() + 1, columns.min(), columns.max() + 1))
     for side, values in enumerate(zip(*seen)):
@@ -100,7 +100,7 @@ def test_at_most_seven_boxes_are_pasted_once_each():
     boxes = [[10 * x, 10 * y, 10 * x + 8, 10 * y + 8] for x in range(4) for y in range(5)]
     chosen = set()
     for _ in range(60):
-        results = BoxCopyPaste()(dict(sample([], 10), mix_results=[sample(boxes, 200)]))
+        results = BoxCopyPaste()(dict(make_sample([], 10), mix_results=[make_sample(boxes, 200)]))
         labels = results['gt_bboxes_labels'].tolist()
         assert len(labels) == len(set(labels)) == 7
         chosen |= set(labels)
@@ -110,28 +110,32 @@ def test_at_most_seven_boxes_are_pasted_once_each():
 @pytest.mark.parametrize('masks', [False, True])
 def test_images_without_boxes_and_ignored_regions(masks):
     paste = BoxCopyPaste(margin=0)
-    into_empty = paste(dict(sample([], 10, masks), mix_results=[sample(SOURCE, 200, masks)]))
+    into_empty = paste(dict(make_sample([], 10, masks), mix_results=[make_sample(SOURCE, 200, masks)]))
     assert len(into_empty['gt_bboxes']) == 4
-    from_empty = paste(dict(sample(TARGET, 10, masks), mix_results=[sample([], 200, masks)]))
+    from_empty = paste(dict(make_sample(TARGET, 10, masks), mix_results=[make_sample([], 200, masks)]))
     assert len(from_empty['gt_bboxes']) == 2
     assert (from_empty['img'] == 10).all()
-    crowd = paste(dict(sample([], 10, masks), mix_results=[sample(SOURCE, 200, masks, ignore=(1,))]))
+    crowd = paste(
+        dict(make_sample([], 10, masks), mix_results=[make_sample(SOURCE, 200, masks, ignore=(1,))])
+    )
     assert sorted(crowd['gt_bboxes_labels']) == [200, 202, 203]
-    alone = paste(dict(sample(TARGET, 10, masks), mix_results=[]))
+    alone = paste(dict(make_sample(TARGET, 10, masks), mix_results=[]))
     assert len(alone['gt_bboxes']) == 2
 
 
 def test_mismatched_images_are_reported():
-    other = sample(SOURCE, 200)
+    other = make_sample(SOURCE, 200)
     other['img'] = other['img'][:50]
     with pytest.raises(ValueError, match=r'200\.png of shape \(50, 60, 3\)'):
-        BoxCopyPaste()(dict(sample(TARGET, 10), mix_results=[other]))
+        BoxCopyPaste()(dict(make_sample(TARGET, 10), mix_results=[other]))
     with pytest.raises(ValueError, match='has masks'):
-        BoxCopyPaste()(dict(sample(TARGET, 10, masks=True), mix_results=[sample(SOURCE, 200)]))
+        BoxCopyPaste()(
+            dict(make_sample(TARGET, 10, masks=True), mix_results=[make_sample(SOURCE, 200)])
+        )
 
 
-def coco(folder, number, objects=2):
-    """A COCO data set; image i has the uniform grey value 10 * i."""
+def write_coco(folder, number, objects=2):
+    """A COCO dataset; image i has the uniform grey value 10 * i."""
     folder.mkdir()
     images, annotations = [], []
     for i in range(number):
@@ -172,7 +176,7 @@ def build_dataset(root, folder, prob, masks=False, jitter=True):
 @pytest.mark.parametrize('workers', [0, 2])
 def test_inside_data_loader_workers(root, tmp_path, masks, workers):
     """Large-scale jitter and copy-paste as in the recipe, drawn by real workers."""
-    dataset = build_dataset(root, coco(tmp_path / 'coco', 6), prob=1.0, masks=masks)
+    dataset = build_dataset(root, write_coco(tmp_path / 'coco', 6), prob=1.0, masks=masks)
     loader = DataLoader(dataset, batch_size=2, num_workers=workers, collate_fn=list)
     packed = [item for _ in range(5) for batch in loader for item in batch]
     assert len(packed) == 30
@@ -191,7 +195,7 @@ def test_inside_data_loader_workers(root, tmp_path, masks, workers):
 
 def test_second_image_differs_and_is_drawn_with_the_probability(root, tmp_path):
     """With two images the second one is always the other one."""
-    dataset = build_dataset(root, coco(tmp_path / 'coco', 2, objects=1), prob=1.0, jitter=False)
+    dataset = build_dataset(root, write_coco(tmp_path / 'coco', 2, objects=1), prob=1.0, jitter=False)
     for index in (0, 1) * 20:
         results = dataset.dataset[index]
         assert dataset.draw_other(results)['img_id'] == 1 - index
@@ -205,7 +209,7 @@ def test_second_image_differs_and_is_drawn_with_the_probability(root, tmp_path):
 
 
 def test_results_depend_on_the_seeds_of_the_workers(root, tmp_path):
-    dataset = build_dataset(root, coco(tmp_path / 'coco', 8), prob=1.0)
+    dataset = build_dataset(root, write_coco(tmp_path / 'coco', 8), prob=1.0)
 
     def run(seed):
         generator = torch.Generator().manual_seed(seed)
@@ -223,14 +227,14 @@ def test_results_depend_on_the_seeds_of_the_workers(root, tmp_path):
 
 
 def test_wrapper_has_the_interface_of_a_dataset(root, tmp_path):
-    dataset = build_dataset(root, coco(tmp_path / 'coco', 3), prob=0.5)
+    dataset = build_dataset(root, write_coco(tmp_path / 'coco', 3), prob=0.5)
     assert len(dataset) == 3
     assert dataset.metainfo['classes'] == ('thing',)
     assert dataset.get_data_info(1)['img_id'] == 1
     assert isinstance(dataset, PairedDataset)
     dataset.full_init()
-    with pytest.raises(ValueError, match='at least 2 samples, but the data set has 1'):
-        build_dataset(root, coco(tmp_path / 'one', 1), prob=0.5)
+    with pytest.raises(ValueError, match='at least 2 samples, but the dataset has 1'):
+        build_dataset(root, write_coco(tmp_path / 'one', 1), prob=0.5)
     with pytest.raises(ValueError, match='prob 2'):
         build_dataset(root, tmp_path / 'coco', prob=2)
     assert 'max_pasted=7' in repr(TRANSFORMS.build(dict(type='BoxCopyPaste')))

@@ -1,9 +1,6 @@
-"""Generated data sets are reproducible, complete and consistent."""
+"""Generated datasets are reproducible, complete and consistent."""
 
 import hashlib
-import json
-import subprocess
-import sys
 
 import cv2
 import numpy as np
@@ -12,10 +9,10 @@ from matplotlib.path import Path
 from pycocotools.coco import COCO
 
 from mmcednet.data import shapes as module
-from mmcednet.data.shapes import CLASSES, draw_dataset, draw_image, fill_polygon, main, place_shape
+from mmcednet.data.shapes import CLASSES, draw_dataset, draw_image, fill_polygon, place_shape
 
 
-def digest(folder):
+def hash_files(folder):
     files = sorted(path for path in folder.rglob('*') if path.is_file())
     total = hashlib.sha256()
     for path in files:
@@ -28,12 +25,12 @@ def digest(folder):
 def test_images_depend_only_on_the_seed(shapes, tmp_path):
     again = draw_dataset(tmp_path / 'again', train=6, val=3, size=64, seed=0)
     other = draw_dataset(tmp_path / 'other', train=6, val=3, size=64, seed=1)
-    assert digest(again) == digest(shapes)
-    assert digest(other) != digest(shapes)
+    assert hash_files(again) == hash_files(shapes)
+    assert hash_files(other) != hash_files(shapes)
 
 
 def test_pixels_are_the_same_on_every_machine():
-    """The hashes were recorded when the data set was defined."""
+    """The hashes were recorded when the dataset was defined."""
     image, labels, objects = draw_image(np.random.RandomState([0, 0, 0]), 64)
     assert hashlib.sha256(image.tobytes()).hexdigest()[:16] == '3542494373d0a368'
     assert hashlib.sha256(labels.tobytes()).hexdigest()[:16] == '5b6bdf4fa3afc8bb'
@@ -45,7 +42,7 @@ def test_single_objects_are_the_same_on_every_machine(tmp_path):
     for split, number in (('train', 1), ('val', 2)):
         assert {path.name for path in (out / split).iterdir()} == set(CLASSES)
         assert all(len(list((out / split / name).iterdir())) == number for name in CLASSES)
-    assert digest(out)[:16] == 'bc86096aee400cd6'
+    assert hash_files(out)[:16] == 'bc86096aee400cd6'
 
 
 def test_polygons_are_filled_as_by_matplotlib():
@@ -107,7 +104,7 @@ def test_sizes_span_a_wide_range_and_objects_overlap():
 
 
 def test_existing_folders_are_reused_or_refused(shapes, tmp_path, capsys):
-    before = digest(shapes)
+    before = hash_files(shapes)
     assert draw_dataset(shapes, train=6, val=3, size=64, seed=0) == shapes
     assert 'already exists' in capsys.readouterr().out
     with pytest.raises(ValueError, match='choose another folder'):
@@ -116,7 +113,7 @@ def test_existing_folders_are_reused_or_refused(shapes, tmp_path, capsys):
     (tmp_path / 'mine' / 'thesis.txt').write_text('precious')
     with pytest.raises(ValueError, match='choose another folder'):
         draw_dataset(tmp_path / 'mine', train=1, val=1, size=64, seed=0)
-    assert digest(shapes) == before
+    assert hash_files(shapes) == before
     assert (tmp_path / 'mine' / 'thesis.txt').read_text() == 'precious'
 
 
@@ -137,22 +134,3 @@ def test_invalid_numbers_are_reported(tmp_path, settings):
     name, value = next(iter(settings.items()))
     with pytest.raises(ValueError, match=f'{name} {value} must be'):
         draw_dataset(tmp_path / 'x', **{**dict(train=1, val=1, size=64, seed=0), **settings})
-
-
-def test_main(tmp_path, capsys):
-    out = tmp_path / 'out'
-    assert main([str(out), '--train', '2', '--val', '1', '--size', '64', '--seed', '3']) == 0
-    assert json.loads((out / 'shapes.json').read_text())['seed'] == 3
-    assert len(list((out / 'train').iterdir())) == 2
-    with pytest.raises(SystemExit) as caught:
-        main([str(out), '--train', '0', '--val', '1', '--size', '64', '--seed', '3'])
-    assert caught.value.code == 2
-    assert 'train 0 must be at least 1' in capsys.readouterr().err
-
-
-@pytest.mark.slow
-def test_command(tmp_path):
-    command = [sys.executable, '-m', 'mmcednet.data.shapes', str(tmp_path / 'out')]
-    result = subprocess.run([*command, '--train', '1', '--val', '1'], capture_output=True, text=True)
-    assert result.returncode == 0, result.stderr
-    assert (tmp_path / 'out' / 'shapes.json').exists()

@@ -1,4 +1,4 @@
-"""The demo's steps on a few images; whether a model learns is for `make demo` to show."""
+"""The demo's steps on a few images; `make demo` shows whether a model learns."""
 
 import cv2
 import pytest
@@ -21,7 +21,7 @@ SETTINGS = {'retinanet': 'model = dict(test_cfg=dict(score_thr=0.0))\n'}
 
 @pytest.fixture
 def unformatted_configs(monkeypatch):
-    """Turns off the formatting of configs in logs and checkpoints, most of the time of a short run."""
+    """Turns off the formatting of configs, which takes most of the time of a short run."""
     monkeypatch.setattr('yapf.yapflib.yapf_api.FormatTree', lambda tree, **settings: str(tree))
 
 
@@ -31,14 +31,14 @@ def unformatted_configs(monkeypatch):
 def test_run(root, tmp_path, capsys, shapes, framework):
     config = tmp_path / 'short.py'
     config.write_text(
-        f"_base_ = '{demo.find_config(root / 'configs', framework)}'\n"
+        f"_base_ = '{demo.find_demo_config(root / 'configs', framework)}'\n"
         'train_cfg = dict(max_epochs=2, val_interval=1)\n'
         'default_hooks = dict(logger=dict(interval=1))\n'
         # The garbage collector waits 5 s for each persistent worker of an earlier run.
         'train_dataloader = dict(persistent_workers=False)\n'
         'val_dataloader = dict(persistent_workers=False)\n' + SETTINGS.get(framework, '')
     )
-    results = demo.run(config, shapes, tmp_path / 'work', seed=0)
+    results = demo.run_demo(config, shapes, tmp_path / 'work', seed=0)
     assert list(results) == SHOWN[framework]
     assert all(0 <= value <= 1 for value in results.values())
     shown = capsys.readouterr().out.splitlines()
@@ -55,5 +55,5 @@ def test_run(root, tmp_path, capsys, shapes, framework):
 
 
 def test_unknown_framework_is_reported(root):
-    with pytest.raises(ValueError, match=f'must be one of {", ".join(sorted(SHOWN))}$'):
-        demo.find_config(root / 'configs', 'yolo')
+    with pytest.raises(ValueError, match=f'is unknown; choose one of: {", ".join(sorted(SHOWN))}$'):
+        demo.find_demo_config(root / 'configs', 'yolo')

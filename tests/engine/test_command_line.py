@@ -1,4 +1,4 @@
-"""Errors of users end in one sentence, errors of programmers in a traceback."""
+"""ValueError and FileNotFoundError become one-sentence errors; others keep their traceback."""
 
 import pytest
 

@@ -28,7 +28,7 @@ def test_missing_config_is_reported():
     ],
 )
 def test_default_work_dirs_differ_by_framework(path, work_dir):
-    assert config.default_work_dir(path) == work_dir
+    assert config.get_default_work_dir(path) == work_dir
 
 
 def test_amp_and_auto_scale_lr_report_configs_that_do_not_support_them(cfg):

@@ -95,8 +95,14 @@ def test_weights_of_pretrained_arrive_and_are_not_reported(root, shapes, tmp_pat
 
 @pytest.mark.parametrize('settings', [dict(resume=True), dict(load_from='detector.pth')])
 def test_weights_of_a_whole_detector_are_not_reported(root, shapes, tmp_path, warnings, settings):
+    (tmp_path / 'last_checkpoint').write_text(str(tmp_path / 'epoch_1.pth'))
     launch.warn_about_random_weights(build_runner(root, shapes, tmp_path, **settings))
     assert warnings == []
+
+
+def test_resuming_without_a_checkpoint_starts_from_random_weights(root, shapes, tmp_path, warnings):
+    launch.warn_about_random_weights(build_runner(root, shapes, tmp_path, resume=True))
+    assert [text[: len(WARNING)] for text in warnings] == [WARNING]
 
 
 def test_other_batch_sizes_are_reported(root, shapes, tmp_path, warnings):

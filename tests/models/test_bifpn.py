@@ -7,7 +7,7 @@ from mmcednet.models.bifpn import BiFPN, BiFPNLayer, WeightedFusion
 WIDTHS = (8, 12, 16)
 
 
-def feature_maps(*sizes, channels=(6,) * 5):
+def make_feature_maps(*sizes, channels=(6,) * 5):
     return [torch.randn(2, c, *size) for c, size in zip(channels, sizes)]
 
 
@@ -15,7 +15,7 @@ def feature_maps(*sizes, channels=(6,) * 5):
 def test_shapes_and_gradients(size):
     neck = MODELS.build(dict(type='BiFPN', in_channels=WIDTHS, out_channels=6, num_layers=2))
     sizes = [tuple(-(-side // 2**k) for side in size) for k in range(3, 8)]
-    outs = neck(feature_maps(*sizes[:3], channels=WIDTHS))
+    outs = neck(make_feature_maps(*sizes[:3], channels=WIDTHS))
     assert [tuple(out.shape) for out in outs] == [(2, 6, *size) for size in sizes]
     sum(out.square().sum() for out in outs).backward()
     assert all(param.grad is not None for param in neck.parameters())
@@ -25,7 +25,7 @@ def test_fusion_is_a_weighted_mean():
     fusion = WeightedFusion(2, 6)
     fusion.conv = torch.nn.Identity()
     fusion.weights.data = torch.tensor([3.0, 1.0])
-    x, y = feature_maps((4, 5), (4, 5))
+    x, y = make_feature_maps((4, 5), (4, 5))
     torch.testing.assert_close(fusion(x, y), 0.75 * x + 0.25 * y, atol=1e-3, rtol=1e-3)
     fusion.weights.data = torch.tensor([2.0, -1.0])
     torch.testing.assert_close(fusion(x, y), x, atol=1e-3, rtol=1e-3)

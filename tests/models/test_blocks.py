@@ -7,19 +7,15 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from mmcednet.models.blocks import (
-    MIXERS,
-    BlockFactory,
-    BlockSpec,
-)
+from mmcednet.models.blocks import MIXERS, BlockFactory, BlockSpec, CEDBlock, LongRangeCEDBlock
 
 CHANNELS = {'dwconv': 4, 'conv': 4, 'window': 32, 'cross_window': 4}
 
 
-def build(mixer: str, kind: str, index: int = 0) -> nn.Module:
+def build_block(mixer: str, kind: str, index: int = 0) -> nn.Module:
     """A block in float64, with parameters large enough that all of them matter."""
-    place = BlockSpec(level=2, index=index, channels=CHANNELS[mixer], drop_path=0.0, layer_scale=0.5)
-    block = getattr(MIXERS[mixer], kind)(place).double()
+    spec = BlockSpec(level=2, index=index, channels=CHANNELS[mixer], drop_path=0.0, layer_scale=0.5)
+    block = getattr(MIXERS[mixer], kind)(spec).double()
     for param in block.parameters():
         nn.init.normal_(param, std=0.3)
     return block
@@ -31,21 +27,34 @@ def build(mixer: str, kind: str, index: int = 0) -> nn.Module:
 def test_gradients(mixer, kind, index):
     if mixer != 'window' and index:
         pytest.skip('only windows shift')
-    block = build(mixer, kind, index)
+    block = build_block(mixer, kind, index)
     x = torch.randn(2, CHANNELS[mixer], 8, 3, dtype=torch.float64, requires_grad=True)
     params = tuple(block.parameters())
     assert torch.autograd.gradcheck(lambda x, *_: block(x), (x, *params), fast_mode=True)
 
 
+@pytest.mark.parametrize('block', [CEDBlock, LongRangeCEDBlock])
+def test_gradients_of_blocks(block):
+    module = block(3, layer_scale=0.7).double()
+    x = torch.randn(1, 3, 4, 5, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(module, x)
+
+
+def test_layer_scale_of_zero_leaves_gamma_out():
+    assert CEDBlock(4, layer_scale=0).mlp.gamma is None
+    x = torch.randn(1, 4, 8, 8)
+    assert CEDBlock(4, layer_scale=0)(x).shape == x.shape
+
+
 def batch_norm(x, norm):
-    """In evaluation."""
+    """BatchNorm in evaluation mode."""
     x = (x - norm.running_mean[:, None, None]) / (norm.running_var[:, None, None] + 1e-5).sqrt()
     return x * norm.weight[:, None, None] + norm.bias[:, None, None]
 
 
 @pytest.mark.parametrize('kind', ['block', 'long_range_block'])
 def test_conv_block(kind):
-    block = build('conv', kind).eval()
+    block = build_block('conv', kind).eval()
     for name, buffer in block.named_buffers():
         if 'running' in name:
             nn.init.uniform_(buffer, 0.5, 2)
@@ -70,7 +79,7 @@ def layer_norm(x, norm):
 @pytest.mark.parametrize('kind', ['block', 'long_range_block'])
 @pytest.mark.parametrize('mixer', ['window', 'cross_window'])
 def test_attention_block(mixer, kind):
-    block = build(mixer, kind)
+    block = build_block(mixer, kind)
     x = torch.randn(2, 9, 11, CHANNELS[mixer], dtype=torch.float64)  # channels last
     u = layer_norm(x, block.norm1)
     if (mixer, kind) == ('window', 'long_range_block'):
@@ -92,12 +101,12 @@ def test_attention_block(mixer, kind):
 
 def test_cross_window_heads_and_stripes_depend_on_the_level():
     """Heads 2, 4, 8, 10; stripes 1, 2, 7, and the whole map in the long-range block."""
-    for level, heads, stripe in ((2, 2, 1), (3, 4, 2), (4, 8, 7), (5, 10, 7)):
-        place = BlockSpec(level, 0, 80, 0.0, 0.0)
-        mixer = MIXERS['cross_window'].block(place).mixer
-        assert [branch.num_heads for branch in mixer.branches] == [heads // 2] * 2
+    for level, num_heads, stripe in ((2, 2, 1), (3, 4, 2), (4, 8, 7), (5, 10, 7)):
+        spec = BlockSpec(level, 0, 80, 0.0, 0.0)
+        mixer = MIXERS['cross_window'].block(spec).mixer
+        assert [branch.num_heads for branch in mixer.branches] == [num_heads // 2] * 2
         assert mixer.stripe == stripe
-    mixer = MIXERS['cross_window'].long_range_block(place).mixer
+    mixer = MIXERS['cross_window'].long_range_block(spec).mixer
     assert [branch.num_heads for branch in mixer.branches] == [10]
     assert mixer.stripe is None
 
@@ -105,7 +114,7 @@ def test_cross_window_heads_and_stripes_depend_on_the_level():
 def test_windows_shift_in_every_second_block_of_a_group():
     factory = BlockFactory(MIXERS['window'], (32,) * 4, True, [0.0] * 5, 0.0, False)
     for number in (3, 2):
-        shifts = [block.mixer.shift for block in factory.group(3, number)]
+        shifts = [block.mixer.shift for block in factory.build_group(3, number)]
         assert shifts == [0, 3, 0][:number]
 
 
@@ -127,16 +136,14 @@ def run_backward(block: nn.Module, x: torch.Tensor, grad: torch.Tensor) -> dict[
 @pytest.mark.parametrize('kind', ['block', 'long_range_block'])
 @pytest.mark.parametrize('mixer', MIXERS)
 def test_float32_equals_float64_in_both_memory_layouts(mixer, kind, size, input_format, grad_format):
-    place = BlockSpec(
-        level=2, index=1, channels=CHANNELS_FLOAT32[mixer], drop_path=0.0, layer_scale=0.5
-    )
-    block = getattr(MIXERS[mixer], kind)(place)
-    shape = (2, place.channels, *size)
+    spec = BlockSpec(level=2, index=1, channels=CHANNELS_FLOAT32[mixer], drop_path=0.0, layer_scale=0.5)
+    block = getattr(MIXERS[mixer], kind)(spec)
+    shape = (2, spec.channels, *size)
     x = torch.randn(shape).to(memory_format=input_format)
     grad = torch.randn(shape).to(memory_format=grad_format)
     exact = run_backward(copy.deepcopy(block).double(), x.double(), grad.double())
     for name, ours in run_backward(block, x, grad).items():
-        # A bias before BatchNorm has an exact gradient of zero, so no scale of its own.
+        # A bias before BatchNorm has an exact gradient of zero, so it has no scale of its own.
         scale = max(exact[name].norm(), 0.1 * grad.norm())
         error = (ours - exact[name]).norm() / scale
         assert error < 1e-4, f'{name}: relative error {error:.1e}'

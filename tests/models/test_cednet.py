@@ -16,11 +16,12 @@ from mmcednet.models.blocks import AttentionCEDBlock, CEDBlock, ConvCEDBlock
 SIZES = [(32, 32), (33, 47), (96, 128), (101, 75)]
 
 
-def parameters_m(model: nn.Module) -> float:
+def count_parameters_m(model: nn.Module) -> float:
     return sum(param.numel() for param in model.parameters()) / 1e6
 
 
-# Parameters of RetinaNet in architecture.md less its head's: 4 + 4 convolutions of 256, 9 anchors.
+# Parameters (M) of RetinaNet's head: 4 + 4 convolutions of 256 channels, 9 anchors. With those of the
+# backbone they are RetinaNet's, which paper/tables.py has in EXPECTED_COST.
 HEAD = (8 * (256 * 256 * 9 + 256) + 256 * 9 * 9 * 80 + 9 * 80 + 256 * 9 * 9 * 4 + 9 * 4) / 1e6
 
 
@@ -49,7 +50,7 @@ HEAD = (8 * (256 * 256 * 9 + 256) + 256 * 9 * 9 * 80 + 9 * 80 + 256 * 9 * 9 * 4 
 def test_parameters_are_those_of_the_paper(arch, final_decoder, long_range, retinanet):
     with torch.device('meta'):
         model = CEDNet(arch, final_decoder=final_decoder, long_range=long_range, pyramid=dict())
-    assert parameters_m(model) + HEAD == pytest.approx(retinanet, abs=0.006)
+    assert count_parameters_m(model) + HEAD == pytest.approx(retinanet, abs=0.006)
 
 
 @pytest.mark.parametrize('size', SIZES)
@@ -82,7 +83,7 @@ def test_other_styles_have_the_same_parameters(style, channels):
     with torch.device('meta'):
         arch = dict(channels=channels, blocks=(3, 2, 4, 2), num_stages=3)
         model = CEDNet(arch, style=style, pyramid=dict())
-    assert parameters_m(model) + HEAD == pytest.approx(38.88, abs=0.006)
+    assert count_parameters_m(model) + HEAD == pytest.approx(38.88, abs=0.006)
 
 
 def test_presets_have_their_mixer(small):
@@ -158,7 +159,7 @@ def test_forward_equals_the_equations():
         x_ = F.conv2d(x, conv.weight, conv.bias, padding=3, groups=x.shape[1])
         return x + mlp_1x1(layer_norm(x_, block.norm), block.mlp)
 
-    def lr_ced(x, block):
+    def long_range_ced(x, block):
         one, two = block.dwconv1, block.dwconv2
         y = F.conv2d(x, one.weight, one.bias, padding=3, groups=x.shape[1])
         y = F.gelu(layer_norm(y, block.norm1)) + x
@@ -181,7 +182,7 @@ def test_forward_equals_the_equations():
     encoder, decoder = stage.encoder, stage.decoder
     e3 = ced(x, encoder.level3[0])
     e4 = ced(layer_norm(conv(e3, encoder.down4[0], 2), encoder.down4[1]), encoder.level4[0])
-    e5 = lr_ced(layer_norm(conv(e4, encoder.down5[0], 2), encoder.down5[1]), encoder.level5[0])
+    e5 = long_range_ced(layer_norm(conv(e4, encoder.down5[0], 2), encoder.down5[1]), encoder.level5[0])
     d4 = layer_norm(e4 + up(conv(e5, decoder.reduce5), e4), decoder.norm4)
     d3 = layer_norm(e3 + up(conv(d4, decoder.reduce4), e3), decoder.norm3)
     pyramid = model.pyramid
@@ -294,7 +295,7 @@ def test_frozen_stages(small, frozen):
     sum(out.sum() for out in model(torch.randn(1, 3, 64, 64))).backward()
 
 
-def batch_norms(model):
+def list_batch_norms(model):
     return [module for module in model.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
 
 
@@ -316,17 +317,17 @@ def test_batch_norm_follows_norm_eval_and_frozen_stages(small, norm_eval):
 
 def test_batch_norm_becomes_synchronised(small):
     model = CEDNet(small, mixer='conv', norm_eval=True, frozen_stages=0, pyramid=dict(channels=8))
-    number = len(batch_norms(model))
+    number = len(list_batch_norms(model))
     images = torch.randn(1, 3, 64, 64)
     model.eval()
     expected = model(images)
     model = nn.SyncBatchNorm.convert_sync_batchnorm(model).eval()  # torch 2.1 resets the mode
-    norms = batch_norms(model)
+    norms = list_batch_norms(model)
     assert len(norms) == number
     assert all(isinstance(norm, nn.SyncBatchNorm) for norm in norms)
     for ours, theirs in zip(model(images), expected, strict=True):
         torch.testing.assert_close(ours, theirs)
-    assert not any(norm.training for norm in batch_norms(model.train()))
+    assert not any(norm.training for norm in list_batch_norms(model.train()))
     assert not any(param.requires_grad for param in model.stem.parameters())
 
 

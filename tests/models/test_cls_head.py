@@ -17,7 +17,7 @@ from mmcednet.models.blocks import MIXERS
 PLAIN_LOSS = dict(type='mmpretrain.CrossEntropyLoss')
 
 
-def classifier(small, style='fpn', **head):
+def build_classifier(small, style='fpn', **head):
     small['num_stages'] = 3
     config = dict(
         type='ImageClassifier',
@@ -36,19 +36,19 @@ def classifier(small, style='fpn', **head):
         return MODELS.build(config)
 
 
-def samples(labels):
+def make_samples(labels):
     return [DataSample().set_gt_label(label) for label in labels]
 
 
 def test_stages_are_in_order_and_the_last_one_predicts(small):
-    model = classifier(small).eval()
+    model = build_classifier(small).eval()
     seen = []
     for stage in model.backbone.stages:
         stage.register_forward_hook(lambda module, args, out: seen.append(out[2]))
     images = torch.randn(2, 3, 64, 64)
     with torch.no_grad():
         logits = model(images, mode='tensor')
-        stages = model.head.stage_logits(model.extract_feat(images))
+        stages = model.head.compute_stage_logits(model.extract_feat(images))
     assert logits.shape == (2, 5)
     assert torch.equal(stages[-1], logits)
     head = model.head
@@ -78,34 +78,36 @@ def test_gradients_equal_float64(size, memory_format):
 
 @pytest.mark.parametrize('weights', [None, (0.2, 0.3, 0.5)])
 def test_loss_is_the_weighted_sum_over_the_stages(small, weights):
-    model = classifier(small, stage_weights=weights, loss=PLAIN_LOSS).train()
+    model = build_classifier(small, stage_weights=weights, loss=PLAIN_LOSS).train()
     images, labels = torch.randn(4, 3, 64, 64), [0, 3, 1, 4]
-    losses = model(images, samples(labels), mode='loss')
+    losses = model(images, make_samples(labels), mode='loss')
     assert list(losses) == ['loss_stage1', 'loss_stage2', 'loss_stage3']
-    stages = model.head.stage_logits(model.extract_feat(images))
+    stages = model.head.compute_stage_logits(model.extract_feat(images))
     for weight, logits, loss in zip(weights or (1 / 3,) * 3, stages, losses.values(), strict=True):
         expected = weight * F.cross_entropy(logits, torch.tensor(labels))
         torch.testing.assert_close(loss, expected)
 
 
 def test_loss_smooths_labels_also_after_mixup(small):
-    model = classifier(small)
+    model = build_classifier(small)
     scores = torch.tensor([[0.7, 0.3, 0, 0, 0], [0, 0, 0, 0, 1.0]])
     mixed = [DataSample().set_gt_score(score) for score in scores]
     images = torch.randn(2, 3, 64, 64)
     losses = model(images, mixed, mode='loss')
     smooth = 0.9 * scores + 0.1 / 5
-    for logits, loss in zip(model.head.stage_logits(model.extract_feat(images)), losses.values()):
+    for logits, loss in zip(
+        model.head.compute_stage_logits(model.extract_feat(images)), losses.values()
+    ):
         expected = -(smooth * logits.log_softmax(1)).sum(1).mean() / 3
         torch.testing.assert_close(loss, expected)
 
 
 def test_predictions_are_those_of_the_last_stage(small):
-    model = classifier(small).eval()
+    model = build_classifier(small).eval()
     images = torch.randn(2, 3, 64, 64)
     with torch.no_grad():
         scores = model(images, mode='tensor').softmax(1)
-        results = model(images, samples([0, 1]), mode='predict')
+        results = model(images, make_samples([0, 1]), mode='predict')
         without = model(images, mode='predict')
     for result, other, score in zip(results, without, scores, strict=True):
         assert torch.equal(other.pred_score, result.pred_score)
@@ -118,19 +120,19 @@ def test_distributed_training_finds_no_unused_parameter(tmp_path, small, style):
     store = f'file://{tmp_path}/store'
     dist.init_process_group('gloo', init_method=store, rank=0, world_size=1)
     try:
-        model = DistributedDataParallel(classifier(small, style), find_unused_parameters=False)
+        model = DistributedDataParallel(build_classifier(small, style), find_unused_parameters=False)
         for _ in range(2):
-            losses = model(torch.randn(2, 3, 64, 64), samples([0, 1]), mode='loss')
+            losses = model(torch.randn(2, 3, 64, 64), make_samples([0, 1]), mode='loss')
             sum(losses.values()).backward()
     finally:
         dist.destroy_process_group()
 
 
 def test_mixer_determines_norm_and_activation():
-    for mixer, family in MIXERS.items():
+    for mixer, mixer_spec in MIXERS.items():
         head = CEDNetClsHead(3, 32, 1, mixer=mixer, loss=PLAIN_LOSS)
-        assert type(head.convs[0][1]) is family.norm
-        assert type(head.act) is family.act
+        assert type(head.convs[0][1]) is mixer_spec.norm
+        assert type(head.act) is mixer_spec.act
 
 
 def test_initial_scale():
@@ -145,9 +147,9 @@ def test_initial_scale():
 
 def test_wrong_numbers_of_stages_are_reported(small):
     with pytest.raises(ValueError, match=r'stage_weights \(1, 2\) must have 3 values'):
-        classifier(small, stage_weights=(1, 2))
+        build_classifier(small, stage_weights=(1, 2))
     with pytest.raises(ValueError, match="mixer 'mamba' is unknown"):
-        classifier(small, mixer='mamba')
+        build_classifier(small, mixer='mamba')
     head = CEDNetClsHead(3, 32, 2, loss=PLAIN_LOSS)
     with pytest.raises(ValueError, match='the head has 2 stages but got 1 features'):
-        head.loss([torch.randn(1, 32, 2, 2)], samples([0]))
+        head.loss([torch.randn(1, 32, 2, 2)], make_samples([0]))

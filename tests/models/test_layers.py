@@ -3,7 +3,6 @@
 import pytest
 import torch
 
-from mmcednet.models.blocks import CEDBlock, LongRangeCEDBlock
 from mmcednet.models.layers import DropPath, LayerNorm2d
 
 
@@ -42,16 +41,3 @@ def test_drop_path_keeps_the_expectation_and_whole_samples():
     assert 0 < len(kept) < len(values)
     assert out.mean().item() == pytest.approx(1, abs=0.05)
     assert torch.equal(drop.eval()(torch.ones(3, 1)), torch.ones(3, 1))
-
-
-@pytest.mark.parametrize('block', [CEDBlock, LongRangeCEDBlock])
-def test_gradients_of_blocks(block):
-    module = block(3, layer_scale=0.7).double()
-    x = torch.randn(1, 3, 4, 5, dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradcheck(module, x)
-
-
-def test_layer_scale_of_zero_leaves_gamma_out():
-    assert CEDBlock(4, layer_scale=0).mlp.gamma is None
-    x = torch.randn(1, 4, 8, 8)
-    assert CEDBlock(4, layer_scale=0)(x).shape == x.shape

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from mmcednet.models.mixers import CrossWindowAttention, WindowAttention
 
 
-def region(position: int, size: int, shift: int) -> tuple[int, bool]:
+def find_region(position: int, size: int, shift: int) -> tuple[int, bool]:
     """The window of a token, and whether the cyclic shift brought it there from the other end."""
     shifted = (position - shift) % size
     return shifted // 7, position < shift
@@ -23,7 +23,7 @@ def window_attention(mixer: WindowAttention, x: Tensor) -> Tensor:
     rows, columns = padded.shape[:2]
     q, k, v = (t.unflatten(-1, (mixer.num_heads, -1)) for t in mixer.qkv(padded).chunk(3, -1))
     places = {
-        (y, x): (*region(y, rows, mixer.shift), *region(x, columns, mixer.shift))
+        (y, x): (*find_region(y, rows, mixer.shift), *find_region(x, columns, mixer.shift))
         for y in range(rows)
         for x in range(columns)
     }
@@ -34,7 +34,7 @@ def window_attention(mixer: WindowAttention, x: Tensor) -> Tensor:
             for head in range(mixer.num_heads):
                 logits = []
                 for other_y, other_x in others:
-                    # within a window all tokens were shifted alike, so distances are as before
+                    # all tokens of a window were shifted equally, so distances are unchanged
                     row = (y - other_y + 6) * 13 + x_ - other_x + 6
                     product = q[y, x_, head] @ k[other_y, other_x, head]
                     scaled = product / math.sqrt(channels // mixer.num_heads)

@@ -17,7 +17,7 @@ def logged(monkeypatch):
     return lines
 
 
-def build(small, path, **kwargs):
+def build_model(small, path, **kwargs):
     init_cfg = dict(type='Pretrained', checkpoint=str(path))
     model = MODELS.build(dict(type='CEDNet', arch=small, init_cfg=init_cfg, **kwargs))
     model.init_weights()
@@ -31,7 +31,7 @@ def test_with_and_without_prefix(small, tmp_path, logged, prefix, wrapper):
     weights = {prefix + key: value for key, value in source.state_dict().items()}
     weights['bbox_head.weight'] = torch.zeros(3)
     torch.save({wrapper: weights} if wrapper else weights, tmp_path / 'model.pth')
-    model = build(small, tmp_path / 'model.pth', pyramid=PYRAMID)
+    model = build_model(small, tmp_path / 'model.pth', pyramid=PYRAMID)
     for key, value in model.state_dict().items():
         assert torch.equal(value, source.state_dict()[key]), key
     number = len(source.state_dict())
@@ -39,12 +39,12 @@ def test_with_and_without_prefix(small, tmp_path, logged, prefix, wrapper):
 
 
 def test_missing_keys_of_a_classifier_in_a_detector_are_logged(small, tmp_path, logged):
-    """A classifier has no final decoder and no pyramid; they start afresh."""
+    """A classifier has no final decoder and no pyramid; they keep their initialisation."""
     source = CEDNet(small, final_decoder=False)
     weights = {f'backbone.{key}': value for key, value in source.state_dict().items()}
     weights['head.fc.weight'] = torch.zeros(10, 32)
     torch.save(dict(state_dict=weights), tmp_path / 'classifier.pth')
-    model = build(small, tmp_path / 'classifier.pth', pyramid=PYRAMID)
+    model = build_model(small, tmp_path / 'classifier.pth', pyramid=PYRAMID)
     for key, value in source.state_dict().items():
         assert torch.equal(model.state_dict()[key], value), key
     missing = next(line for line in logged if line.startswith('Missing keys'))
@@ -55,7 +55,7 @@ def test_missing_keys_of_a_classifier_in_a_detector_are_logged(small, tmp_path, 
 
 def test_unexpected_keys_are_logged(small, tmp_path, logged):
     torch.save(CEDNet(small, pyramid=PYRAMID).state_dict(), tmp_path / 'detector.pth')
-    build(small, tmp_path / 'detector.pth')
+    build_model(small, tmp_path / 'detector.pth')
     assert any('Unexpected keys' in line and 'pyramid.extras.0' in line for line in logged)
 
 
@@ -63,18 +63,18 @@ def test_other_shapes_are_reported(small, tmp_path):
     torch.save(CEDNet(small).state_dict(), tmp_path / 'small.pth')
     small['channels'] = (8, 16, 24, 40)
     with pytest.raises(ValueError, match=r'small\.pth does not fit the model: stages.*needs'):
-        build(small, tmp_path / 'small.pth')
+        build_model(small, tmp_path / 'small.pth')
 
 
 def test_foreign_checkpoint_is_refused(small, tmp_path):
     torch.save({'stem.0.weight': torch.zeros(3)}, tmp_path / 'foreign.pth')
     with pytest.raises(ValueError, match=r'contains no weights of CEDNet .*official_cednet\.py'):
-        build(small, tmp_path / 'foreign.pth')
+        build_model(small, tmp_path / 'foreign.pth')
 
 
 def test_missing_file(small, tmp_path):
     with pytest.raises(FileNotFoundError, match=r'nothing\.pth'):
-        build(small, tmp_path / 'nothing.pth')
+        build_model(small, tmp_path / 'nothing.pth')
 
 
 def test_inside_a_detector(small, root, tmp_path):

@@ -29,28 +29,29 @@ COMBINATIONS = list(itertools.product(STYLES, MIXERS, OUTPUTS))
 each_combination = pytest.mark.parametrize(('style', 'mixer', 'outputs'), COMBINATIONS)
 
 
-def build(style: str, mixer: str, outputs: str = 'raw', **settings) -> CEDNet:
+def build_model(style: str, mixer: str, outputs: str = 'raw', **settings) -> CEDNet:
     """Two stages, with blocks at every level of every encoder and decoder."""
     settings = dict(layer_scale=0.5) | OUTPUTS[outputs] | settings
     arch = dict(channels=CHANNELS[mixer], blocks=(2, 2, 2, 2), num_stages=2)
     return CEDNet(arch, style, mixer, **settings)
 
 
-def loss_of(outs: tuple[torch.Tensor, ...]) -> torch.Tensor:
-    weights = torch.Generator().manual_seed(1)  # a plain sum over normed channels would have none
+def compute_loss(outs: tuple[torch.Tensor, ...]) -> torch.Tensor:
+    # random weights: the gradient of a plain sum over normalised channels is zero
+    weights = torch.Generator().manual_seed(1)
     return sum((out * torch.randn(out.shape, generator=weights)).mean() for out in outs)
 
 
 @each_combination
 def test_forward_and_backward_on_odd_sizes(style, mixer, outputs):
-    model = build(style, mixer, outputs, drop_path_rate=0.1)
+    model = build_model(style, mixer, outputs, drop_path_rate=0.1)
     for size in ((32, 64), (75, 101)):
         model.zero_grad()
         outs = model(torch.randn(2, 3, *size))
         assert tuple(out.shape[1] for out in outs) == model.out_channels
         assert all(out.isfinite().all() for out in outs)
         assert all(out.is_contiguous() for out in outs)  # RoIAlign needs it
-        loss_of(outs).backward()
+        compute_loss(outs).backward()
     for name, param in model.named_parameters():
         assert param.grad is not None, name
         assert param.grad.isfinite().all(), name
@@ -58,7 +59,7 @@ def test_forward_and_backward_on_odd_sizes(style, mixer, outputs):
 
 @each_combination
 def test_gradients_equal_float64_in_both_memory_layouts(style, mixer, outputs):
-    model = build(style, mixer, outputs).eval()  # one value per channel suffices for BatchNorm
+    model = build_model(style, mixer, outputs).eval()  # one value per channel suffices for BatchNorm
     exact = copy.deepcopy(model).double()
     images = torch.randn(2, 3, 75, 101)
     weights = [torch.randn(out.shape) for out in model(images)]
@@ -74,7 +75,7 @@ def test_gradients_equal_float64_in_both_memory_layouts(style, mixer, outputs):
             assert error < 1e-4, f'{name}: relative error {error:.1e}'
 
 
-def count_into(kept: list[int]):
+def make_counter(kept: list[int]):
     """A hook that adds up the numbers that are kept for the backward pass."""
 
     def pack(x: torch.Tensor) -> torch.Tensor:
@@ -87,15 +88,15 @@ def count_into(kept: list[int]):
 @each_combination
 def test_recomputed_activations_give_the_same_gradients(style, mixer, outputs):
     images = torch.randn(2, 3, 64, 75)
-    plain = build(style, mixer, outputs, drop_path_rate=0.3)
-    saving = build(style, mixer, outputs, drop_path_rate=0.3, with_cp=True)
+    plain = build_model(style, mixer, outputs, drop_path_rate=0.3)
+    saving = build_model(style, mixer, outputs, drop_path_rate=0.3, with_cp=True)
     saving.load_state_dict(plain.state_dict())
     kept = []
     for model in (plain, saving):
         torch.manual_seed(1)
         kept.append(0)
-        with torch.autograd.graph.saved_tensors_hooks(count_into(kept), lambda x: x):
-            loss = loss_of(model(images))
+        with torch.autograd.graph.saved_tensors_hooks(make_counter(kept), lambda x: x):
+            loss = compute_loss(model(images))
         loss.backward()
     assert kept[1] < 0.7 * kept[0]
     for (name, ours), theirs in zip(saving.named_parameters(), plain.parameters(), strict=True):
@@ -104,7 +105,7 @@ def test_recomputed_activations_give_the_same_gradients(style, mixer, outputs):
 
 @each_combination
 def test_evaluation_is_deterministic_and_ignores_the_rest_of_the_batch(style, mixer, outputs):
-    model = build(style, mixer, outputs, drop_path_rate=0.5)
+    model = build_model(style, mixer, outputs, drop_path_rate=0.5)
     model(torch.randn(2, 3, 64, 64))  # BatchNorm has seen a batch
     model.eval()
     images = torch.randn(3, 3, 65, 50)
@@ -116,11 +117,11 @@ def test_evaluation_is_deterministic_and_ignores_the_rest_of_the_batch(style, mi
 
 @each_combination
 def test_copies_pickles_and_state_dict(style, mixer, outputs):
-    model = build(style, mixer, outputs).eval()
+    model = build_model(style, mixer, outputs).eval()
     images = torch.randn(1, 3, 50, 64)
     with torch.no_grad():
-        expected = model(images)  # caches are filled before the copies are made
-        other = build(style, mixer, outputs).eval()
+        expected = model(images)
+        other = build_model(style, mixer, outputs).eval()
         other.load_state_dict(model.state_dict())
         for twin in (copy.deepcopy(model), pickle.loads(pickle.dumps(model)), other):
             for ours, theirs in zip(twin(images), expected, strict=True):
@@ -129,7 +130,7 @@ def test_copies_pickles_and_state_dict(style, mixer, outputs):
 
 @each_combination
 def test_bfloat16_autocast_is_near_float32(style, mixer, outputs):
-    model = build(style, mixer, outputs).eval()
+    model = build_model(style, mixer, outputs).eval()
     images = torch.randn(1, 3, 128, 192)
     with torch.no_grad():
         exact = model(images)
@@ -145,9 +146,9 @@ def test_distributed_training_finds_no_unused_parameter(tmp_path, style, mixer):
     store = f'file://{tmp_path}/store'
     dist.init_process_group('gloo', init_method=store, rank=0, world_size=1)
     try:
-        model = DistributedDataParallel(build(style, mixer), find_unused_parameters=False)
-        for _ in range(2):  # DDP says so in the second forward
-            loss_of(model(torch.randn(1, 3, 64, 64))).backward()
+        model = DistributedDataParallel(build_model(style, mixer), find_unused_parameters=False)
+        for _ in range(2):  # DDP reports unused parameters in the second forward pass
+            compute_loss(model(torch.randn(1, 3, 64, 64))).backward()
     finally:
         dist.destroy_process_group()
 

@@ -11,7 +11,7 @@ from mmcednet.models.blocks import MIXERS
 LR, DECAY = 1e-3, 0.05
 ARCH = dict(channels=(4, 6, 8, 10), blocks=(2, 2, 6, 2), num_stages=3)
 
-# (depth in 'coarse', depth in 'fine'); None: the rate of the heads
+# (depth in 'coarse', depth in 'fine'); None: the learning rate of the heads
 EXPECTED = {
     'stem.conv1.weight': (0, 0),
     'stem.norm2.bias': (0, 0),
@@ -36,7 +36,7 @@ EXPECTED = {
 def test_depths(name, depths):
     model = CEDNet(ARCH, pyramid=dict(channels=4))
     assert name in dict(model.named_parameters())
-    assert tuple(model.get_layer_depth(name, kind) for kind in ('coarse', 'fine')) == depths
+    assert tuple(model.get_decay_depth(name, kind) for kind in ('coarse', 'fine')) == depths
 
 
 @pytest.mark.parametrize('mixer', MIXERS)
@@ -44,7 +44,7 @@ def test_depths_of_other_mixers_and_styles(mixer):
     arch = dict(channels=(32, 32, 64, 320), blocks=(2, 2, 6, 2), num_stages=2)
     model = CEDNet(arch, 'hourglass', mixer, pyramid=dict(channels=4))
     for name, _ in model.named_parameters():
-        depths = tuple(model.get_layer_depth(name, kind) for kind in ('coarse', 'fine'))
+        depths = tuple(model.get_decay_depth(name, kind) for kind in ('coarse', 'fine'))
         if name.startswith('stem.'):
             assert depths == ((0, 0) if name[5:9] in ('conv', 'norm') else (1, 1))
         elif name.startswith('pyramid.'):
@@ -58,7 +58,12 @@ def test_depths_of_other_mixers_and_styles(mixer):
 @pytest.mark.parametrize('name', ['neck.weight', 'stages.0.encoder.level6.0.weight', 'stem.conv'])
 def test_unknown_parameter_is_reported(name):
     with pytest.raises(ValueError, match=f"CEDNet has no parameter '{name}'"):
-        CEDNet(ARCH).get_layer_depth(name, 'fine')
+        CEDNet(ARCH).get_decay_depth(name, 'fine')
+
+
+def test_unknown_decay_type_is_reported():
+    with pytest.raises(ValueError, match="decay_type 'medium' is unknown; choose one of: coarse, fine"):
+        CEDNet(ARCH).get_decay_depth('stem.conv1.weight', 'medium')
 
 
 class Detector(BaseModule):
@@ -124,7 +129,7 @@ def test_one_line_per_group(monkeypatch):
     [
         (
             dict(decay_type='middle', decay_rate=0.9, num_layers=4),
-            "'middle' must be one of: coarse, fine",
+            "decay_type 'middle' is unknown; choose one of: coarse, fine",
         ),
         (dict(decay_type='fine', decay_rate=0, num_layers=4), 'decay_rate 0 must be'),
         (dict(decay_type='fine', decay_rate=0.9), 'decay_type, decay_rate and num_layers'),

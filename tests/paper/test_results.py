@@ -51,7 +51,7 @@ def test_rows_without_training(root, tmp_path):
     without = find_row(page, '1', 'SpineNet-96')
     assert without == ['SpineNet-96, no config yet', '', '43', '', '265', '47.1', '']
     assert page.count('\n| ') == len(list(make_rows())) + page.count('| --- |\n') * 2  # header and rule
-    assert '255G is meant' in page
+    assert 'the correct value is 255G' in page
     for row in make_rows():
         assert row.config is None or (root / 'configs' / row.config).is_file()
 

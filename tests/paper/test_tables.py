@@ -1,4 +1,4 @@
-"""The paper's tables: the figures to meet, and the command."""
+"""The paper's tables: the expected values, and the command."""
 
 import json
 import runpy
@@ -10,7 +10,7 @@ import pytest
 from mmcednet.paper import tables
 
 
-def test_table_meets_the_figures(root):
+def test_table_has_the_expected_values(root):
     found = list(tables.iter_rows(root / 'configs', '2b'))
     assert [row.config for row in found].count(None) == 1
     for row in found:
@@ -58,10 +58,10 @@ def test_all_configs_and_rows_exist(root):
 
 
 def test_unknown_tables_and_methods_are_reported():
-    with pytest.raises(ValueError, match="table '9' must be one of 1, 2a"):
+    with pytest.raises(ValueError, match="table '9' is unknown; choose one of: 1, 2a"):
         tables.load_paper_rows('9')
     with pytest.raises(
-        ValueError, match="method 'CEDNet-NeXt-B' must be one of table 2b: SpineNet-143, Swin-T"
+        ValueError, match="'CEDNet-NeXt-B' is unknown in table 2b; choose one of: SpineNet-143, Swin-T"
     ):
         tables.load_paper_rows('2b', 'CEDNet-NeXt-B')
     assert [row['table'] for row in tables.load_paper_rows(method='CEDNet-NeXt-B')] == ['2d', '3']
@@ -69,17 +69,17 @@ def test_unknown_tables_and_methods_are_reported():
 
 @pytest.mark.slow
 @pytest.mark.xdist_group('paper')  # all rows are counted once
-def test_all_rows_meet_the_figures(all_rows):
+def test_all_rows_have_the_expected_values(all_rows):
     assert [deviation for row in all_rows for deviation in tables.find_deviations(row)] == []
     assert len(all_rows) == len(tables.load_paper_rows())
     assert sum(row.config is not None for row in all_rows) == len(tables.CONFIGS)
-    figures = {(row.table, row.method): row for row in all_rows}
-    assert figures['2b', 'CEDNet-NeXt-T'].params == pytest.approx(38.88, abs=0.005)
-    assert figures['2b', 'CEDNet-NeXt-T'].macs == pytest.approx(254.8, abs=0.05)
-    assert figures['2d', 'CEDNet-NeXt-B'].params == pytest.approx(148.50, abs=0.005)
-    assert figures['2d', 'CEDNet-NeXt-B'].macs == pytest.approx(967.6, abs=0.05)
-    assert figures['8', 'CEDNet-NeXt-T without LR block'].params == pytest.approx(38.72, abs=0.01)
-    assert figures['8', 'CEDNet-NeXt-T with LR block'].params == pytest.approx(38.88, abs=0.01)
+    found = {(row.table, row.method): row for row in all_rows}
+    assert found['2b', 'CEDNet-NeXt-T'].params == pytest.approx(38.88, abs=0.005)
+    assert found['2b', 'CEDNet-NeXt-T'].macs == pytest.approx(254.8, abs=0.05)
+    assert found['2d', 'CEDNet-NeXt-B'].params == pytest.approx(148.50, abs=0.005)
+    assert found['2d', 'CEDNet-NeXt-B'].macs == pytest.approx(967.6, abs=0.05)
+    assert found['8', 'CEDNet-NeXt-T without LR block'].params == pytest.approx(38.72, abs=0.01)
+    assert found['8', 'CEDNet-NeXt-T with LR block'].params == pytest.approx(38.88, abs=0.01)
 
 
 @pytest.fixture
@@ -94,7 +94,7 @@ def test_command(main, capsys):
     assert len(out.splitlines()) == 2 + len(tables.load_paper_rows('2a'))
     assert '| 2a | CEDNet-NeXt-T | 42.80 |' in out
     assert 'Table 2a, ConvNeXt-T: ' in err
-    assert err.endswith('4 rows checked, 0 figures out of tolerance, 2 known deviations\n')
+    assert err.endswith('4 rows checked, 0 values out of tolerance, 2 known deviations\n')
 
 
 def test_json(main, capsys):
@@ -113,13 +113,13 @@ def test_unknown_method_is_reported(main):
     with pytest.raises(SystemExit) as caught:
         main(['--table', '5', '--method', 'CSwin-S'])
     assert caught.value.code.startswith(
-        "error: method 'CSwin-S' must be one of table 5: ResNet-50, CEDNet-R50-T"
+        "error: method 'CSwin-S' is unknown in table 5; choose one of: ResNet-50, CEDNet-R50-T"
     )
 
 
 @pytest.mark.slow
-def test_process_fails_if_a_figure_is_out_of_tolerance(root):
-    """The command itself, with a figure that the network does not have."""
+def test_process_fails_if_a_value_is_out_of_tolerance(root):
+    """The command itself, with an expected value that the network does not have."""
     code = (
         'import runpy, sys; from mmcednet.paper import tables;'
         "tables.EXPECTED_COST['retinanet/cednet_t.py'] = (38.8, 254.8);"

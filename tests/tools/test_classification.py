@@ -21,8 +21,8 @@ def test_classifier_learns_and_detector_starts_from_its_weights(run_tool, root, 
     assert 'loss_stage1' in entries[0]
 
     checkpoint = (tmp_path / 'work' / 'last_checkpoint').read_text().strip()
-    log = run_tool('test.py', config, checkpoint, '--out', 'out.pkl', '--show-dir', 'drawn')
-    assert f'accuracy/top1: {accuracies[-1]:.4f}' in log
+    result = run_tool('test.py', config, checkpoint, '--out', 'out.pkl', '--show-dir', 'drawn')
+    assert f'accuracy/top1: {accuracies[-1]:.4f}' in result.stdout + result.stderr
     assert (tmp_path / 'out.pkl').exists()
 
     detector = tmp_path / 'detector.py'
@@ -35,7 +35,8 @@ def test_classifier_learns_and_detector_starts_from_its_weights(run_tool, root, 
         'train_cfg = dict(max_epochs=1)\n'
     )
     args = ['--work-dir', 'detector', '--pretrained', checkpoint]
-    log = run_tool('train.py', detector, *args)
+    result = run_tool('train.py', detector, *args)
+    log = result.stdout + result.stderr
     loaded = re.search(r'Loaded (\d+) of (\d+) tensors from (\S+)', log)
     assert loaded[3] == checkpoint
     missing = re.search(r'Missing keys, left at their initialisation: (.*)', log)[1]

@@ -7,5 +7,5 @@ import pytest
 
 def test_unknown_framework_is_reported(root):
     main = runpy.run_path(str(root / 'tools' / 'demo.py'))['main']
-    with pytest.raises(SystemExit, match=r"^error: framework 'yolo' must be one of "):
+    with pytest.raises(SystemExit, match=r"^error: framework 'yolo' is unknown; choose one of: "):
         main(['--framework', 'yolo'])

@@ -1,4 +1,4 @@
-"""What users get wrong at the command lines is reported in one sentence, with exit code 1."""
+"""User errors on the command line are reported in one sentence, with exit code 1."""
 
 import pytest
 import torch
@@ -54,6 +54,6 @@ def test_missing_pretrained_weights(get_error, config):
     assert message == 'error: --pretrained absent.pth does not exist'
 
 
-def test_pretrained_excludes_resume(get_error, config):
-    message = get_error('train.py', config, '--pretrained', 'x.pth', '--resume')
-    assert message.startswith('error: --pretrained and --resume exclude each other')
+def test_pretrained_excludes_resuming_from_a_file(get_error, config):
+    message = get_error('train.py', config, '--pretrained', 'x.pth', '--resume', 'y.pth')
+    assert message.startswith('error: --pretrained x.pth has no effect with --resume y.pth')

@@ -67,14 +67,14 @@ def test_full_disk_is_reported(setup_env, monkeypatch, tmp_path):
 
 def test_build_shows_progress_and_keeps_the_log_of_a_failure(setup_env, tmp_path, capsys):
     steps = "for i in range(1, 21): print(f'[{i}/20] c++ file')"
-    setup_env.build([sys.executable, '-c', steps], None, tmp_path / 'build.log')
+    setup_env.run_build([sys.executable, '-c', steps], None, tmp_path / 'build.log')
     shown = capsys.readouterr().out
     assert '20/20 files' in shown
     assert len(shown.splitlines()) < 15
     assert len((tmp_path / 'build.log').read_text().splitlines()) == 20
     broken = "import sys; print('[1/2] c++'); sys.exit('fatal error: Python.h')"
     with pytest.raises(SystemExit, match=r'complete output: .*build\.log'):
-        setup_env.build([sys.executable, '-c', broken], None, tmp_path / 'build.log')
+        setup_env.run_build([sys.executable, '-c', broken], None, tmp_path / 'build.log')
     assert 'Python.h' in (tmp_path / 'build.log').read_text()
 
 

@@ -14,7 +14,7 @@ from mmcednet.paper.results import read_metrics
 pytestmark = pytest.mark.slow
 
 # A user's config, outside of this repository: the toolbox's with the backbone of the README.
-FOREIGN = """
+USER_CONFIG = """
 _base_ = 'mmdet::retinanet/retinanet_r50_fpn_1x_coco.py'
 custom_imports = dict(imports=['mmcednet'])
 model = dict(
@@ -48,7 +48,7 @@ SCALE = [
 @pytest.fixture
 def config(tmp_path, shapes):
     path = tmp_path / 'foreign.py'
-    path.write_text(FOREIGN + DATA.format(root=str(shapes)))
+    path.write_text(USER_CONFIG + DATA.format(root=str(shapes)))
     return path
 
 
@@ -279,7 +279,7 @@ def test_image_that_cannot_be_decoded_is_reported(run_tool, config, shapes, tmp_
     shutil.copytree(shapes, broken)
     for image in (broken / 'train').iterdir():
         image.write_bytes(b'no image')
-    config.write_text(FOREIGN + DATA.format(root=str(broken)))
+    config.write_text(USER_CONFIG + DATA.format(root=str(broken)))
     result = run_tool('train.py', config, '--cfg-options', *SCALE, expected_code=1)
     assert 'failed to load image' in result.stderr
     assert str(broken / 'train') in result.stderr

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from fractions import Fraction
 
-from mmcednet.analysis.fusion_time import compute_fusion_time
+from mmcednet.analysis.fusion_time import measure_config_fusion_time
 from mmcednet.engine.command_line import exit_on_error
 
 
@@ -21,7 +21,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument('config', help='file, or a config of a toolbox such as mmdet::FILE')
     args = parser.parse_args(argv)
     with exit_on_error():
-        time = compute_fusion_time(args.config)
+        time = measure_config_fusion_time(args.config)
     print(
         f'{time.share:.1%} of the parameters come before the first fusion'
         f'{"" if time.fuses else " (there is none)"}: {time.before / 1e6:.2f} M of '

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Prints the paper's tables: Params and multiply-adds of our configs beside the paper's."""
+"""Prints the paper's tables: Params and multiply-adds of our configs next to the paper's."""
 
 import argparse
 import json
@@ -21,22 +21,22 @@ HEADER = ('Table', 'Method', 'Params (M)', 'paper', 'GMAC', 'paper', "paper's AP
 
 
 def format_cells(row: Row) -> list[str]:
-    figures = (row.params, row.paper_params, row.macs, row.paper_macs)
+    values = (row.params, row.paper_params, row.macs, row.paper_macs)
     formats = ('{:.2f}', '{:g}', '{:.1f}', '{:g}')
-    shown = ['' if x is None else form.format(x) for form, x in zip(formats, figures)]
+    shown = ['' if x is None else form.format(x) for form, x in zip(formats, values)]
     ap = '' if row.paper_ap is None else f'{row.paper_ap:g}'
     return [row.table, row.method, *shown, ap, row.config or 'no config yet']
 
 
 def print_deviations(rows: Sequence[Row]) -> int:
-    """Print the figures out of tolerance and a summary to stderr; return their number."""
+    """Print the values out of tolerance and a summary to stderr; return their number."""
     deviations = [deviation for row in rows for deviation in find_deviations(row)]
     for deviation in deviations:
         print(deviation, file=sys.stderr)
     checked = sum(row.config is not None for row in rows)
     known = sum((row.table, row.method) in KNOWN_DEVIATIONS for row in rows)
     print(
-        f'{checked} rows checked, {len(deviations)} figures out of tolerance, {known} known deviations',
+        f'{checked} rows checked, {len(deviations)} values out of tolerance, {known} known deviations',
         file=sys.stderr,
     )
     return len(deviations)
@@ -48,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument('--table', choices=tables, help='one table; default: all')
     parser.add_argument('--method', help='one method, for example CEDNet-NeXt-T; default: all')
     parser.add_argument(
-        '--check', action='store_true', help='exit with 1 if a figure is out of tolerance'
+        '--check', action='store_true', help='exit with 1 if a value is out of tolerance'
     )
     parser.add_argument('--format', choices=('md', 'json'), default='md', help='default: md')
     args = parser.parse_args(argv)

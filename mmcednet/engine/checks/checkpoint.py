@@ -3,7 +3,7 @@
 from mmengine.runner import CheckpointLoader
 from torch import nn
 
-from mmcednet.models.pretrained import get_state_dict
+from mmcednet.models.pretrained import check_shapes, get_state_dict
 
 from .unwrap import unwrap_model
 
@@ -19,12 +19,8 @@ def check_checkpoint(model: nn.Module, checkpoint: str) -> None:
         ValueError: A weight is missing or has another shape.
     """
     found = get_state_dict(CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu'))
-    found = {key.removeprefix('module.'): value for key, value in found.items()}
-    for key, param in unwrap_model(model).state_dict().items():
+    target = unwrap_model(model).state_dict()
+    check_shapes({key: found[key] for key in target if key in found}, target, checkpoint)
+    for key in target:
         if key not in found:
             raise ValueError(f'{checkpoint} is not a checkpoint of this model: {key} is missing')
-        if found[key].shape != param.shape:
-            raise ValueError(
-                f'{checkpoint} does not fit the model: {key} has shape {tuple(found[key].shape)}, '
-                f'the model needs {tuple(param.shape)}'
-            )

@@ -11,7 +11,7 @@ REMOTE = '://'
 
 
 def check_data(cfg: Config, *loaders: str) -> None:
-    """Check annotation files and images of COCO-format data sets, and the folders of others.
+    """Check annotation files and images of COCO-format datasets, and the folders of others.
 
     Args:
         cfg: Config with the data loaders.
@@ -39,7 +39,7 @@ def check_data(cfg: Config, *loaders: str) -> None:
 
 
 def iter_datasets(node: object) -> Iterator[dict]:
-    """Iterate over all data set configs in a data loader's config, including wrapped ones."""
+    """Iterate over all dataset configs in a data loader's config, including wrapped ones."""
     if isinstance(node, dict):
         if not {'ann_file', 'data_root', 'data_prefix'}.isdisjoint(node):
             yield node

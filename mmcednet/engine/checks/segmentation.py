@@ -19,12 +19,12 @@ from .data import find_missing_files, iter_datasets
 from .features import iter_heads
 from .unwrap import unwrap_model
 
-if TYPE_CHECKING:  # mmdet's users need not have mmseg
+if TYPE_CHECKING:  # mmseg is optional
     from mmseg.datasets import BaseSegDataset
 
 
 def check_segmentation(runner: Runner, *loaders: str) -> None:
-    """Check the data sets and the batch size of a segmenter; other models are not checked.
+    """Check the datasets and the batch size of a segmenter; other models are not checked.
 
     Reads every label map that mmseg's ``LoadAnnotations`` will load; each process reads its share.
 
@@ -33,9 +33,9 @@ def check_segmentation(runner: Runner, *loaders: str) -> None:
         loaders: Data loaders to check: 'train', 'val', 'test'.
 
     Raises:
-        ValueError: A data set is empty, an image or label map does not exist, a label map has ids of
-            no class, the heads have another number of classes, or a training batch is too small for
-            BatchNorm.
+        ValueError: A dataset is empty, an image or label map does not exist, a label map contains an id
+            that is not a class, the heads have another number of classes, or a training batch is too
+            small for BatchNorm.
     """
     model = unwrap_model(runner.model)
     if not hasattr(model, 'decode_head'):
@@ -65,20 +65,20 @@ def loads_label_maps(node: object) -> bool:
 
 
 def check_classes(model: nn.Module, num_classes: int, dataset: str) -> None:
-    """Check that the heads have as many classes as the data set."""
+    """Check that the heads have as many classes as the dataset."""
     from mmseg.models.decode_heads import STDCHead
 
     for name, head in iter_heads(model, 'decode_head', 'auxiliary_head'):
         # STDCHead learns boundaries, with two classes that it derives from the label maps
         if head.num_classes != num_classes and not isinstance(head, STDCHead):
             raise ValueError(
-                f'the {name} has num_classes={head.num_classes}, but the data set {dataset} has '
+                f'the {name} has num_classes={head.num_classes}, but the dataset {dataset} has '
                 f'{num_classes} classes'
             )
 
 
 def list_label_maps(dataset: 'BaseSegDataset') -> list[Path]:
-    """List the label maps of a data set; check that they and their images exist."""
+    """List the label maps of a dataset; check that they and their images exist."""
     infos = dataset.load_data_list()
     if not infos:
         if os.path.isfile(dataset.ann_file):
@@ -89,7 +89,7 @@ def list_label_maps(dataset: 'BaseSegDataset') -> list[Path]:
         )
     if 'seg_map_path' not in infos[0]:
         raise ValueError(
-            f'the data set {type(dataset).__name__} of {dataset.data_root} has no '
+            f'the dataset {type(dataset).__name__} of {dataset.data_root} has no '
             f'data_prefix.seg_map_path, the folder of the label maps'
         )
     missing = find_missing_files(Path(info['img_path']) for info in infos)
@@ -103,7 +103,10 @@ def list_label_maps(dataset: 'BaseSegDataset') -> list[Path]:
 
 
 def check_label_maps(paths: list[Path], dataset: 'BaseSegDataset') -> None:
-    """Read label maps in threads, each process its share; all processes raise if one finds an error."""
+    """Check label maps in threads.
+
+    Each process checks its share, and all raise if one finds an error.
+    """
     paths = paths[get_rank() :: get_world_size()]
     with ThreadPoolExecutor() as pool:
         found = pool.map(lambda path: find_label_map_error(path, dataset), paths)

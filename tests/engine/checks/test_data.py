@@ -1,4 +1,4 @@
-"""Data sets that are missing or damaged are reported before a run starts."""
+"""Datasets that are missing or damaged are reported before a run starts."""
 
 import json
 
@@ -16,7 +16,7 @@ def cfg(root, shapes):
     return cfg
 
 
-def test_valid_data_set_passes(cfg):
+def test_valid_dataset_passes(cfg):
     check_data(cfg, 'train', 'val')
 
 
@@ -62,7 +62,7 @@ def test_invalid_annotation_files(cfg, shapes, tmp_path, content, message):
         check_data(cfg, 'train')
 
 
-def test_wrapped_data_sets_are_checked(cfg, tmp_path):
+def test_wrapped_datasets_are_checked(cfg, tmp_path):
     inner = cfg.train_dataloader.dataset.to_dict()
     broken = dict(inner, ann_file=str(tmp_path / 'absent.json'))
     for wrapper in (
@@ -74,6 +74,6 @@ def test_wrapped_data_sets_are_checked(cfg, tmp_path):
             check_data(cfg, 'train')
 
 
-def test_other_data_sets_are_not_checked():
+def test_other_datasets_are_not_checked():
     check_data(Config(dict(train_dataloader=dict(dataset=dict(type='ADE20KDataset')))), 'train')
     check_data(Config(dict()), 'train', 'val')

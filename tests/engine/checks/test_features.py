@@ -69,14 +69,14 @@ def test_levels_that_a_head_does_not_expect(root, name, good, bad, message):
 def test_features_that_a_segmenter_does_not_expect(root, changes, message):
     cfg = Config.fromfile(root / 'configs' / 'upernet' / 'cednet_t.py')
 
-    def build():
+    def build_model():
         with DefaultScope.overwrite_default_scope('mmseg'), torch.device('meta'):
             return MODELS.build(cfg.model)
 
-    check_features(build())
+    check_features(build_model())
     cfg.merge_from_dict(changes)
     with pytest.raises(ValueError, match=message):
-        check_features(build())
+        check_features(build_model())
 
 
 @pytest.mark.parametrize(

@@ -107,6 +107,17 @@ class Stem(nn.Module):
         c2 = self.blocks(x)
         return c2, self.downsample(c2)
 
+    def init_first_bias(self) -> None:
+        """Initialise the first convolution's bias: torch's default, uniform in 1 / sqrt(fan_in).
+
+        With a bias of 0, constant parts of an image whose value is 0, such as padding, are 0 in all
+        layers, where each LayerNorm multiplies the gradient by 1 / sqrt(eps) = 1000. BatchNorm, which
+        removes a bias, keeps 0: its statistics are those of the whole batch.
+        """
+        if not isinstance(self.norm1, _BatchNorm):
+            bound = self.conv1.weight[0].numel() ** -0.5
+            nn.init.uniform_(self.conv1.bias, -bound, bound)
+
     @staticmethod
     def get_decay_depth(name: str) -> int:
         """Depth of a parameter, given its name within the stem.
@@ -218,6 +229,7 @@ class CEDNet(BaseModule):
         self.aux_level = aux_level
         self._set_outputs(channels, pyramid, out_levels, mixer_spec.norm)
         self.apply(init_layer)
+        self.stem.init_first_bias()
         self._freeze()
 
     def _set_outputs(

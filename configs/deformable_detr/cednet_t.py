@@ -13,5 +13,12 @@ model = dict(
 optim_wrapper = dict(
     optimizer=dict(betas=(0.9, 0.999), weight_decay=0.05),
     constructor='LayerDecayOptimWrapperConstructor',
-    paramwise_cfg=dict(_delete_=True, decay_type='coarse', decay_rate=0.5, num_layers=4),
+    paramwise_cfg=dict(
+        _delete_=True,
+        decay_type='coarse',
+        decay_rate=0.5,
+        num_layers=4,
+        head_weight_decay=1e-4,
+        custom_keys=dict(sampling_offsets=dict(lr_mult=0.1), reference_points=dict(lr_mult=0.1)),
+    ),
 )

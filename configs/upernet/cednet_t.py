@@ -6,4 +6,4 @@ _base_ = [
     '../_base_/schedules/160k.py',
     '../_base_/segmentation_runtime.py',
 ]
-optim_wrapper = dict(paramwise_cfg=dict(decay_rate=0.9))
+optim_wrapper = dict(paramwise_cfg=dict(decay_rate=0.9, head_weight_decay=None))

@@ -6,4 +6,5 @@ _base_ = [
     '../_base_/schedules/160k.py',
     '../_base_/segmentation_runtime.py',
 ]
-optim_wrapper = dict(optimizer=dict(lr=6e-5, weight_decay=0.01))
+model = dict(test_cfg=dict(_delete_=True, mode='whole'))
+optim_wrapper = dict(type='OptimWrapper', optimizer=dict(lr=6e-5, weight_decay=0.01))

@@ -86,7 +86,7 @@ def set_pretrained(cfg: Config, checkpoint: str) -> None:
 
 
 def enable_tta(cfg: Config) -> None:
-    """Test with the config's test-time augmentation.
+    """Test with the config's test-time augmentation, and its ``tta_test_cfg`` if it has one.
 
     Raises:
         ValueError: The config has none.
@@ -96,6 +96,7 @@ def enable_tta(cfg: Config) -> None:
     for dataset in iter_datasets(cfg.test_dataloader):
         if 'pipeline' in dataset:
             dataset['pipeline'] = cfg.tta_pipeline
+    cfg.model.test_cfg = cfg.get('tta_test_cfg', cfg.model.get('test_cfg'))
     cfg.model = dict(cfg.tta_model, module=cfg.model)
 
 

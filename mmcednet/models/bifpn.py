@@ -42,7 +42,7 @@ class WeightedFusion(nn.Module):
         self.conv = nn.Sequential(
             nn.SiLU(),
             nn.Conv2d(channels, channels, 3, padding=1, groups=channels, bias=False),
-            nn.Conv2d(channels, channels, 1, bias=False),
+            nn.Conv2d(channels, channels, 1),
             build_norm(channels),
         )
 
@@ -63,22 +63,29 @@ class BiFPNLayer(nn.Module):
     def __init__(self, channels: int, num_levels: int) -> None:
         super().__init__()
         top = num_levels - 1
-        # down[i] fuses into level top - 1 - i, up[i] into level i + 1. The coarsest level has no
-        # intermediate feature from the top-down pathway.
+        # down[i] fuses into level i, up[i] into level i + 1. The coarsest level has no intermediate
+        # feature from the top-down pathway.
         self.down = nn.ModuleList(WeightedFusion(2, channels) for _ in range(top))
         self.up = nn.ModuleList(WeightedFusion(3 if i + 1 < top else 2, channels) for i in range(top))
 
-    def forward(self, inputs: Sequence[Tensor]) -> list[Tensor]:
+    def forward(self, inputs: Sequence[Tensor], skips: Sequence[Tensor] | None = None) -> list[Tensor]:
+        """Fuse the levels.
+
+        Args:
+            inputs: (N, C, H_i, W_i) of each level.
+            skips: The bottom-up pathway's own inputs, of the same shapes. Default: ``inputs``.
+        """
+        skips = inputs if skips is None else skips
         top = len(inputs) - 1
         middle = list(inputs)
         for level in reversed(range(top)):
             x = inputs[level]
-            middle[level] = self.down[top - 1 - level](x, upsample(middle[level + 1], x))
+            middle[level] = self.down[level](x, upsample(middle[level + 1], x))
 
         outs = middle[:1]
         for level in range(1, top + 1):
-            skips = (inputs[level], middle[level]) if level < top else (inputs[level],)
-            outs.append(self.up[level - 1](*skips, downsample(outs[-1])))
+            fused = (skips[level], middle[level]) if level < top else (skips[level],)
+            outs.append(self.up[level - 1](*fused, downsample(outs[-1])))
         return outs
 
 
@@ -86,10 +93,13 @@ class BiFPNLayer(nn.Module):
 class BiFPN(BaseModule):
     """Neck: features at strides 8, 16, 32 to P3..P7.
 
+    As in EfficientDet and the authors' released code, the first layer's bottom-up pathway has lateral
+    convolutions of its own.
+
     Args:
         in_channels: Channels of the input features, finest first.
         out_channels: Channels of the pyramid. Default: 256.
-        num_layers: Number of BiFPN layers. Default: 8.
+        num_layers: Number of BiFPN layers. Default: 7, which fits the costs in Table 1 best.
         num_outs: Number of levels; levels above the inputs are max-pooled. Default: 5.
         init_cfg: Initialization config of mmengine. Default: None.
     """
@@ -98,24 +108,32 @@ class BiFPN(BaseModule):
         self,
         in_channels: Sequence[int],
         out_channels: int = 256,
-        num_layers: int = 8,
+        num_layers: int = 7,
         num_outs: int = 5,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
-        self.laterals = nn.ModuleList(
-            nn.Sequential(nn.Conv2d(width, out_channels, 1, bias=False), build_norm(out_channels))
-            for width in (*in_channels, in_channels[-1])
-        )
+
+        def build_lateral(width: int) -> nn.Sequential:
+            return nn.Sequential(nn.Conv2d(width, out_channels, 1), build_norm(out_channels))
+
+        self.laterals = nn.ModuleList(map(build_lateral, in_channels))
+        self.skips = nn.ModuleList(map(build_lateral, in_channels[1:]))
+        self.extra = build_lateral(in_channels[-1])
         self.num_pooled = num_outs - len(in_channels)
-        self.layers = nn.Sequential(*(BiFPNLayer(out_channels, num_outs) for _ in range(num_layers)))
+        self.layers = nn.ModuleList(BiFPNLayer(out_channels, num_outs) for _ in range(num_layers))
 
     def forward(self, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """(N, C_i, H_i, W_i) each -> (N, out_channels, H / 2^k, W / 2^k) per level."""
-        *laterals, extra = self.laterals
-        outs = [lateral(x) for lateral, x in zip(laterals, inputs)]
-        x = extra(inputs[-1])
+        outs = [lateral(x) for lateral, x in zip(self.laterals, inputs)]
+        skips = outs[:1] + [skip(x) for skip, x in zip(self.skips, inputs[1:])]
+        x = self.extra(inputs[-1])
         for _ in range(self.num_pooled):
             x = downsample(x)
             outs.append(x)
-        return tuple(self.layers(outs))
+            skips.append(x)
+        first, *rest = self.layers
+        outs = first(outs, skips)
+        for layer in rest:
+            outs = layer(outs)
+        return tuple(outs)

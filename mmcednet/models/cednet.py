@@ -114,9 +114,10 @@ class Stem(nn.Module):
         layers, where each LayerNorm multiplies the gradient by 1 / sqrt(eps) = 1000. BatchNorm, which
         removes a bias, keeps 0: its statistics are those of the whole batch.
         """
-        if not isinstance(self.norm1, _BatchNorm):
+        bias = self.conv1.bias
+        if bias is not None and not isinstance(self.norm1, _BatchNorm):
             bound = self.conv1.weight[0].numel() ** -0.5
-            nn.init.uniform_(self.conv1.bias, -bound, bound)
+            nn.init.uniform_(bias, -bound, bound)
 
     @staticmethod
     def get_decay_depth(name: str) -> int:
@@ -169,7 +170,8 @@ class CEDNet(BaseModule):
         in_channels: Channels of the image. Default: 3.
         init_cfg: Initialization config of mmengine. ``dict(type='Pretrained', checkpoint=...)`` loads
             the backbone's weights from a checkpoint of a classifier, detector, segmenter or backbone,
-            and logs missing and unexpected keys. Default: None.
+            and logs missing and unexpected keys; of a checkpoint with a moving average it loads the
+            weights themselves, or with ``average=True`` the average. Default: None.
 
     Attributes:
         out_channels: Channels of each feature that :meth:`forward` returns.
@@ -296,7 +298,10 @@ class CEDNet(BaseModule):
     def init_weights(self) -> None:
         """Load the checkpoint of ``init_cfg``, if any; the constructor has initialised the weights."""
         if isinstance(self.init_cfg, dict) and self.init_cfg['type'] == 'Pretrained':
-            load_pretrained(self, self.init_cfg['checkpoint'], self.init_cfg.get('prefix'))
+            settings = {
+                key: self.init_cfg[key] for key in ('prefix', 'average') if key in self.init_cfg
+            }
+            load_pretrained(self, self.init_cfg['checkpoint'], **settings)
             self.is_init = True
         else:
             super().init_weights()

@@ -9,7 +9,9 @@ from torch import Tensor, nn
 BACKBONE = 'backbone.'
 
 
-def load_pretrained(module: nn.Module, checkpoint: str, prefix: str | None = None) -> None:
+def load_pretrained(
+    module: nn.Module, checkpoint: str, prefix: str | None = None, average: bool = False
+) -> None:
     """Load the weights of ``module`` from ``checkpoint``; log missing and unexpected keys.
 
     Args:
@@ -18,11 +20,19 @@ def load_pretrained(module: nn.Module, checkpoint: str, prefix: str | None = Non
             top level or under 'state_dict' or 'model'.
         prefix: Prefix of the backbone's keys in the checkpoint. Default: 'backbone.' if any key has
             it, otherwise none.
+        average: Load the moving average of the weights, if the checkpoint has both; the paper's models
+            start from the weights themselves. Default: False.
 
     Raises:
         ValueError: The checkpoint contains none of the weights, or a weight of another shape.
     """
-    source = get_state_dict(CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu'))
+    loaded = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu')
+    source = get_state_dict(loaded) if average else get_raw_state_dict(loaded)
+    if 'ema_state_dict' in loaded:
+        kind = (
+            'the moving average of the weights' if average else 'the weights, not their moving average'
+        )
+        print_log(f'{checkpoint} has a moving average: loading {kind}', 'current')
     if prefix is None:
         prefix = BACKBONE if any(key.startswith(BACKBONE) for key in source) else ''
     elif not prefix.endswith('.'):
@@ -63,6 +73,22 @@ def get_state_dict(checkpoint: dict) -> dict[str, Tensor]:
         for key, value in checkpoint.items()
         if isinstance(value, Tensor)
     }
+
+
+def get_raw_state_dict(checkpoint: dict) -> dict[str, Tensor]:
+    """The weights of a loaded checkpoint, not their moving average.
+
+    mmengine's ``EMAHook`` saves the average under 'state_dict', and the weights under 'ema_state_dict'
+    with the prefix 'module.' and a counter 'steps'.
+
+    Args:
+        checkpoint: As for :func:`get_state_dict`.
+    """
+    if 'ema_state_dict' not in checkpoint:
+        return get_state_dict(checkpoint)
+    weights = dict(checkpoint['ema_state_dict'])
+    weights.pop('steps', None)
+    return get_state_dict(weights)
 
 
 def check_shapes(

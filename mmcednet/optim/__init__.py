@@ -1,5 +1,5 @@
 """Layer-wise learning-rate decay."""
 
-from .layer_decay import LayerDecayOptimWrapperConstructor
+from .layer_decay import ConvNeXtOptimWrapperConstructor, LayerDecayOptimWrapperConstructor
 
-__all__ = ['LayerDecayOptimWrapperConstructor']
+__all__ = ['ConvNeXtOptimWrapperConstructor', 'LayerDecayOptimWrapperConstructor']

@@ -16,7 +16,7 @@ BACKBONE = 'backbone.'
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
 class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
-    """Builds optimizers whose learning rate decreases from the heads to the image.
+    """Builds optimizers whose learning rate decreases from the heads to the image, for CEDNet.
 
     A parameter of depth d gets lr * decay_rate^(num_layers + 1 - d), at most lr; pyramid and heads get
     lr. One-dimensional parameters and biases have no weight decay.
@@ -24,7 +24,10 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
     Args:
         optim_wrapper_cfg: Config of the optimizer wrapper.
         paramwise_cfg: ``decay_type`` ('coarse' or 'fine', see :meth:`CEDNet.get_decay_depth`),
-            ``decay_rate`` in (0, 1], ``num_layers``.
+            ``decay_rate`` in (0, 1], ``num_layers``; optionally ``head_weight_decay``, the weight decay
+            of all parameters outside the backbone, biases and norms too (default: None, as inside), and
+            ``custom_keys``, which maps parts of parameter names to ``dict(lr_mult=...)``, the factor
+            on lr that replaces the decay (default: {}).
 
     Raises:
         ValueError: ``paramwise_cfg`` has other keys or values, or the model's ``backbone`` is not a
@@ -33,15 +36,25 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
 
     def __init__(self, optim_wrapper_cfg: dict, paramwise_cfg: dict | None = None) -> None:
         paramwise_cfg = dict(paramwise_cfg or {})
-        if set(paramwise_cfg) != {'decay_type', 'decay_rate', 'num_layers'}:
+        required, optional = (
+            {'decay_type', 'decay_rate', 'num_layers'},
+            {'head_weight_decay', 'custom_keys'},
+        )
+        if not required <= set(paramwise_cfg) <= required | optional:
             raise ValueError(
-                f'paramwise_cfg {paramwise_cfg} must have decay_type, decay_rate and num_layers'
+                f'paramwise_cfg {paramwise_cfg} must have decay_type, decay_rate and num_layers, and '
+                f'may have head_weight_decay and custom_keys'
             )
         self.decay_type = check_choice('decay_type', paramwise_cfg['decay_type'], DECAY_TYPES)
         self.decay_rate = paramwise_cfg['decay_rate']
         self.num_layers = paramwise_cfg['num_layers']
+        self.head_weight_decay = paramwise_cfg.get('head_weight_decay')
+        self.custom_keys = paramwise_cfg.get('custom_keys') or {}
         if not 0 < self.decay_rate <= 1:
             raise ValueError(f'decay_rate {self.decay_rate} must be in (0, 1]')
+        for key, setting in self.custom_keys.items():
+            if set(setting) != {'lr_mult'}:
+                raise ValueError(f'custom_keys {key!r}: {setting} must be a dict of lr_mult alone')
         super().__init__(optim_wrapper_cfg, paramwise_cfg)
 
     def add_params(self, params: list[dict], module: nn.Module, **kwargs: Any) -> None:
@@ -52,28 +65,71 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
                 f'{type(self).__name__} needs a model with a CEDNet as backbone; the backbone of '
                 f'{type(module).__name__} is {type(backbone).__name__}'
             )
-        top = self.num_layers + 1
-        groups: dict[tuple[int, bool], dict] = {}
+        groups: dict[tuple[float, float], dict] = {}
         for name, param in module.named_parameters():
             if not param.requires_grad:
                 continue
-            depth = None
-            if name.startswith(BACKBONE):
-                depth = backbone.get_decay_depth(name.removeprefix(BACKBONE), self.decay_type)
-            depth = top if depth is None else min(depth, top)
-            has_decay = param.ndim > 1 and not name.endswith('.bias')
-            if (depth, has_decay) not in groups:
-                groups[depth, has_decay] = dict(
-                    params=[],
-                    lr=self.base_lr * self.decay_rate ** (top - depth),
-                    weight_decay=self.base_wd if has_decay else 0.0,
-                )
-            groups[depth, has_decay]['params'].append(param)
-        for (depth, _), group in sorted(groups.items()):
+            lr = self.base_lr * self._get_lr_mult(name, backbone)
+            weight_decay = self.base_wd if param.ndim > 1 and not name.endswith('.bias') else 0.0
+            if self.head_weight_decay is not None and not name.startswith(BACKBONE):
+                weight_decay = self.head_weight_decay
+            group = groups.setdefault(
+                (lr, weight_decay), dict(params=[], lr=lr, weight_decay=weight_decay)
+            )
+            group['params'].append(param)
+        for _, group in sorted(groups.items()):
             numel = sum(param.numel() for param in group['params'])
             print_log(
-                f'layer depth {depth}: lr {group["lr"]:.3e}, weight decay {group["weight_decay"]}, '
+                f'lr {group["lr"]:.3e}, weight decay {group["weight_decay"]}: '
                 f'{len(group["params"])} tensors, {numel:,} parameters',
                 logger='current',
             )
             params.append(group)
+
+    def _get_lr_mult(self, name: str, backbone: CEDNet) -> float:
+        for key, setting in self.custom_keys.items():
+            if key in name:
+                return setting['lr_mult']
+        top = self.num_layers + 1
+        depth = None
+        if name.startswith(BACKBONE):
+            depth = backbone.get_decay_depth(name.removeprefix(BACKBONE), self.decay_type)
+        return 1.0 if depth is None else self.decay_rate ** (top - min(depth, top))
+
+
+@OPTIM_WRAPPER_CONSTRUCTORS.register_module()
+class ConvNeXtOptimWrapperConstructor(DefaultOptimWrapperConstructor):
+    """Builds mmdet's optimizers for ConvNeXt, with a weight decay of their own outside the backbone.
+
+    Args:
+        optim_wrapper_cfg: Config of the optimizer wrapper.
+        paramwise_cfg: That of mmdet's ``LearningRateDecayOptimizerConstructor``, and
+            ``head_weight_decay``, the weight decay of all parameters outside the backbone, biases and
+            norms too.
+    """
+
+    def __init__(self, optim_wrapper_cfg: dict, paramwise_cfg: dict) -> None:
+        super().__init__(optim_wrapper_cfg, paramwise_cfg)
+        paramwise_cfg = dict(paramwise_cfg)
+        self.head_weight_decay = paramwise_cfg.pop('head_weight_decay')
+        self.inner = OPTIM_WRAPPER_CONSTRUCTORS.build(
+            dict(
+                type='mmdet.LearningRateDecayOptimizerConstructor',
+                optim_wrapper_cfg=optim_wrapper_cfg,
+                paramwise_cfg=paramwise_cfg,
+            )
+        )
+
+    def add_params(self, params: list[dict], module: nn.Module, **kwargs: Any) -> None:
+        """Append the parameter groups of ``module``'s trainable parameters to ``params``."""
+        groups: list[dict] = []
+        self.inner.add_params(groups, module)
+        in_backbone = {
+            id(param) for name, param in module.named_parameters() if name.startswith(BACKBONE)
+        }
+        for group in groups:
+            for inside in (True, False):
+                chosen = [param for param in group['params'] if (id(param) in in_backbone) == inside]
+                if chosen:
+                    weight_decay = group['weight_decay'] if inside else self.head_weight_decay
+                    params.append(dict(params=chosen, lr=group['lr'], weight_decay=weight_decay))

@@ -64,7 +64,7 @@ CONFIGS = {
     ('4', 'CEDNet-NeXt-T 3 stages'): 'retinanet/ablation/stages_3.py',
     ('5', 'ResNet-50'): 'retinanet/r50_fpn.py',
     ('5', 'CEDNet-R50-T'): 'retinanet/cednet_r50_t.py',
-    ('5', 'Swin-T'): 'retinanet/swin_t_fpn.py',
+    ('5', 'Swin-T'): 'retinanet/swin_t_fpn_lsj.py',
     ('5', 'CEDNet-Swin-T'): 'retinanet/cednet_swin_t.py',
     ('5', 'ConvNeXt-T'): 'retinanet/convnext_t_fpn.py',
     ('5', 'CEDNet-NeXt-T'): 'retinanet/cednet_t.py',

@@ -2,6 +2,7 @@
 
 Each config lists the ``parts`` that it shares with others and its own values. Keys are config keys,
 joined by dots; null means absent or None.
+A part that corrects an earlier reading of the paper names its ``source``, a file of the released code.
 """
 
 import json
@@ -43,11 +44,12 @@ def find_recipe_errors(name: str, cfg: Config) -> list[str]:
     rows = [f'Table {table}, {method}' for (table, method), config in CONFIGS.items() if config == name]
     parts = [RECIPES['parts'][part] for part in recipe.pop('parts')] + [recipe]
     where = f'{name} ({"; ".join(rows) or "in no table"})'
-    return [
-        f'{where}: {difference}'
-        for part in parts
-        for difference in find_differences(part, cfg.to_dict())
-    ]
+    found = []
+    for part in map(dict, parts):
+        source = part.pop('source', None)
+        for difference in find_differences(part, cfg.to_dict()):
+            found.append(f'{where}: {difference}' + (f' ({source})' if source else ''))
+    return found
 
 
 def load_config(root: Path, name: str) -> Config:
@@ -81,7 +83,7 @@ def test_recipe(name, root):
         ('retinanet/cednet_t.py', {'optim_wrapper.optimizer.lr': 2e-4}, 'Table 1, CEDNet-NeXt-T (FPN'),
         ('retinanet/cednet_s.py', {'model.backbone.drop_path_rate': 0.2}, 'Table 2b, CEDNet-NeXt-S'),
         ('mask_rcnn/cednet_s.py', {'optim_wrapper.paramwise_cfg.num_layers': 7}, 'Table 2c, CEDNet'),
-        ('mask_rcnn/swin_t_fpn.py', {'train_dataloader.dataset.prob': 1.0}, 'Table 2c, Swin-T'),
+        ('retinanet/swin_t_fpn_lsj.py', {'train_dataloader.dataset.prob': 1.0}, 'Table 5, Swin-T'),
         (
             'cascade_mask_rcnn/cednet_b.py',
             {'param_scheduler.1.milestones': [24, 33]},
@@ -104,7 +106,7 @@ def test_recipe(name, root):
             {'optim_wrapper.paramwise_cfg.decay_type': 'layer_wise'},
             'Table 3, ConvNeXt-S',
         ),
-        ('upernet/swin_b.py', {'model.test_cfg.mode': 'whole'}, 'Table 3, Swin-B'),
+        ('upernet/swin_b.py', {'model.test_cfg.mode': 'slide'}, 'Table 3, Swin-B'),
         ('mask2former/cednet_t.py', {'optim_wrapper.clip_grad.max_norm': 0.1}, 'in no table'),
     ],
 )
@@ -117,14 +119,84 @@ def test_a_changed_number_is_found(name, change, row, root):
     assert next(iter(change)) in difference
 
 
-def get_learning_rates(cfg: Config) -> dict[str, float]:
-    """Each parameter's learning rate."""
+@pytest.mark.parametrize(
+    ('name', 'change', 'source'),
+    [
+        (
+            'retinanet/cednet_t.py',
+            {'optim_wrapper.paramwise_cfg.head_weight_decay': 0.05},
+            'ced-mmdet/mmdet/core/optimizers/layer_decay_optimizer_constructor.py, after_backbone',
+        ),
+        (
+            'deformable_detr/cednet_t.py',
+            {'optim_wrapper.paramwise_cfg.custom_keys.sampling_offsets.lr_mult': 1.0},
+            'hard coding for deformable detr',
+        ),
+        (
+            'cascade_mask_rcnn/cednet_t.py',
+            {'model.train_cfg.rpn.allowed_border': 0},
+            'ced-mmdet/configs/_base_/models/cascade_mask_rcnn_convnext_fpn.py',
+        ),
+    ],
+)
+def test_a_corrected_value_names_its_source(name, change, source, root):
+    cfg = load_config(root, name)
+    cfg.merge_from_dict(change)
+    (difference,) = find_recipe_errors(name, cfg)
+    assert difference.endswith(f'{source})')
+
+
+def get_optimizer_settings(cfg: Config) -> dict[str, tuple[float, float]]:
+    """Each parameter's learning rate and weight decay."""
     with DefaultScope.overwrite_default_scope(cfg.default_scope):
         model = MODELS.build(cfg.model)
         cfg.optim_wrapper.type = 'OptimWrapper'  # in float32, which a CPU needs
         optimizer = build_optim_wrapper(model, cfg.optim_wrapper).optimizer
     names = {param: name for name, param in model.named_parameters()}
-    return {names[param]: group['lr'] for group in optimizer.param_groups for param in group['params']}
+    return {
+        names[param]: (group['lr'], group['weight_decay'])
+        for group in optimizer.param_groups
+        for param in group['params']
+    }
+
+
+def get_learning_rates(cfg: Config) -> dict[str, float]:
+    return {name: lr for name, (lr, _) in get_optimizer_settings(cfg).items()}
+
+
+@pytest.mark.parametrize(
+    'name', ['retinanet/cednet_t.py', 'retinanet/convnext_t_fpn.py', 'retinanet/r50_fpn.py']
+)
+def test_weight_decay_of_detectors(name, root):
+    """1e-4 outside the backbone; inside, 0.05 for all but one-dimensional parameters and biases."""
+    cfg = load_config(root, name)
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        dimensions = {key: param.ndim for key, param in MODELS.build(cfg.model).named_parameters()}
+    for key, (_, weight_decay) in get_optimizer_settings(cfg).items():
+        inside = 0.0 if dimensions[key] == 1 else 0.05
+        assert weight_decay == pytest.approx(inside if key.startswith('backbone.') else 1e-4), key
+
+
+def test_weight_decay_of_segmenters(root):
+    for key, (_, weight_decay) in get_optimizer_settings(
+        load_config(root, 'upernet/cednet_t.py')
+    ).items():
+        assert weight_decay in (0.0, 0.05), key
+
+
+def test_deformable_detr_has_slow_offsets_and_reference_points(root):
+    settings = get_optimizer_settings(load_config(root, 'deformable_detr/cednet_t.py'))
+    slow = {
+        key: value
+        for key, value in settings.items()
+        if 'sampling_offsets' in key or 'reference_points' in key
+    }
+    assert len(slow) == 2 * (6 + 6 + 1)
+    for lr, weight_decay in slow.values():
+        assert (lr, weight_decay) == (pytest.approx(2e-5), 1e-4)
+    rates = {key: lr for key, (lr, _) in settings.items() if key not in slow}
+    assert {lr for key, lr in rates.items() if not key.startswith('backbone.s')} == {2e-4}
+    assert min(rates.values()) == pytest.approx(2e-4 * 0.5**5)
 
 
 @pytest.mark.parametrize(

@@ -44,8 +44,28 @@ def test_layer_has_a_top_down_and_a_bottom_up_pathway():
     assert (p3, p4, p5) == (111.0, 231.0, 331.0)
 
 
+def test_skips_replace_the_inputs_of_the_bottom_up_pathway():
+    layer = BiFPNLayer(1, num_levels=3)
+    for fusion in (*layer.down, *layer.up):
+        fusion.forward = lambda *inputs: sum(inputs)
+    sizes = (8, 4, 2)
+    inputs = [torch.full((1, 1, side, side), value) for side, value in zip(sizes, (1.0, 10.0, 100.0))]
+    skips = [torch.full((1, 1, side, side), value) for side, value in zip(sizes, (0.0, 20.0, 200.0))]
+    p3, p4, p5 = (out.unique().item() for out in layer(inputs, skips))
+    # down: 110, 111, as without skips; up: 20 + 110 + 111 = 241, 200 + 241 = 441
+    assert (p3, p4, p5) == (111.0, 241.0, 441.0)
+
+
+def test_only_the_first_layer_has_laterals_of_its_own():
+    """Two for the levels above the finest input, in both pathways; one for the pooled levels."""
+    neck = BiFPN(WIDTHS, 6, num_layers=2)
+    laterals = sum(width * 6 + 6 + 2 * 6 for width in (8, 12, 16, 12, 16, 16))
+    layers = sum(param.numel() for param in neck.layers.parameters())
+    assert sum(param.numel() for param in neck.parameters()) == laterals + layers
+
+
 def test_each_fusion_has_a_separable_convolution():
     params = sum(param.numel() for param in BiFPN(WIDTHS, 6, num_layers=1).layers.parameters())
-    convs = 8 * (9 * 6 + 6 * 6 + 2 * 6)
+    convs = 8 * (9 * 6 + 6 * 6 + 6 + 2 * 6)
     weights = 4 * 2 + 3 * 3 + 2
     assert params == convs + weights

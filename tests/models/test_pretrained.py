@@ -2,7 +2,11 @@
 
 import pytest
 import torch
+from mmengine.hooks import EMAHook
+from mmengine.model import BaseModel
 from mmengine.registry import MODELS
+from mmengine.runner import Runner
+from torch.utils.data import DataLoader
 
 from mmcednet.models import CEDNet
 from mmcednet.models import pretrained as module
@@ -17,8 +21,10 @@ def logged(monkeypatch):
     return lines
 
 
-def build_model(small, path, **kwargs):
+def build_model(small, path, average=None, **kwargs):
     init_cfg = dict(type='Pretrained', checkpoint=str(path))
+    if average is not None:
+        init_cfg['average'] = average
     model = MODELS.build(dict(type='CEDNet', arch=small, init_cfg=init_cfg, **kwargs))
     model.init_weights()
     return model
@@ -70,6 +76,50 @@ def test_foreign_checkpoint_is_refused(small, tmp_path):
     torch.save({'stem.0.weight': torch.zeros(3)}, tmp_path / 'foreign.pth')
     with pytest.raises(ValueError, match=r'contains no weights of CEDNet .*official_cednet\.py'):
         build_model(small, tmp_path / 'foreign.pth')
+
+
+@pytest.mark.parametrize('average', [False, True])
+def test_moving_average(small, tmp_path, logged, average):
+    """Checkpoints as mmengine's EMAHook writes them: a runner trains, and saves the average."""
+    runner = train_with_average(small, tmp_path)
+    raw = runner.model.backbone.state_dict()
+    hook = next(hook for hook in runner.hooks if isinstance(hook, EMAHook))
+    averaged = hook.ema_model.module.backbone.state_dict()
+    name = 'stem.conv1.weight'
+    assert not torch.equal(raw[name], averaged[name])
+    path = tmp_path / 'iter_3.pth'
+    model = build_model(small, path, **(dict(average=True) if average else {}))
+    for key, value in model.state_dict().items():
+        assert torch.equal(value, (averaged if average else raw)[key]), key
+    expected = (
+        'the moving average of the weights' if average else 'the weights, not their moving average'
+    )
+    assert logged[0] == f'{path} has a moving average: loading {expected}'
+
+
+def train_with_average(small, work_dir):
+    """Train a backbone for three iterations with an EMAHook."""
+
+    class Classifier(BaseModel):
+        def __init__(self):
+            super().__init__()
+            self.backbone = CEDNet(small)
+
+        def forward(self, images, mode):
+            return dict(loss=sum(out.square().mean() for out in self.backbone(images)))
+
+    runner = Runner(
+        Classifier(),
+        str(work_dir),
+        train_dataloader=DataLoader([dict(images=torch.randn(3, 32, 32))] * 3),
+        train_cfg=dict(by_epoch=False, max_iters=3),
+        optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.1)),
+        custom_hooks=[dict(type='EMAHook', momentum=0.5)],
+        default_hooks=dict(checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=3)),
+        experiment_name=work_dir.name,
+    )
+    runner.train()
+    return runner
 
 
 def test_missing_file(small, tmp_path):

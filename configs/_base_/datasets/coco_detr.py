@@ -1,4 +1,5 @@
-# COCO boxes with the augmentation of DETR
+# COCO boxes with the augmentation of DETR; the long side is at most 1333 px in all resizes, as in the
+# released configs of Swin and ConvNeXt
 _base_ = 'mmdet::_base_/datasets/coco_detection.py'
 
 resize = dict(
@@ -15,10 +16,9 @@ train_pipeline = [
         transforms=[
             [resize],
             [
-                # 4200: no limit to the long side, as no image of COCO is that elongated
                 dict(
                     type='RandomChoiceResize',
-                    scales=[(400, 4200), (500, 4200), (600, 4200)],
+                    scales=[(400, 1333), (500, 1333), (600, 1333)],
                     keep_ratio=True,
                 ),
                 dict(

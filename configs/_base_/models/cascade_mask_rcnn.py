@@ -9,4 +9,5 @@ model = dict(
     backbone=dict(_delete_=True, **_base_.cednet_t, pyramid=dict(levels=(2, 3, 4, 5, 6), channels=256)),
     neck=None,
     roi_head=dict(bbox_head=_base_.cascade_box_heads),
+    train_cfg=dict(rpn=dict(allowed_border=-1)),
 )

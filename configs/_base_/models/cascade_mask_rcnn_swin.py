@@ -5,7 +5,6 @@ _base_ = [
 ]
 
 model = dict(
-    data_preprocessor=dict(pad_size_divisor=128),
     backbone=dict(_delete_=True, **_base_.swin_t, out_indices=(0, 1, 2, 3)),
     neck=dict(in_channels=[96, 192, 384, 768]),
     roi_head=dict(bbox_head=_base_.cascade_box_heads),

@@ -1,7 +1,6 @@
 _base_ = ['mmdet::_base_/models/mask-rcnn_r50_fpn.py', '../backbones/swin.py']
 
 model = dict(
-    data_preprocessor=dict(pad_size_divisor=128),
     backbone=dict(_delete_=True, **_base_.swin_t, out_indices=(0, 1, 2, 3)),
     neck=dict(in_channels=[96, 192, 384, 768]),
 )

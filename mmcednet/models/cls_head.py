@@ -20,6 +20,9 @@ LOSS = dict(type='mmpretrain.LabelSmoothLoss', label_smooth_val=0.1, mode='origi
 class CEDNetClsHead(BaseModule):
     """Classification head on the coarsest level of every stage, for mmpretrain's ``ImageClassifier``.
 
+    This is the released code's classifier, which the released checkpoints need; the paper's section 4.1
+    has one head on the last stage, which is ``stage_weights=(0, ..., 0, 1)``.
+
     Each stage's e5 goes through conv1x1 to 2048 channels, norm, activation, global average pooling, LN
     and a linear layer. The losses of the stages are averaged; predictions are those of the last stage.
 
@@ -28,7 +31,8 @@ class CEDNetClsHead(BaseModule):
         in_channels: Channels C3 of the backbone.
         num_stages: Number m of the backbone's stages.
         mixer: Token mixer of the backbone, which determines norm and activation. Default: 'dwconv'.
-        stage_weights: Weights of the stages' losses, first stage first. Default: 1 / m each.
+        stage_weights: Weights of the stages' losses, first stage first. Default: 1 / m each, as in
+            the released code by default; the name of a released file suggests (0.2, 0.3, 0.5).
         init_scale: Factor on the initial weights of the linear layers. Default: 1.
         loss: Config of an mmpretrain loss, applied to each stage. Default: cross entropy with label
             smoothing 0.1.

@@ -23,6 +23,7 @@ RECIPES = {
     'ablation/fusion_2_6': (0.1, 100),
     'ablation/fusion_4_6': (0.1, 100),
     'ablation/fusion_5_6': (0.1, 100),
+    'ablation/cednet_t_without_long_range': (0.1, 300),
 }
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS, DefaultScope
@@ -249,3 +250,27 @@ def test_cednet_for_segmentation_has_the_rates_of_the_recipe(root):
     }.items():
         (found,) = {value for name, value in rates.items() if name.startswith(f'{part}.')}
         assert found == pytest.approx(1e-4 * 0.9 ** (8 - group))
+
+
+FPN_STYLE = [
+    name
+    for name, recipe in RECIPES['configs'].items()
+    if recipe['model.backbone']['type'] == 'CEDNet'
+    and recipe['model.backbone'].get('style', 'fpn') == 'fpn'
+]
+
+
+@pytest.mark.parametrize('name', FPN_STYLE)
+def test_one_option_gives_the_released_network(name, root):
+    """``--cfg-options model.backbone.final_decoder=False``; docs/fidelity.md has the costs."""
+    cfg = load_config(root, name)
+    with torch.device('meta'):
+        ours = MODELS.build(cfg.model.backbone)
+        cfg.merge_from_dict({'model.backbone.final_decoder': False})
+        released = MODELS.build(cfg.model.backbone)
+    last = f'stages.{len(ours.stages) - 1}.decoder.'
+    removed = ours.state_dict().keys() - released.state_dict().keys()
+    assert removed
+    assert all(key.startswith(last) for key in removed)
+    assert not released.state_dict().keys() - ours.state_dict().keys()
+    assert released.out_strides == ours.out_strides

@@ -15,7 +15,14 @@ from mmcednet.engine.config import enable_tta
 from mmcednet.engine.launch import adapt_to_device
 
 ROOT = Path(__file__).resolve().parents[2]
-DETECTORS = ('retinanet', 'mask_rcnn', 'cascade_mask_rcnn', 'deformable_detr', 'mask2former')
+DETECTORS = (
+    'retinanet',
+    'mask_rcnn',
+    'cascade_mask_rcnn',
+    'deformable_detr',
+    'mask2former',
+    'dino',
+)
 # Frozen BatchNorm without pre-trained statistics: features reach 1e7, so nothing is detected
 FINDS_NOTHING = ('mask_rcnn/detectors_50.py',)
 SHRINK_FACTOR = 8  # divides all image and crop sizes
@@ -107,6 +114,8 @@ def load_small_detector(name: str, coco: Path, work_dir: Path) -> Config:
     preprocessor.batch_augments = shrink_pipeline(preprocessor.get('batch_augments'))
     for part in ('train_cfg', 'test_cfg'):
         cfg.model[part] = limit_detections(cfg.model[part])
+    if cfg.model.get('as_two_stage'):
+        cfg.model.num_queries = 30  # a small image has fewer positions than 900
     return shorten(cfg, work_dir)
 
 
@@ -117,8 +126,8 @@ def load_small_segmenter(name: str, ade20k: Path, work_dir: Path) -> Config:
         loader.dataset.update(data_root=str(ade20k), pipeline=shrink_pipeline(loader.dataset.pipeline))
     cfg.tta_pipeline = shrink_pipeline(cfg.tta_pipeline)
     cfg.model.data_preprocessor.size = shrink_sizes(cfg.model.data_preprocessor.size)
-    cfg.model.test_cfg.crop_size = shrink_sizes(cfg.model.test_cfg.crop_size)
-    cfg.model.test_cfg.stride = shrink_sizes(cfg.model.test_cfg.stride)
+    for key in {'crop_size', 'stride'} & set(cfg.model.test_cfg):
+        cfg.model.test_cfg[key] = shrink_sizes(cfg.model.test_cfg[key])
     return shorten(cfg, work_dir)
 
 
@@ -165,8 +174,12 @@ def test_segmenter(name, ade20k, tmp_path):
     assert 'mIoU' in runner.test()
 
 
-@pytest.mark.slow
-def test_segmenter_at_several_scales(ade20k, tmp_path):
-    cfg = load_small_segmenter('upernet/cednet_t.py', ade20k, tmp_path)
+@pytest.mark.parametrize(
+    ('name', 'mode'), [('cednet_t', 'slide'), ('convnext_t', 'whole'), ('swin_s', 'whole')]
+)
+def test_segmenter_at_several_scales(name, mode, ade20k, tmp_path):
+    cfg = load_small_segmenter(f'upernet/{name}.py', ade20k, tmp_path)
+    assert cfg.model.test_cfg.mode == ('whole' if name == 'swin_s' else 'slide')
     enable_tta(cfg)
+    assert cfg.model.module.test_cfg.mode == mode
     assert 'mIoU' in Runner.from_cfg(cfg).test()

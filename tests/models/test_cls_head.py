@@ -40,6 +40,18 @@ def make_samples(labels):
     return [DataSample().set_gt_label(label) for label in labels]
 
 
+def test_a_single_head_as_in_the_paper(small):
+    """One argument: the loss is that of the last stage alone, and the other heads do not learn."""
+    model = build_classifier(small, stage_weights=(0, 0, 1), loss=PLAIN_LOSS).train()
+    images, labels = torch.randn(4, 3, 32, 32), [0, 1, 2, 3]
+    losses = model.loss(images, make_samples(labels))
+    logits = model.head(model.backbone(images))
+    torch.testing.assert_close(sum(losses.values()), F.cross_entropy(logits, torch.tensor(labels)))
+    sum(losses.values()).backward()
+    for stage, fc in enumerate(model.head.fcs):
+        assert bool(fc.weight.grad.any()) == (stage == 2)
+
+
 def test_stages_are_in_order_and_the_last_one_predicts(small):
     model = build_classifier(small).eval()
     seen = []

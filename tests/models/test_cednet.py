@@ -280,8 +280,12 @@ def test_initial_weights_follow_the_fan_out():
         assert layer.weight.std().item() == pytest.approx(fan_out**-0.5, rel=0.05)
         assert not layer.bias.any()
     assert (model.stages[0].encoder.level4[0].mlp.gamma == 1e-6).all()
+    first = model.stem.conv1
+    assert first.bias.abs().max() < 27**-0.5
+    assert first.bias.std().item() == pytest.approx(27**-0.5 / 3**0.5, rel=0.3)
+    before = first.bias.clone()
     model.init_weights()  # leaves them alone
-    assert not model.stem.conv1.bias.any()
+    assert torch.equal(first.bias, before)
 
 
 @pytest.mark.parametrize('frozen', [-1, 0, 1, 2])

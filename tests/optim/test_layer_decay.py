@@ -71,6 +71,7 @@ class Detector(BaseModule):
         super().__init__()
         self.backbone = CEDNet(ARCH, pyramid=dict(channels=4), frozen_stages=0)
         self.head = nn.Conv2d(4, 3, 1)
+        self.offsets = nn.Linear(4, 2)
 
 
 def compute_rates(model, **paramwise):
@@ -111,6 +112,23 @@ def test_rates_and_weight_decay(decay_type, layers):
         assert found[name][1] == (0 if no_decay else DECAY), name
 
 
+def test_settings_of_the_heads():
+    """Outside the backbone: one weight decay for all parameters, and factors by name."""
+    model = Detector()
+    found = compute_rates(
+        model,
+        decay_type='coarse',
+        decay_rate=0.7,
+        num_layers=4,
+        head_weight_decay=1e-4,
+        custom_keys=dict(offsets=dict(lr_mult=0.1)),
+    )
+    assert found['head.weight'] == found['head.bias'] == (LR, 1e-4)
+    assert found['offsets.weight'] == (pytest.approx(0.1 * LR), 1e-4)
+    assert found['backbone.pyramid.extras.0.0.weight'] == (LR, DECAY)
+    assert found['backbone.pyramid.extras.0.0.bias'] == (LR, 0.0)
+
+
 def test_one_line_per_group(monkeypatch):
     from mmcednet.optim import layer_decay
 
@@ -133,6 +151,15 @@ def test_one_line_per_group(monkeypatch):
         ),
         (dict(decay_type='fine', decay_rate=0, num_layers=4), 'decay_rate 0 must be'),
         (dict(decay_type='fine', decay_rate=0.9), 'decay_type, decay_rate and num_layers'),
+        (
+            dict(
+                decay_type='fine',
+                decay_rate=0.9,
+                num_layers=4,
+                custom_keys=dict(head=dict(decay_mult=0.0)),
+            ),
+            "custom_keys 'head': .* must be a dict of lr_mult alone",
+        ),
     ],
 )
 def test_wrong_settings(paramwise, message):

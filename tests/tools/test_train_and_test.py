@@ -115,7 +115,7 @@ def test_recipe_trains(run_tool, root, tmp_path, shapes):
     )
     result = run_tool('train.py', path, '--work-dir', tmp_path / 'work')
     assert np.isfinite(read_losses(tmp_path / 'work')).all()
-    assert 'layer depth 5: lr 1.000e-04' in result.stdout + result.stderr
+    assert 'lr 1.000e-04, weight decay' in result.stdout + result.stderr
 
 
 SEGMENTER = """
@@ -190,7 +190,7 @@ def test_ade20k_recipe_trains_and_tests(run_tool, segmenter, tmp_path, ade20k):
     work = tmp_path / 'work_dirs' / 'segmenter'
     done = run_tool('train.py', segmenter)
     assert np.isfinite(read_losses(work)).all()
-    assert 'layer depth 5: lr 1.000e-04' in done.stdout + done.stderr
+    assert 'lr 1.000e-04, weight decay' in done.stdout + done.stderr
     assert 'mIoU: ' in done.stdout + done.stderr
     checkpoint = work / 'iter_2.pth'
     plain = run_tool('test.py', segmenter, checkpoint, '--show-dir', 'drawn')

@@ -96,7 +96,8 @@ def enable_tta(cfg: Config) -> None:
     for dataset in iter_datasets(cfg.test_dataloader):
         if 'pipeline' in dataset:
             dataset['pipeline'] = cfg.tta_pipeline
-    cfg.model.test_cfg = cfg.get('tta_test_cfg', cfg.model.get('test_cfg'))
+    if 'tta_test_cfg' in cfg:
+        cfg.model.test_cfg = cfg.tta_test_cfg
     cfg.model = dict(cfg.tta_model, module=cfg.model)
 
 

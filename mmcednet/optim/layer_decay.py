@@ -1,4 +1,4 @@
-"""Layer-wise learning-rate decay for CEDNet: the closer to the image, the smaller the learning rate."""
+"""Layer-wise learning-rate decay: the closer to the image, the smaller the learning rate."""
 
 from typing import Any
 
@@ -106,11 +106,19 @@ class ConvNeXtOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         paramwise_cfg: That of mmdet's ``LearningRateDecayOptimizerConstructor``, and
             ``head_weight_decay``, the weight decay of all parameters outside the backbone, biases and
             norms too.
+
+    Raises:
+        ValueError: ``paramwise_cfg`` has no ``head_weight_decay``.
     """
 
-    def __init__(self, optim_wrapper_cfg: dict, paramwise_cfg: dict) -> None:
+    def __init__(self, optim_wrapper_cfg: dict, paramwise_cfg: dict | None = None) -> None:
+        paramwise_cfg = dict(paramwise_cfg or {})
+        if 'head_weight_decay' not in paramwise_cfg:
+            raise ValueError(
+                f'paramwise_cfg {paramwise_cfg} must have head_weight_decay; without one, use '
+                f"mmdet's LearningRateDecayOptimizerConstructor"
+            )
         super().__init__(optim_wrapper_cfg, paramwise_cfg)
-        paramwise_cfg = dict(paramwise_cfg)
         self.head_weight_decay = paramwise_cfg.pop('head_weight_decay')
         self.inner = OPTIM_WRAPPER_CONSTRUCTORS.build(
             dict(

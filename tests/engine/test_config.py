@@ -70,6 +70,20 @@ def test_tta_needs_a_pipeline(cfg):
         config.enable_tta(cfg)
 
 
+def test_tta_of_a_model_without_test_cfg():
+    """Classifiers have none and do not accept one."""
+    cfg = Config(
+        dict(
+            model=dict(type='ImageClassifier'),
+            test_dataloader=dict(dataset=dict(pipeline=[])),
+            tta_model=dict(type='AverageClsScoreTTA'),
+            tta_pipeline=[],
+        )
+    )
+    config.enable_tta(cfg)
+    assert cfg.model.module == dict(type='ImageClassifier')
+
+
 def test_saving_predictions(cfg, root, tmp_path):
     config.save_predictions(cfg, 'a.pkl')
     assert [m.type for m in cfg.test_evaluator] == ['CocoMetric', 'DumpDetResults']

@@ -175,3 +175,14 @@ def test_other_backbones_are_refused(backbone, message):
     model.backbone, model.head = backbone, nn.Linear(2, 2)
     with pytest.raises(ValueError, match=f'needs a model with a CEDNet as backbone; .* {message}'):
         compute_rates(model, decay_type='coarse', decay_rate=0.9, num_layers=4)
+
+
+def test_convnext_needs_a_weight_decay_of_the_heads():
+    wrapper = dict(
+        type='OptimWrapper',
+        optimizer=dict(type='AdamW', lr=LR),
+        constructor='ConvNeXtOptimWrapperConstructor',
+        paramwise_cfg=dict(decay_rate=0.9, num_layers=6),
+    )
+    with pytest.raises(ValueError, match=r'must have head_weight_decay; without one, use mmdet'):
+        build_optim_wrapper(Detector(), wrapper)

@@ -1,6 +1,6 @@
 """Package mmcednet.
 
-The two extras are alternatives: never install both, their modules have the same names.
+The extras onedl and openmmlab are alternatives: never install both, their modules have the same names.
 """
 
 from pathlib import Path
@@ -28,6 +28,9 @@ OPENMMLAB = [
     'regex',
 ]
 
+WEB = ['gradio>=6']
+DOCS = ['mkdocs-material', 'mkdocstrings[python]']
+
 ROOT = Path(__file__).parent
 
 setup(
@@ -42,5 +45,5 @@ setup(
     package_data={'mmcednet': ['paper/paper_tables.json', '.mim/model-index.yml', '.mim/**/*']},
     python_requires='>=3.10',
     install_requires=['torch>=2.1', 'numpy'],
-    extras_require={'onedl': ONEDL, 'openmmlab': OPENMMLAB},
+    extras_require={'onedl': ONEDL, 'openmmlab': OPENMMLAB, 'web': WEB, 'docs': DOCS},
 )

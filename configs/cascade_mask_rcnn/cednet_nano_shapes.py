@@ -1,53 +1,16 @@
-# Mask R-CNN's nano model with three box heads of increasing IoU threshold
-_base_ = '../mask_rcnn/cednet_nano_shapes.py'
+# A very small CEDNet and heads on the generated shapes, for the demo: minutes on two CPU cores
+_base_ = [
+    '../_base_/models/cascade_mask_rcnn_nano.py',
+    '../_base_/datasets/shapes_instance.py',
+    '../_base_/runtime_shapes.py',
+    '../_base_/schedules/shapes_short.py',
+]
 
+# Objects are 7 to 110 px: anchors are 8 to 90 px
 model = dict(
-    type='CascadeRCNN',
+    rpn_head=dict(anchor_generator=dict(scales=[2, 2.83], ratios=[1.0])),
     roi_head=dict(
-        type='CascadeRoIHead',
-        num_stages=3,
-        stage_loss_weights=[1, 0.5, 0.25],
-        bbox_head=[
-            dict(
-                type='Shared2FCBBoxHead',
-                in_channels=48,
-                fc_out_channels=128,
-                num_classes=4,
-                bbox_coder=dict(
-                    type='DeltaXYWHBBoxCoder',
-                    target_means=[0.0, 0.0, 0.0, 0.0],
-                    target_stds=[centre, centre, size, size],
-                ),
-                reg_class_agnostic=True,
-                loss_cls=dict(type='CrossEntropyLoss', loss_weight=1.0),
-                loss_bbox=dict(type='SmoothL1Loss', beta=1.0, loss_weight=1.0),
-            )
-            for centre, size in ((0.1, 0.2), (0.05, 0.1), (0.033, 0.067))
-        ],
-    ),
-    train_cfg=dict(
-        rcnn=[
-            dict(
-                assigner=dict(
-                    type='MaxIoUAssigner',
-                    pos_iou_thr=iou,
-                    neg_iou_thr=iou,
-                    min_pos_iou=iou,
-                    match_low_quality=False,
-                    ignore_iof_thr=-1,
-                ),
-                sampler=dict(
-                    type='RandomSampler',
-                    num=24,
-                    pos_fraction=0.5,
-                    neg_pos_ub=-1,
-                    add_gt_as_proposals=True,
-                ),
-                mask_size=14,
-                pos_weight=-1,
-                debug=False,
-            )
-            for iou in (0.5, 0.6, 0.7)
-        ]
+        bbox_head=[dict(head, num_classes=4) for head in _base_.model.roi_head.bbox_head],
+        mask_head=dict(num_classes=4),
     ),
 )

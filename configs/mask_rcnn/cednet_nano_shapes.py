@@ -1,34 +1,13 @@
 # A very small CEDNet and heads on the generated shapes, for the demo: minutes on two CPU cores
 _base_ = [
-    '../_base_/models/mask_rcnn.py',
-    '../_base_/backbones/cednet_nano.py',
+    '../_base_/models/mask_rcnn_nano.py',
     '../_base_/datasets/shapes_instance.py',
     '../_base_/runtime_shapes.py',
     '../_base_/schedules/shapes_short.py',
 ]
 
-# Objects are 7 to 110 px: anchors are 8 to 90 px, and RoIs up to 32 px come from the level of stride 4
+# Objects are 7 to 110 px: anchors are 8 to 90 px
 model = dict(
-    data_preprocessor=dict(pad_size_divisor=32),
-    backbone=dict(_delete_=True, **_base_.cednet_nano),
-    rpn_head=dict(
-        in_channels=48,
-        feat_channels=48,
-        anchor_generator=dict(scales=[2, 2.83], ratios=[1.0], strides=[4, 8, 16, 32]),
-    ),
-    roi_head=dict(
-        bbox_roi_extractor=dict(out_channels=48, finest_scale=16),
-        bbox_head=dict(in_channels=48, fc_out_channels=128, num_classes=4),
-        mask_roi_extractor=dict(roi_layer=dict(output_size=7), out_channels=48, finest_scale=16),
-        mask_head=dict(num_convs=2, in_channels=48, conv_out_channels=48, num_classes=4),
-    ),
-    train_cfg=dict(
-        rpn=dict(sampler=dict(num=64)),
-        rpn_proposal=dict(nms_pre=200, max_per_img=100),
-        rcnn=dict(sampler=dict(num=64), mask_size=14),
-    ),
-    test_cfg=dict(
-        rpn=dict(nms_pre=200, max_per_img=50),
-        rcnn=dict(max_per_img=30),
-    ),
+    rpn_head=dict(anchor_generator=dict(scales=[2, 2.83], ratios=[1.0])),
+    roi_head=dict(bbox_head=dict(num_classes=4), mask_head=dict(num_classes=4)),
 )

@@ -2,7 +2,7 @@
 _base_ = [
     '../_base_/models/upernet_nano.py',
     '../_base_/datasets/shapes_segmentation.py',
-    '../_base_/segmentation_runtime_shapes.py',
+    '../_base_/segmentation_runtime_epochs.py',
     '../_base_/schedules/shapes.py',
 ]
 

@@ -1,4 +1,4 @@
-# Epoch-based, like the detectors on the shapes
+# In epochs instead of iterations, for small datasets
 _base_ = 'segmentation_runtime.py'
 
 log_processor = dict(by_epoch=True)

@@ -1,4 +1,5 @@
 import os
+import shutil
 from pathlib import Path
 
 os.environ['OMP_NUM_THREADS'] = '1'  # tests run in one process per core; before torch is imported
@@ -43,6 +44,12 @@ def ade20k(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
             labels = cv2.imread(str(shapes / 'labels' / ours / path.name), cv2.IMREAD_UNCHANGED)
             cv2.imwrite(str(folder / 'annotations' / theirs / path.name), labels + 1)
     return folder
+
+
+@pytest.fixture
+def bccd(tmp_path: Path) -> Path:
+    """Twenty photographs of blood cells with boxes, in Pascal VOC's format, to be changed by a test."""
+    return shutil.copytree(ROOT / 'tests' / 'assets' / 'bccd', tmp_path / 'bccd')
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,76 @@
+"""Annotation files in COCO's format: split at random, and written."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+
+def choose_val(number: int, share: float) -> set[int]:
+    """Choose which of ``number`` images become the validation images, the same in each run.
+
+    Raises:
+        ValueError: No image would be left for training or for validation.
+    """
+    count = round(number * share)
+    if not 0 < count < number:
+        raise ValueError(
+            f'a share of {share} of {number} images leaves none for training or for validation'
+        )
+    return set(np.random.RandomState(0).permutation(number)[:count].tolist())
+
+
+def split_coco(content: dict, val_share: float) -> dict[str, dict]:
+    """Split COCO annotations at random into 'train' and 'val', the same in each run.
+
+    Args:
+        content: COCO annotations.
+        val_share: Share of the images for 'val', in (0, 1).
+
+    Raises:
+        ValueError: No image would be left for training or for validation.
+    """
+    chosen = choose_val(len(content['images']), val_share)
+    result = {}
+    for split, inside in (('train', False), ('val', True)):
+        images = [image for index, image in enumerate(content['images']) if (index in chosen) == inside]
+        ids = {image['id'] for image in images}
+        objects = [item for item in content['annotations'] if item['image_id'] in ids]
+        result[split] = dict(content, images=images, annotations=objects)
+    return result
+
+
+def read_coco(path: Path) -> dict:
+    """Read an annotation file in COCO's format.
+
+    Raises:
+        ValueError: It does not exist, is not valid JSON, or is in another format.
+    """
+    if not path.is_file():
+        raise ValueError(f'the annotation file {path} does not exist')
+    try:
+        content = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise ValueError(f'the annotation file {path} is not valid JSON: {error}') from None
+    if not isinstance(content, dict) or not {'images', 'annotations', 'categories'} <= set(content):
+        raise ValueError(f'the annotation file {path} must have images, annotations and categories')
+    return content
+
+
+def write_splits(splits: dict[str, dict], folder: Path) -> None:
+    """Write ``SPLIT.json`` for each split, none of which may exist, and print what is in them.
+
+    Raises:
+        ValueError: A file exists.
+    """
+    paths = {split: folder / f'{split}.json' for split in splits}
+    for path in paths.values():
+        if path.exists():
+            raise ValueError(f'{path} exists already; remove it, or move it to another folder')
+    folder.mkdir(parents=True, exist_ok=True)
+    for split, path in paths.items():
+        temporary = path.with_suffix('.unfinished')
+        temporary.write_text(json.dumps(splits[split]))
+        temporary.replace(path)
+        images, objects = len(splits[split]['images']), len(splits[split]['annotations'])
+        print(f'{path}: {images} images, {objects} objects')

@@ -1,0 +1,55 @@
+"""Splitting and writing annotation files in COCO's format."""
+
+import json
+
+import pytest
+
+from mmcednet.data.coco_files import read_coco, split_coco, write_splits
+
+
+@pytest.fixture
+def content(shapes):
+    return read_coco(shapes / 'annotations' / 'train.json')
+
+
+def test_split_keeps_every_object_with_its_image(content):
+    splits = split_coco(content, 0.34)
+    assert {split: len(part['images']) for split, part in splits.items()} == dict(train=4, val=2)
+    for key in ('images', 'annotations'):
+        parts = [item for part in splits.values() for item in part[key]]
+        assert sorted(parts, key=lambda item: item['id']) == content[key]
+    for part in splits.values():
+        ids = {image['id'] for image in part['images']}
+        assert {item['image_id'] for item in part['annotations']} <= ids
+        assert part['categories'] == content['categories']
+    assert split_coco(content, 0.34) == splits
+
+
+@pytest.mark.parametrize('share', [0.0, 0.01, 1.0])
+def test_a_split_without_images_is_reported(content, share):
+    with pytest.raises(ValueError, match=f'a share of {share} of 6 images leaves none'):
+        split_coco(content, share)
+
+
+def test_existing_files_are_kept(content, tmp_path, capsys):
+    (tmp_path / 'val.json').write_text('mine')
+    splits = split_coco(content, 0.34)
+    with pytest.raises(ValueError, match=r'val\.json exists already'):
+        write_splits(splits, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ['val.json']
+    assert (tmp_path / 'val.json').read_text() == 'mine'
+    write_splits(splits, tmp_path / 'new')
+    assert json.loads((tmp_path / 'new' / 'val.json').read_text()) == splits['val']
+    assert f'val.json: 2 images, {len(splits["val"]["annotations"])} objects' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ('text', 'message'),
+    [('{', 'is not valid JSON'), ('[]', 'must have images, annotations and categories')],
+)
+def test_other_files_are_reported(tmp_path, text, message):
+    (tmp_path / 'a.json').write_text(text)
+    with pytest.raises(ValueError, match=f'a.json {message}'):
+        read_coco(tmp_path / 'a.json')
+    with pytest.raises(ValueError, match=r'b\.json does not exist'):
+        read_coco(tmp_path / 'b.json')

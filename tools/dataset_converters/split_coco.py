@@ -1,0 +1,24 @@
+#!/usr/bin/env python3
+"""Splits one annotation file in COCO's format into train.json and val.json beside it, at random."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from mmcednet.data.coco_files import read_coco, split_coco, write_splits
+from mmcednet.engine.command_line import exit_on_error
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('file', type=Path, help='annotation file')
+    parser.add_argument('--val-share', type=float, default=0.2, help='of the images; default: 0.2')
+    args = parser.parse_args(argv)
+    with exit_on_error():
+        write_splits(split_coco(read_coco(args.file), args.val_share), args.file.parent)
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,31 @@
+#!/usr/bin/env python3
+"""Converts box annotations from Pascal VOC's XML files to COCO's JSON files, train, val and test."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from mmcednet.data.coco_files import write_splits
+from mmcednet.data.voc import convert_voc
+from mmcednet.engine.command_line import exit_on_error
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('folder', type=Path, help='has Annotations/, JPEGImages/ and ImageSets/Main/')
+    parser.add_argument(
+        '--val-share',
+        type=float,
+        default=0.2,
+        help='share of the images for val, if there is no ImageSets/Main/; default: 0.2',
+    )
+    args = parser.parse_args(argv)
+    with exit_on_error():
+        splits = convert_voc(args.folder, args.val_share)
+        write_splits(splits, args.folder / 'coco')
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

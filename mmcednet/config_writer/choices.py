@@ -1,0 +1,82 @@
+"""Settings that fit a dataset: image scale, anchors, batch size, length of the training."""
+
+from typing import NamedTuple
+
+import torch
+
+from .data_folder import Measurements
+
+NANO = 'nano'
+MAX_SCALE = (1333, 800)  # mmdet's
+NANO_SIDE, MAX_NANO_SIDE = 320, 640  # px, longest side of an image on two CPU cores
+MIN_OBJECT_SIZE = 16  # px; smaller objects are hard to find at stride 8
+MAX_ENLARGEMENT = 2
+ITERATIONS = {'nano': 2500, 'other': 20000}
+EPOCHS = (12, 300)
+BATCH_SIZES = (1, 16)
+CPU_BATCH_SIZE = 4
+# What the backward pass of one 1024x1024 image keeps, CEDNet-T with its head in mixed precision
+GB_PER_IMAGE = {'tiny': 4.0, 'small': 5.5, 'base': 8.0}
+
+
+class Choice(NamedTuple):
+    """A setting, and why it has its value."""
+
+    value: float | tuple
+    reason: str
+
+
+def choose_scale(data: Measurements, arch: str) -> Choice:
+    """Width and height in px that images are resized to, keeping their ratio."""
+    long, short = max(data.image_size), min(data.image_size)
+    if arch == NANO:
+        factor, limit = min(1.0, NANO_SIDE / long), MAX_NANO_SIDE / long
+    else:
+        limit = min(max(MAX_SCALE) / long, min(MAX_SCALE) / short)
+        factor = min(1.0, limit)
+    smallest = data.object_sizes[0]
+    reason = (
+        'as they are' if factor == 1 else f'at most {NANO_SIDE if arch == NANO else max(MAX_SCALE)} px'
+    )
+    if smallest * factor < MIN_OBJECT_SIZE:
+        factor = max(factor, min(MIN_OBJECT_SIZE / smallest, limit, MAX_ENLARGEMENT))
+        reason = f'so that most objects are larger than {smallest * factor:.0f} px'
+    scale = tuple(round(side * factor) for side in data.image_size)
+    return Choice(scale, f'the median image is {data.image_size[0]}x{data.image_size[1]}; {reason}')
+
+
+def choose_base_size(
+    data: Measurements, scale: tuple, stride: int, limits: tuple[float, float]
+) -> Choice:
+    """Anchors' size in units of their stride, so that the smallest anchors fit the smallest objects."""
+    factor = scale[0] / data.image_size[0]
+    small, _, large = (size * factor for size in data.object_sizes)
+    base = min(max(round(small / stride, 1), limits[0]), limits[1])
+    return Choice(base, f'90 % of the objects are {small:.0f} to {large:.0f} px (root of the area)')
+
+
+def choose_ratios(data: Measurements) -> Choice:
+    """Anchors' height / width: one if most boxes are about square."""
+    low, high = data.aspect_ratios
+    ratios = [1.0] if low > 0.6 and high < 1.7 else [0.5, 1.0, 2.0]
+    return Choice(tuple(ratios), f'80 % of the boxes are {low:.1f} to {high:.1f} times as high as wide')
+
+
+def choose_batch_size(arch: str, scale: tuple) -> Choice:
+    """Images per batch that fit into the GPU's memory."""
+    if arch == NANO or not torch.cuda.is_available():
+        return Choice(
+            CPU_BATCH_SIZE, 'no estimate of the memory without a GPU; raise it if yours has more'
+        )
+    memory = torch.cuda.get_device_properties(0).total_memory / 1e9
+    per_image = GB_PER_IMAGE.get(arch, GB_PER_IMAGE['base']) * scale[0] * scale[1] / 1024**2
+    size = int(min(max(0.7 * memory / per_image, BATCH_SIZES[0]), BATCH_SIZES[1]))
+    return Choice(size, f'{memory:.0f} GB of GPU memory, about {per_image:.1f} GB per image')
+
+
+def choose_epochs(num_images: int, arch: str, batch_size: float, pretrained: bool) -> Choice:
+    """Number of epochs: about the same number of iterations for every dataset."""
+    iterations = ITERATIONS[NANO if arch == NANO else 'other'] // (2 if pretrained else 1)
+    per_epoch = max(1, num_images // int(batch_size))
+    epochs = min(max(round(iterations / per_epoch), EPOCHS[0]), EPOCHS[1])
+    return Choice(epochs, f'{epochs * per_epoch} iterations over {num_images} images')

@@ -1,0 +1,135 @@
+"""A config that trains a detector on a dataset in COCO's format."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from .choices import (
+    NANO,
+    Choice,
+    choose_base_size,
+    choose_batch_size,
+    choose_epochs,
+    choose_ratios,
+    choose_scale,
+)
+from .data_folder import Measurements, Split, find_splits, measure
+from .draft import Draft, Expression, set_schedule
+
+MASK_FRAMEWORKS = ('mask_rcnn', 'cascade_mask_rcnn')
+FRAMEWORKS = ('retinanet', *MASK_FRAMEWORKS)
+NANO_LEVELS = (3, 4, 5, 6)  # instead of 2 to 5: images are larger than the demo's
+MIN_MAX_BASE = {'retinanet': (1.5, 4.0), 'mask_rcnn': (2.0, 8.0), 'cascade_mask_rcnn': (2.0, 8.0)}
+
+
+def draft_detector(folder: Path, framework: str, arch: str, pretrained: bool) -> Draft:
+    """Choose the settings of a detector for a dataset.
+
+    Args:
+        folder: Folder of the dataset, in COCO's format; see :func:`find_splits`.
+        framework: One of ``FRAMEWORKS``.
+        arch: 'tiny', 'small', 'base' or 'nano'.
+        pretrained: Whether the backbone starts from pre-trained weights.
+
+    Raises:
+        ValueError: The dataset is not complete, or has no masks for a framework that needs them.
+    """
+    splits = find_splits(folder)
+    data = measure(splits['train'])
+    if framework in MASK_FRAMEWORKS and not data.has_masks:
+        raise ValueError(
+            f'{framework} needs masks, but some objects of {splits["train"].ann_file} have no '
+            f'segmentation; use retinanet'
+        )
+    draft = Draft('mmdet', f'{data.num_images} training images, {data.num_objects} objects')
+    scale = choose_scale(data, arch)
+    batch_size = choose_batch_size(arch, scale.value)
+    epochs = choose_epochs(data.num_images, arch, batch_size.value, pretrained)
+    draft.explain('classes', ', '.join(data.classes), f'of {splits["train"].ann_file}')
+    draft.explain('image scale', scale.value, scale.reason)
+    draft.bases = [f'models/{framework}{"_nano" if arch == NANO else ""}.py', 'datasets/custom_coco.py']
+    draft.settings['classes'] = data.classes
+    draft.settings['data_root'] = f'{folder}{os.sep}'
+    draft.settings['model'] = dict(set_heads(draft, framework, arch, data, scale.value))
+    set_data(draft, splits, folder, scale, batch_size, framework in MASK_FRAMEWORKS)
+    set_schedule(draft, epochs, batch_size)
+    return draft
+
+
+def set_heads(
+    draft: Draft, framework: str, arch: str, data: Measurements, scale: tuple
+) -> dict[str, Any]:
+    """Return the settings of the heads: number of classes and anchors."""
+    num_classes = len(data.classes)
+    ratios = choose_ratios(data)
+    stride = (8 if arch == NANO else 4) * (2 if framework == 'retinanet' and arch != NANO else 1)
+    base = choose_base_size(data, scale, stride, MIN_MAX_BASE[framework])
+    draft.explain('anchor ratios', list(ratios.value), ratios.reason)
+    draft.explain('smallest anchors', f'{base.value * stride:.0f} px', base.reason)
+    anchors = dict(ratios=list(ratios.value))
+    if arch == NANO:
+        anchors['strides'] = [2**level for level in NANO_LEVELS]
+    if framework == 'retinanet':
+        anchors = dict(octave_base_scale=base.value, **anchors)
+        return dict(bbox_head=dict(num_classes=num_classes, anchor_generator=anchors))
+    scales = [base.value] if arch != NANO else [base.value, round(base.value * 2**0.5, 2)]
+    box_head: Any = dict(num_classes=num_classes)
+    if framework == 'cascade_mask_rcnn':
+        box_head = Expression(
+            f'[dict(head, num_classes={num_classes}) for head in _base_.model.roi_head.bbox_head]'
+        )
+    roi_head = dict(bbox_head=box_head, mask_head=dict(num_classes=num_classes))
+    if arch == NANO:
+        layers = dict(featmap_strides=anchors['strides'], finest_scale=4 * anchors['strides'][0])
+        roi_head = dict(bbox_roi_extractor=layers, mask_roi_extractor=layers, **roi_head)
+    return dict(rpn_head=dict(anchor_generator=dict(scales=scales, **anchors)), roi_head=roi_head)
+
+
+def set_data(
+    draft: Draft,
+    splits: dict[str, Split],
+    folder: Path,
+    scale: Choice,
+    batch_size: Choice,
+    with_mask: bool,
+) -> None:
+    """Set pipelines, data loaders and evaluators."""
+    load = [
+        dict(type='LoadImageFromFile'),
+        dict(type='LoadAnnotations', with_bbox=True, **(dict(with_mask=True) if with_mask else {})),
+    ]
+    settings = draft.settings
+    settings['train_pipeline'] = [
+        *load,
+        dict(type='RandomResize', scale=scale.value, ratio_range=(0.8, 1.25), keep_ratio=True),
+        dict(type='RandomFlip', prob=0.5),
+        dict(type='PackDetInputs'),
+    ]
+    settings['test_pipeline'] = [
+        load[0],
+        dict(type='Resize', scale=scale.value, keep_ratio=True),
+        load[1],
+        dict(
+            type='PackDetInputs',
+            meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor'),
+        ),
+    ]
+    draft.comments['train_pipeline'] = (
+        'add vertical flips (direction) where images have no top, for example under a microscope'
+    )
+    draft.explain('batch size', batch_size.value, batch_size.reason)
+    for name in ('train', 'val', 'test'):
+        split = splits.get(name, splits['val'])
+        dataset = dict(
+            data_root=Expression('data_root'),
+            ann_file=str(split.ann_file.relative_to(folder)),
+            data_prefix=dict(img=f'{split.images.relative_to(folder)}/'),
+            metainfo=dict(classes=Expression('classes')),
+            pipeline=Expression('train_pipeline' if name == 'train' else 'test_pipeline'),
+        )
+        size = dict(batch_size=batch_size.value) if name == 'train' else {}
+        settings[f'{name}_dataloader'] = dict(**size, dataset=dataset)
+        if name != 'train':
+            settings[f'{name}_evaluator'] = dict(
+                ann_file=str(split.ann_file), metric=['bbox', 'segm'] if with_mask else 'bbox'
+            )

@@ -1,0 +1,61 @@
+"""A config in the making: bases, settings, and the reasons for them."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from .choices import Choice
+
+
+class Expression(str):
+    """Code that the config contains as it is, such as the name of a variable."""
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+@dataclass
+class Draft:
+    """A config before it is written.
+
+    Attributes:
+        scope: Toolbox, 'mmdet' or 'mmseg'.
+        summary: What the data are.
+        bases: Files of ``configs/_base_/``.
+        settings: The config's variables.
+        comments: Comments above settings, by dotted name.
+        reasons: (setting, value, why) in the order in which they were chosen.
+    """
+
+    scope: str
+    summary: str
+    bases: list[str] = field(default_factory=list)
+    settings: dict[str, Any] = field(default_factory=dict)
+    comments: dict[str, str] = field(default_factory=dict)
+    reasons: list[tuple[str, str, str]] = field(default_factory=list)
+
+    def explain(self, setting: str, value: object, reason: str) -> None:
+        self.reasons.append((setting, str(value), reason))
+
+
+def set_schedule(draft: Draft, epochs: Choice, batch_size: Choice) -> None:
+    """Set the length of the training; the learning rate decays to 0 at its end."""
+    draft.explain('epochs', epochs.value, epochs.reason)
+    draft.settings |= dict(
+        max_epochs=epochs.value,
+        train_cfg=dict(
+            max_epochs=Expression('max_epochs'), val_interval=max(1, int(epochs.value) // 10)
+        ),
+        param_scheduler=[
+            dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=100),
+            dict(
+                type='CosineAnnealingLR',
+                eta_min=0,
+                begin=0,
+                end=Expression('max_epochs'),
+                T_max=Expression('max_epochs'),
+                convert_to_iter_based=True,
+            ),
+        ],
+        default_hooks=dict(checkpoint=dict(max_keep_ckpts=1, save_best='auto')),
+        auto_scale_lr=dict(base_batch_size=batch_size.value),
+    )

@@ -1,0 +1,116 @@
+"""Looks at a folder of images and label maps."""
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from rich.progress import track
+
+SPLITS = {'train': ('train', 'training'), 'val': ('val', 'validation', 'valid')}
+IMAGE_FOLDERS = ('images', 'img_dir', '.')
+LABEL_FOLDERS = ('annotations', 'ann_dir', 'labels', 'masks')
+IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff')
+LABEL_SUFFIX = '.png'
+IGNORED = 255
+
+
+@dataclass(frozen=True)
+class LabelledImages:
+    """A split of a dataset for segmentation.
+
+    Attributes:
+        images: Folder of the images.
+        labels: Folder of the label maps, with the same names.
+        suffix: Suffix of the images.
+        names: Names of the images, without suffix.
+    """
+
+    images: Path
+    labels: Path
+    suffix: str
+    names: tuple[str, ...]
+
+
+def find_label_maps(folder: Path) -> dict[str, LabelledImages]:
+    """Find the images and label maps of the splits 'train' and 'val'.
+
+    Images are in ``images/SPLIT``, ``img_dir/SPLIT`` or ``SPLIT``; label maps in ``annotations/SPLIT``,
+    ``ann_dir/SPLIT``, ``labels/SPLIT`` or ``masks/SPLIT``, as PNG files of the same names.
+
+    Raises:
+        ValueError: A folder, an image or a label map does not exist.
+    """
+    if not folder.is_dir():
+        raise ValueError(f'the folder {folder} does not exist')
+    return {
+        split: pair_files(
+            find_folder(folder, IMAGE_FOLDERS, words, f'images for {split!r}'),
+            find_folder(folder, LABEL_FOLDERS, words, f'label maps for {split!r}'),
+        )
+        for split, words in SPLITS.items()
+    }
+
+
+def find_folder(folder: Path, parents: tuple[str, ...], words: tuple[str, ...], what: str) -> Path:
+    candidates = [Path(parent) / word for parent in parents for word in words]
+    for candidate in candidates:
+        if (folder / candidate).is_dir():
+            return folder / candidate
+    raise ValueError(f'{folder} has no {what}; expected one of: {", ".join(map(str, candidates))}')
+
+
+def pair_files(images: Path, labels: Path) -> LabelledImages:
+    """Check that each image has a label map."""
+    files = [path for path in sorted(images.iterdir()) if path.suffix.lower() in IMAGE_SUFFIXES]
+    if not files:
+        raise ValueError(f'{images} has no images')
+    suffixes = Counter(path.suffix for path in files)
+    if len(suffixes) > 1:
+        raise ValueError(f'the images in {images} must have one suffix, they have {dict(suffixes)}')
+    missing = [path.stem for path in files if not (labels / f'{path.stem}{LABEL_SUFFIX}').is_file()]
+    if missing:
+        name = labels / f'{missing[0]}{LABEL_SUFFIX}'
+        raise ValueError(f'{len(missing)} images of {images} have no label map, the first is {name}')
+    return LabelledImages(images, labels, files[0].suffix, tuple(path.stem for path in files))
+
+
+def measure_label_maps(split: LabelledImages) -> tuple[int, tuple[int, int]]:
+    """Read all label maps.
+
+    Returns:
+        The largest label other than 255, which is ignored, plus 1; the median width and height in px.
+
+    Raises:
+        ValueError: A label map cannot be read or has more than one channel.
+    """
+    largest, sizes = 0, []
+    for name in track(split.names, 'reading label maps'):
+        path = split.labels / f'{name}{LABEL_SUFFIX}'
+        labels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+        if labels is None or labels.ndim != 2:
+            raise ValueError(
+                f'the label map {path} must be a PNG with one channel, the class of each pixel'
+            )
+        largest = max(largest, int(labels[labels != IGNORED].max(initial=0)))
+        sizes.append(labels.shape[::-1])
+    width, height = np.median(sizes, 0).round().astype(int).tolist()
+    return largest + 1, (width, height)
+
+
+def read_classes(folder: Path, number: int) -> tuple[str, ...]:
+    """Read the names of the classes from ``classes.txt``, one per line; without it, number them.
+
+    Raises:
+        ValueError: The file has fewer names than there are classes.
+    """
+    path = folder / 'classes.txt'
+    if not path.is_file():
+        return tuple(f'class_{index}' for index in range(number))
+    names = tuple(line.strip() for line in path.read_text().splitlines() if line.strip())
+    if len(names) < number:
+        raise ValueError(
+            f'{path} has {len(names)} names, but the label maps have labels up to {number - 1}'
+        )
+    return names

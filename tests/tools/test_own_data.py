@@ -1,0 +1,54 @@
+"""From a folder of images to a trained model, by the tools, as a user runs them."""
+
+import shutil
+
+import pytest
+from mmengine.config import Config
+
+ONE_EPOCH = ['train_cfg.max_epochs=1', 'train_cfg.val_interval=1', 'param_scheduler.1.end=1']
+QUICK = [*ONE_EPOCH, 'train_dataloader.num_workers=0', 'train_dataloader.persistent_workers=False']
+QUICK += [
+    f'{name}_dataloader.{key}'
+    for name in ('val', 'test')
+    for key in ('num_workers=0', 'persistent_workers=False')
+]
+
+
+@pytest.mark.slow
+def test_pascal_voc_to_a_trained_detector(bccd, tmp_path, run_tool):
+    run_tool('dataset_converters/voc_to_coco.py', bccd)
+    shown = run_tool('new_config.py', '--data', bccd, '--arch', 'nano', '-o', tmp_path / 'my.py').stdout
+    assert '12 training images' in shown and 'RBC' in shown and '(320, 240)' in shown
+    cfg = Config.fromfile(tmp_path / 'my.py')
+    assert cfg.test_dataloader.dataset.ann_file == 'coco/test.json'
+    run_tool('train.py', tmp_path / 'my.py', '--work-dir', tmp_path / 'work', '--cfg-options', *QUICK)
+    checkpoint = tmp_path / 'work' / 'epoch_1.pth'
+    run_tool('test.py', tmp_path / 'my.py', checkpoint, '--work-dir', tmp_path / 'test')
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('framework', ['mask_rcnn', 'cascade_mask_rcnn', 'upernet'])
+def test_masks_and_label_maps(shapes, tmp_path, run_tool, framework):
+    run_tool(
+        'new_config.py',
+        '--data',
+        shapes,
+        '--framework',
+        framework,
+        '--arch',
+        'nano',
+        '-o',
+        tmp_path / 'my.py',
+    )
+    run_tool('train.py', tmp_path / 'my.py', '--work-dir', tmp_path / 'work', '--cfg-options', *QUICK)
+    assert (tmp_path / 'work' / 'epoch_1.pth').is_file()
+
+
+def test_one_file_is_split(shapes, tmp_path, run_tool):
+    folder = shutil.copytree(shapes, tmp_path / 'data')
+    shutil.move(folder / 'annotations' / 'train.json', folder / 'all.json')
+    shutil.rmtree(folder / 'annotations')
+    shown = run_tool('dataset_converters/split_coco.py', folder / 'all.json').stdout
+    assert 'train.json: 5 images' in shown and 'val.json: 1 images' in shown
+    run_tool('new_config.py', '--data', folder, '-o', tmp_path / 'my.py')
+    assert Config.fromfile(tmp_path / 'my.py').train_dataloader.dataset.ann_file == 'train.json'

@@ -1,0 +1,45 @@
+#!/usr/bin/env python3
+"""Writes a config that trains CEDNet on a folder of your own images, and says what it chose and why."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from mmcednet.config_writer.new_config import ARCHS, FRAMEWORKS, write_new_config
+from mmcednet.engine.command_line import exit_on_error
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('--data', type=Path, required=True, help='folder of images and annotations')
+    parser.add_argument(
+        '--framework', default='retinanet', help=f'{", ".join(FRAMEWORKS)}; default: retinanet'
+    )
+    parser.add_argument(
+        '--arch', default='tiny', help=f'{", ".join(ARCHS)} (for two CPU cores); default: tiny'
+    )
+    parser.add_argument(
+        '--pretrained', type=Path, metavar='FILE', help="checkpoint with the backbone's initial weights"
+    )
+    parser.add_argument('-o', '--out', type=Path, required=True, help='the config to write')
+    args = parser.parse_args(argv)
+    with exit_on_error():
+        draft = write_new_config(
+            args.data, args.framework, args.arch, args.out, ROOT / 'configs', args.pretrained
+        )
+    table = Table('setting', 'value', 'because')
+    for reason in draft.reasons:
+        table.add_row(*reason)
+    Console().print(draft.summary, table)
+    print(f'wrote {args.out}; next: python tools/train.py {args.out}')
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

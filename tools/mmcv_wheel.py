@@ -74,7 +74,7 @@ def run_pip(
             command, env=env, timeout=seconds, stdout=output, stderr=output, text=True
         )
     except subprocess.TimeoutExpired:
-        raise NoWheelError(f'{page} did not answer within {seconds} seconds') from None
+        raise NoWheelError(f'{page} took more than {seconds} seconds') from None
 
 
 def download_wheel(python: Path, requirement: str, page: str, folder: Path) -> Path:
@@ -90,7 +90,7 @@ def download_wheel(python: Path, requirement: str, page: str, folder: Path) -> P
         raise NoWheelError(f'{page} cannot be reached ({error[1]})')
     versions = re.search(r'^Available versions: (.*)$', found.stdout, re.M)
     if not versions or version not in versions[1].split(', '):
-        raise NoWheelError(f'{page} has no wheel of {requirement} for this Python and platform')
+        raise NoWheelError(f'{page} has no wheel of {requirement} for this torch, Python and platform')
     download = ['download', '--no-deps', '-d', folder, requirement]
     if run_pip(python, page, DOWNLOAD_SECONDS, *download, show=True).returncode:
         raise NoWheelError(f'the wheel of {page} cannot be downloaded, see above')

@@ -139,6 +139,7 @@ def install_prebuilt(python: Path, requirement: str, build: dict[str, str], fold
     with tempfile.TemporaryDirectory(dir=folder) as temporary:
         try:
             wheel = download_wheel(python, requirement, page, Path(temporary))
+            log(f'checking the operators of {wheel.name}')
             install_checked(python, wheel, 'cuda' if build['cuda'] else 'cpu')
         except NoWheelError as error:
             log(str(error))

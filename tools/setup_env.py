@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""Creates the virtual environment of a lock file, and builds mmcv once per machine.
+"""Creates the virtual environment of a lock file, with an mmcv that fits the installed PyTorch.
 
-mmcv is published as source: its C++ operators (and, on a machine with a GPU and nvcc, its CUDA
-operators) are compiled against the installed PyTorch. The wheel is cached in a folder named after what
-it was built against, so that later environments on this machine reuse it, but only if it fits.
+mmcv's C++ operators (and, on a machine with a GPU, its CUDA operators) are compiled against one version
+of PyTorch. The index of mmcv's publisher has wheels for some versions, see mmcv_wheel.py; for others,
+mmcv is compiled here. The wheel is cached in a folder named after what it was built against, so that
+later environments on this machine reuse it, but only if it fits.
 
 Called by ``make setup``. Uses the standard library only, as nothing is installed yet.
 """
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -25,6 +27,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from mmcv_wheel import NoWheelError, download_wheel, get_index_page, install_checked
+
 ROOT = Path(__file__).resolve().parent.parent
 MMCV = re.compile(r'(onedl-)?mmcv==')
 MARKER = 'mmcednet.txt'  # marks an environment created here: hash of the lock file, project folder
@@ -32,15 +36,14 @@ SUPPORTED_PYTHONS = ((3, 10), (3, 11), (3, 12))
 REQUIRED_GB = 8
 BUILD_STEP = re.compile(r'\[(\d+)/(\d+)\]')
 PROBE = """
-import os, sys, torch
+import json, sys, torch
 from torch.utils.cpp_extension import CUDA_HOME
-gpu = torch.cuda.is_available()
-tag = f'cp{sys.version_info[0]}{sys.version_info[1]}'
-ops = 'cpu'
-if gpu and CUDA_HOME and torch.version.cuda:
-    major, minor = torch.cuda.get_device_capability()
-    ops = f"cu{torch.version.cuda.replace('.', '')}-sm{major}{minor}"
-print(f'torch{torch.__version__.split("+")[0]}-{tag}-{ops}', int(gpu), CUDA_HOME or '')
+cuda, sm = '', ''
+if torch.cuda.is_available() and torch.version.cuda:
+    cuda = 'cu' + torch.version.cuda.replace('.', '')
+    sm = 'sm{}{}'.format(*torch.cuda.get_device_capability())
+build = dict(torch=torch.__version__.split('+')[0], cuda=cuda, sm=sm, cuda_home=CUDA_HOME or '')
+print(json.dumps(dict(build, python='cp{}{}'.format(*sys.version_info))))
 """
 
 
@@ -89,8 +92,8 @@ def pip_install(python: Path, *args: str | Path) -> None:
     run_command([python, '-m', 'pip', 'install', '--no-deps', '--disable-pip-version-check', *args])
 
 
-def get_mmcv_wheel(python: Path, requirement: str) -> Path:
-    """Return the mmcv wheel for the installed PyTorch, from the cache or newly built.
+def install_mmcv(python: Path, requirement: str) -> None:
+    """Install mmcv for the installed PyTorch: from the cache, else prebuilt, else newly compiled.
 
     Args:
         python: Interpreter of the environment, in which PyTorch is installed.
@@ -99,32 +102,69 @@ def get_mmcv_wheel(python: Path, requirement: str) -> Path:
     probe = subprocess.run([python, '-c', PROBE], capture_output=True, text=True)
     if probe.returncode:
         fail(f'PyTorch is installed but cannot be imported: {probe.stderr.strip()}')
-    key, gpu, cuda_home = probe.stdout.rstrip('\n').split(' ', 2)
-    with_cuda = '-cu' in key
-    if gpu == '1' and not with_cuda:
+    build = json.loads(probe.stdout)
+    versions = f'torch{build["torch"]}-{build["python"]}'
+    cpu_folder = get_cache_dir() / f'{versions}-cpu'
+    cuda_folder = get_cache_dir() / f'{versions}-{build["cuda"]}-{build["sm"]}'
+    folder = cuda_folder if build['cuda'] else cpu_folder
+    wheel = find_cached_wheel(folder, requirement)
+    if wheel is None and install_prebuilt(python, requirement, build, folder):
+        return
+    if wheel is None and build['cuda'] and not build['cuda_home']:
         log(
-            'found a GPU but no nvcc, so mmcv is built for the CPU only; to train on the GPU, '
-            'install the CUDA toolkit, remove this environment and run make setup again'
+            'found a GPU, but neither a prebuilt wheel nor nvcc, so mmcv is built for the CPU only; '
+            'to train on the GPU, install the CUDA toolkit, remove this environment and run make setup '
+            'again'
         )
+        build['cuda'], folder = '', cpu_folder
+        wheel = find_cached_wheel(folder, requirement)
+    pip_install(python, wheel or compile_mmcv(python, requirement, build, folder))
+
+
+def find_cached_wheel(folder: Path, requirement: str) -> Path | None:
     name = requirement.replace('-', '_').replace('==', '-')
-    folder = get_cache_dir() / key
-    cached = sorted(folder.glob(f'{name}-*.whl'))
-    if cached:
-        log(f'using the cached build of {requirement}: {cached[0]}')
-        return cached[0]
+    for wheel in folder.glob(f'{name}-*.whl'):
+        log(f'using the cached wheel of {requirement}: {wheel}')
+        return wheel
+    return None
+
+
+def install_prebuilt(python: Path, requirement: str, build: dict[str, str], folder: Path) -> bool:
+    """Install the wheel of mmcv's index, if it has one that works, and cache it in ``folder``."""
+    page = get_index_page(requirement, build['torch'], build['cuda'] or 'cpu')
+    if page is None:
+        return False
+    log(f'looking for a prebuilt wheel of {requirement} in {page}')
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder) as temporary:
+        try:
+            wheel = download_wheel(python, requirement, page, Path(temporary))
+            log(f'checking the operators of {wheel.name}')
+            install_checked(python, wheel, 'cuda' if build['cuda'] else 'cpu')
+        except NoWheelError as error:
+            log(str(error))
+            return False
+        log(f'installed a prebuilt wheel, its operators work; it is cached in {folder}')
+        wheel.replace(folder / wheel.name)
+    return True
+
+
+def compile_mmcv(python: Path, requirement: str, build: dict[str, str], folder: Path) -> Path:
+    """Compile mmcv with CUDA operators if ``build['cuda']`` is set; return the wheel in ``folder``."""
     path = os.pathsep.join([str(Path(python).parent), os.environ.get('PATH', '')])  # for ninja
     env = dict(os.environ, MMCV_WITH_OPS='1', PATH=path)
     env.setdefault('MAX_JOBS', str(os.cpu_count() or 1))
-    if with_cuda:
+    if build['cuda']:
         env.update(FORCE_CUDA='1')
     else:
         env.update(FORCE_CUDA='0', CUDA_VISIBLE_DEVICES='')  # even if nvcc is installed
-    minutes = max(2, round((60 if with_cuda else 26) / int(env['MAX_JOBS'])))
+    minutes = max(2, round((60 if build['cuda'] else 26) / int(env['MAX_JOBS'])))
     log(
-        f'compiling {requirement} ({"CUDA " + cuda_home if with_cuda else "CPU only"}), about '
-        f'{minutes} minutes on {env["MAX_JOBS"]} cores; the wheel will be cached in {folder}'
+        f'compiling {requirement} ({"CUDA " + build["cuda_home"] if build["cuda"] else "CPU only"}), '
+        f'about {minutes} minutes on {env["MAX_JOBS"]} cores; the wheel will be cached in {folder}'
     )
     folder.mkdir(parents=True, exist_ok=True)
+    name = requirement.replace('-', '_').replace('==', '-')
     with tempfile.TemporaryDirectory(dir=folder) as temporary:
         # --no-cache-dir: pip's cache ignores which PyTorch a wheel was built against.
         command = [python, '-m', 'pip', 'wheel', '-v', '--no-deps', '--no-build-isolation']
@@ -195,7 +235,7 @@ def create_environment(venv: Path, lock: Path) -> None:
         others.write('\n'.join(line for line in lines if line != mmcv))
         others.flush()
         pip_install(python, '-r', others.name)
-    pip_install(python, get_mmcv_wheel(python, mmcv))
+    install_mmcv(python, mmcv)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -1,9 +1,11 @@
+import importlib
 import os
 import runpy
 import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from types import ModuleType
 
 import pytest
 
@@ -36,6 +38,13 @@ def load_main(root) -> Callable[[str], Callable]:
     """Load the ``main`` of a tool, to call it in this process."""
 
     return lambda name: runpy.run_path(str(root / 'tools' / name))['main']
+
+
+@pytest.fixture
+def setup_env(root, monkeypatch) -> ModuleType:
+    """tools/setup_env.py, which imports the file next to it."""
+    monkeypatch.syspath_prepend(root / 'tools')
+    return importlib.import_module('setup_env')
 
 
 @pytest.fixture

@@ -1,19 +1,10 @@
 """setup_env.py's checks and its progress bar; `make setup` itself is too slow for a test."""
 
 import hashlib
-import importlib.util
 import subprocess
 import sys
 
 import pytest
-
-
-@pytest.fixture
-def setup_env(root):
-    spec = importlib.util.spec_from_file_location('setup_env', root / 'tools' / 'setup_env.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture

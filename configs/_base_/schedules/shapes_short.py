@@ -1,5 +1,5 @@
 # For two-stage detectors, whose iterations take longer but which need fewer
-_base_ = 'shapes.py'
+_base_ = 'scratch.py'
 
 epochs = 4
 train_cfg = dict(max_epochs=epochs, val_interval=1)

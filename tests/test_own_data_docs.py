@@ -1,0 +1,52 @@
+"""The commands of docs/own_data.md run as they stand, on twenty images and for one epoch."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from code_blocks import read_code_blocks
+
+DATASET = 'https://github.com/Shenggan/BCCD_Dataset'
+ONE_EPOCH = ' --cfg-options train_cfg.max_epochs=1 train_cfg.val_interval=1 param_scheduler.1.end=1'
+
+
+@pytest.fixture
+def repository(bccd, tmp_path):
+    """A git repository of the layout of BCCD_Dataset, with its images that are in the assets."""
+    folder = tmp_path / 'repository'
+    folder.mkdir()
+    bccd.rename(folder / 'BCCD')
+    git = ['git', '-C', str(folder), '-c', 'user.name=test', '-c', 'user.email=test@example.com']
+    subprocess.run(['git', 'init', '-q', str(folder)], check=True)
+    subprocess.run([*git, 'add', '.'], check=True)
+    subprocess.run([*git, 'commit', '-q', '-m', 'images'], check=True)
+    return folder
+
+
+@pytest.mark.slow
+def test_commands(root, tmp_path, repository):
+    project = tmp_path / 'project'
+    project.mkdir()
+    for name in ('tools', 'configs'):
+        (project / name).symlink_to(root / name)
+    env = dict(
+        os.environ,
+        PATH=f'{Path(sys.executable).parent}{os.pathsep}{os.environ["PATH"]}',
+        GIT_CONFIG_COUNT='1',  # the public repository is replaced by the local one
+        GIT_CONFIG_KEY_0=f'url.file://{repository}.insteadOf',
+        GIT_CONFIG_VALUE_0=DATASET,
+    )
+    lines = ['set -e']
+    for line in '\n'.join(read_code_blocks(root / 'docs' / 'own_data.md', 'sh')).splitlines():
+        lines.append(line + ONE_EPOCH if line.startswith('python tools/train.py') else line)
+    result = subprocess.run(
+        ['bash', '-c', '\n'.join(lines)], cwd=project, env=env, capture_output=True, text=True
+    )
+    assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
+    assert len(list((project / 'my' / 'browse').glob('*.jpg'))) == 12
+    assert len(list((project / 'my' / 'test').glob('*/drawn/*.jpg'))) == 4
+    assert len(list((project / 'my' / 'predictions' / 'drawn').rglob('*.jpg'))) == 20
+    for name in ('loss.png', 'confusion/confusion_matrix.png', 'results.pkl'):
+        assert (project / 'my' / name).stat().st_size > 1000

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from mmcednet.engine.command_line import exit_on_error
 from mmcednet.engine.config import read_config
+from mmcednet.inference.inputs import find_examples
 from mmcednet.inference.predict import load_predictor
 
 
@@ -32,11 +33,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     with exit_on_error():
         if find_spec('gradio') is None:
             raise ValueError("the web demo needs gradio: pip install 'mmcednet[web]'")
-        from mmcednet.inference import web
-
-        examples = web.find_examples(read_config(args.config), args.examples)
+        examples = find_examples(read_config(args.config), args.examples)
         predictor = load_predictor(args.config, args.checkpoint, args.device)
         config = Path(args.config)
+        from mmcednet.inference import web  # needs gradio, and takes seconds
+
         title = f'{config.parent.name}/{config.stem}'
         description = f'{args.checkpoint} · {predictor.task} · {len(predictor.classes or ())} classes'
         web.serve(web.build_app(predictor, title, description, examples), args.host, args.port)

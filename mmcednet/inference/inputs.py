@@ -9,9 +9,13 @@ from pathlib import Path
 import cv2
 import mmcv
 import numpy as np
+from mmengine.config import Config
+
+from mmcednet.engine.checks.data import get_image_folder, iter_datasets
 
 IMAGES = {'.jpg', '.jpeg', '.png', '.ppm', '.bmp', '.pgm', '.tif', '.tiff', '.webp'}  # as mmdet's
 VIDEOS = {'.mp4', '.avi', '.mov', '.mkv', '.webm', '.m4v', '.mpg', '.mpeg'}
+MAX_EXAMPLES = 8
 
 
 @dataclass(frozen=True)
@@ -191,3 +195,24 @@ def iter_batches(frames: Iterator[Frame], size: int) -> Iterator[list[Frame]]:
         batch.append(frame)
     if batch:
         yield batch
+
+
+def find_examples(cfg: Config, folder: Path | None) -> list[Path]:
+    """Find pictures to choose from: in a folder, or the config's validation images if they exist.
+
+    Raises:
+        ValueError: ``folder`` does not exist or has no images.
+    """
+    folders = (
+        [folder]
+        if folder
+        else map(Path, map(get_image_folder, iter_datasets(cfg.get('val_dataloader'))))
+    )
+    for path in folders:
+        files = sorted(path.iterdir()) if path.is_dir() else []
+        images = [file for file in files if file.suffix.lower() in IMAGES]
+        if images:
+            return images[:MAX_EXAMPLES]
+    if folder:
+        raise ValueError(f'the folder of examples {folder} has no images')
+    return []

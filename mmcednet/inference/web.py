@@ -9,18 +9,14 @@ from typing import Any
 
 import mmcv
 import numpy as np
-from mmengine.config import Config
 
-from mmcednet.engine.checks.data import get_image_folder, iter_datasets
-
-from .inputs import IMAGES, read_image
+from .inputs import read_image
 from .predict import Predictor
 
 os.environ.setdefault('GRADIO_ANALYTICS_ENABLED', 'False')  # before gradio is imported
 os.environ.setdefault('GRADIO_RUN_HISTORY', 'False')
 import gradio as gr
 
-MAX_EXAMPLES = 8
 HEADERS = {
     'detector': ['class', 'score', 'box: x, y, width, height'],
     'segmenter': ['class', 'share of the picture'],
@@ -113,12 +109,22 @@ def build_app(
         with gr.Row():
             with gr.Column(scale=2):
                 upload = gr.Image(
-                    label='picture', type='filepath', sources=['upload', 'clipboard'], height=320
+                    label='picture',
+                    type='filepath',
+                    sources=['upload', 'clipboard'],
+                    height=320,
+                    elem_id='upload',
                 )
                 if examples:
                     gr.Examples([str(path) for path in examples], upload, label='examples')
                 score = gr.Slider(
-                    0, 1, 0.3, step=0.01, label='lowest score', visible=predictor.task == 'detector'
+                    0,
+                    1,
+                    0.3,
+                    step=0.01,
+                    label='lowest score',
+                    elem_id='score',
+                    visible=predictor.task == 'detector',
                 )
                 with gr.Accordion('classes', open=len(choices) <= 20):
                     classes = gr.CheckboxGroup(
@@ -130,13 +136,16 @@ def build_app(
             with gr.Column(scale=3):
                 drawn = gr.Image(
                     label='prediction',
+                    elem_id='drawn',
                     format='png',
                     interactive=False,
                     height=480,
                     buttons=['download', 'fullscreen'],
                 )
                 message = gr.Markdown(elem_id='message')
-                table = gr.Dataframe(headers=HEADERS[predictor.task], interactive=False)
+                table = gr.Dataframe(
+                    elem_id='table', headers=HEADERS[predictor.task], interactive=False
+                )
         # One at a time: the inferencer and its visualizer have a state.
         shared: dict[str, Any] = dict(concurrency_id='model', concurrency_limit=1)
         shown = dict(inputs=[last, score, classes], outputs=[drawn, table])
@@ -148,27 +157,6 @@ def build_app(
                 demo.draw, **shown, **shared, trigger_mode='always_last', show_progress='hidden'
             )
     return app
-
-
-def find_examples(cfg: Config, folder: Path | None) -> list[Path]:
-    """Find pictures to choose from: in a folder, or the config's validation images if they exist.
-
-    Raises:
-        ValueError: ``folder`` does not exist or has no images.
-    """
-    folders = (
-        [folder]
-        if folder
-        else map(Path, map(get_image_folder, iter_datasets(cfg.get('val_dataloader'))))
-    )
-    for path in folders:
-        files = sorted(path.iterdir()) if path.is_dir() else []
-        images = [file for file in files if file.suffix.lower() in IMAGES]
-        if images:
-            return images[:MAX_EXAMPLES]
-    if folder:
-        raise ValueError(f'the folder of examples {folder} has no images')
-    return []
 
 
 def serve(app: gr.Blocks, host: str, port: int) -> None:

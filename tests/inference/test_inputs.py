@@ -3,11 +3,13 @@
 import cv2
 import numpy as np
 import pytest
+from mmengine.config import Config
 from PIL import Image
 
 from mmcednet.inference.inputs import (
     Problems,
     count_frames,
+    find_examples,
     find_sources,
     iter_batches,
     iter_frames,
@@ -132,3 +134,16 @@ def test_batches_have_one_shape(files):
     frames = iter_frames(find_sources(['.']), Problems())
     batches = [''.join(frame.source.name for frame in batch) for batch in iter_batches(frames, 2)]
     assert batches == ['ab', 'c', 'de']
+
+
+def test_examples(files, shapes, tmp_path):
+    files('pictures/b.png', 'pictures/a.jpg')
+    (tmp_path / 'pictures' / 'notes.txt').write_text('no image')
+    dataset = dict(data_root=str(shapes), ann_file='x.json', data_prefix=dict(img='val/'))
+    cfg = Config(dict(val_dataloader=dict(dataset=dataset)))
+    found = find_examples(cfg, tmp_path / 'pictures')
+    assert [path.name for path in found] == ['a.jpg', 'b.png']
+    found = find_examples(cfg, None)
+    assert found == [shapes / 'val' / f'{index:05d}.png' for index in range(3)]
+    dataset['data_root'] = 'absent'
+    assert find_examples(Config(dict(val_dataloader=dict(dataset=dataset))), None) == []

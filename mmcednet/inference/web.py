@@ -135,7 +135,7 @@ def build_app(
                     )
             with gr.Column(scale=3):
                 drawn = gr.Image(
-                    label='prediction',
+                    show_label=False,
                     elem_id='drawn',
                     format='png',
                     interactive=False,

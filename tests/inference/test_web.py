@@ -1,5 +1,6 @@
 """The functions behind the web demo; tests/tools/test_web_demo.py drives the page."""
 
+import socket
 from importlib.util import find_spec
 
 import numpy as np
@@ -47,3 +48,15 @@ def test_classifiers_are_refused(load_small):
 
     with pytest.raises(ValueError, match=r'shows detectors and segmenters; this is a classifier$'):
         build_app(load_small('imagenet'), 'title', 'description', [])
+
+
+def test_port_in_use(load_small):
+    from mmcednet.inference.web import build_app, serve
+
+    with socket.socket() as server:
+        server.bind(('127.0.0.1', 0))
+        server.listen()
+        port = server.getsockname()[1]
+        app = build_app(load_small('upernet'), 'title', 'description', [])
+        with pytest.raises(ValueError, match=f'^port {port} of 127.0.0.1 cannot be used: '):
+            serve(app, '127.0.0.1', port)

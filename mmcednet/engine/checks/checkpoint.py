@@ -77,7 +77,8 @@ def check_weights(model: nn.Module, loaded: dict, checkpoint: str) -> None:
 
 def get_classes(loaded: dict) -> tuple[str, ...] | None:
     """The classes that a loaded checkpoint was trained on; None if it does not say."""
-    classes = (loaded.get('meta') or {}).get('dataset_meta', {}).get('classes')
+    metainfo = (loaded.get('meta') or {}).get('dataset_meta') or {}
+    classes = metainfo.get('classes')
     return tuple(classes) if classes else None
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from mmcednet.engine.command_line import exit_on_error
 from mmcednet.inference.inputs import find_sources
+from mmcednet.inference.outputs import check_out, write_predictions
 from mmcednet.inference.predict import load_predictor
-from mmcednet.inference.results import check_out, write_predictions
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:

@@ -8,7 +8,7 @@ import pytest
 from pycocotools.coco import COCO
 
 from mmcednet.inference.inputs import find_sources
-from mmcednet.inference.results import check_out, write_predictions
+from mmcednet.inference.outputs import check_out, write_predictions
 
 
 @pytest.fixture

@@ -102,37 +102,12 @@ def build_app(
     if predictor.task not in HEADERS:
         raise ValueError(f'the web demo shows detectors and segmenters; this is a {predictor.task}')
     demo = Demo(predictor)
-    choices = [(predictor.get_class_name(i), i) for i in range(len(predictor.classes or ()))]
     with gr.Blocks(analytics_enabled=False, title=title) as app:
         gr.Markdown(f'# {title}\n{description}')
         last = gr.State()
         with gr.Row():
             with gr.Column(scale=2):
-                upload = gr.Image(
-                    label='picture',
-                    type='filepath',
-                    sources=['upload', 'clipboard'],
-                    height=320,
-                    elem_id='upload',
-                )
-                if examples:
-                    gr.Examples([str(path) for path in examples], upload, label='examples')
-                score = gr.Slider(
-                    0,
-                    1,
-                    0.3,
-                    step=0.01,
-                    label='lowest score',
-                    elem_id='score',
-                    visible=predictor.task == 'detector',
-                )
-                with gr.Accordion('classes', open=len(choices) <= 20):
-                    classes = gr.CheckboxGroup(
-                        choices,
-                        value=[i for _, i in choices],
-                        label='all',
-                        show_select_all=True,
-                    )
+                upload, score, classes = add_controls(predictor, examples)
             with gr.Column(scale=3):
                 drawn = gr.Image(
                     show_label=False,
@@ -157,6 +132,28 @@ def build_app(
                 demo.draw, **shown, **shared, trigger_mode='always_last', show_progress='hidden'
             )
     return app
+
+
+def add_controls(
+    predictor: Predictor, examples: Sequence[Path]
+) -> tuple[gr.Image, gr.Slider, gr.CheckboxGroup]:
+    """Add the page's left column: the upload with its examples, the lowest score, the classes."""
+    upload = gr.Image(
+        label='picture',
+        type='filepath',
+        sources=['upload', 'clipboard'],
+        height=320,
+        elem_id='upload',
+    )
+    if examples:
+        gr.Examples([str(path) for path in examples], upload, label='examples')
+    visible = predictor.task == 'detector'
+    score = gr.Slider(0, 1, 0.3, step=0.01, label='lowest score', elem_id='score', visible=visible)
+    ids = list(range(len(predictor.classes or ())))
+    choices = [(predictor.get_class_name(i), i) for i in ids]
+    with gr.Accordion('classes', open=len(ids) <= 20):
+        classes = gr.CheckboxGroup(choices, value=ids, label='all', show_select_all=True)
+    return upload, score, classes
 
 
 def serve(app: gr.Blocks, host: str, port: int) -> None:

@@ -23,14 +23,23 @@ def load_config(args: argparse.Namespace) -> Config:
         ValueError: The file does not exist.
     """
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    if not Path(args.config).is_file():
-        raise ValueError(f'config {args.config} does not exist')
-    cfg = Config.fromfile(args.config)
+    cfg = read_config(args.config)
     cfg.launcher = args.launcher
     if args.cfg_options:
         cfg.merge_from_dict(args.cfg_options)
     cfg.work_dir = args.work_dir or cfg.get('work_dir') or get_default_work_dir(args.config)
     return cfg
+
+
+def read_config(path: str) -> Config:
+    """Read a config file.
+
+    Raises:
+        ValueError: The file does not exist.
+    """
+    if not Path(path).is_file():
+        raise ValueError(f'config {path} does not exist')
+    return Config.fromfile(path)
 
 
 def get_default_work_dir(config: str) -> str:

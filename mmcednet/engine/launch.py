@@ -41,11 +41,7 @@ def adapt_to_device(cfg: Config) -> None:
             CPU only.
     """
     if torch.cuda.is_available():
-        if cfg.get('default_scope') == 'mmdet' and get_compiling_cuda_version() == 'not available':
-            raise ValueError(
-                'mmcv was compiled without CUDA, which detectors need on a GPU; compile it on this '
-                "machine with nvcc, or hide the GPU with CUDA_VISIBLE_DEVICES=''"
-            )
+        check_operators(cfg)
         return
     optim_wrapper = cfg.get('optim_wrapper')
     if optim_wrapper and optim_wrapper.get('type') == 'AmpOptimWrapper':
@@ -63,6 +59,19 @@ def adapt_to_device(cfg: Config) -> None:
         )
         model_wrapper.update(cfg.get('model_wrapper_cfg') or {}, device_ids=None)
         cfg.model_wrapper_cfg = model_wrapper
+
+
+def check_operators(cfg: Config) -> None:
+    """Check that mmcv's operators run on a GPU, if the model is a detector.
+
+    Raises:
+        ValueError: They are compiled for the CPU only.
+    """
+    if cfg.get('default_scope') == 'mmdet' and get_compiling_cuda_version() == 'not available':
+        raise ValueError(
+            'mmcv was compiled without CUDA, which detectors need on a GPU; compile it on this '
+            "machine with nvcc, or hide the GPU with CUDA_VISIBLE_DEVICES=''"
+        )
 
 
 def replace_sync_bn(node: object) -> None:

@@ -17,6 +17,12 @@ def find_free_port() -> int:
 
 
 @pytest.fixture
+def free_port() -> int:
+    """A port of this machine that nothing listens on."""
+    return find_free_port()
+
+
+@pytest.fixture
 def run_tool(root, tmp_path) -> Callable[..., subprocess.CompletedProcess]:
     """Run a tool in a process of its own, in a temporary folder, and check its exit code."""
 

@@ -1,4 +1,7 @@
-"""Pre-flight check of a checkpoint: that it has all weights of the model."""
+"""Pre-flight check of a checkpoint: that it has all weights of the model, and the same classes."""
+
+from collections.abc import Sequence
+from pickle import UnpicklingError
 
 from mmengine.runner import CheckpointLoader
 from torch import nn
@@ -6,6 +9,17 @@ from torch import nn
 from mmcednet.models.pretrained import check_shapes, get_state_dict
 
 from .unwrap import unwrap_model
+
+# What torch.load raises for a file that is damaged or is no checkpoint
+LOAD_ERRORS = (
+    RuntimeError,
+    UnpicklingError,
+    EOFError,
+    ValueError,
+    LookupError,
+    AttributeError,
+    ImportError,
+)
 
 
 def check_checkpoint(model: nn.Module, checkpoint: str) -> None:
@@ -16,11 +30,81 @@ def check_checkpoint(model: nn.Module, checkpoint: str) -> None:
         checkpoint: File, or another address that mmengine's loader accepts.
 
     Raises:
+        ValueError: The file is not a checkpoint, or a weight is missing or has another shape.
+        FileNotFoundError: The file does not exist.
+    """
+    check_weights(model, load_checkpoint(checkpoint), checkpoint)
+
+
+def load_checkpoint(checkpoint: str) -> dict:
+    """Load a checkpoint to the CPU.
+
+    Args:
+        checkpoint: File, or another address that mmengine's loader accepts.
+
+    Raises:
+        ValueError: The file is not a checkpoint.
+        FileNotFoundError: The file does not exist.
+    """
+    try:
+        loaded = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu')
+    except LOAD_ERRORS as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise ValueError(f'{checkpoint} cannot be read as a checkpoint: {reason}') from None
+    if not isinstance(loaded, dict):
+        raise ValueError(f'{checkpoint} is not a checkpoint: it contains a {type(loaded).__name__}')
+    return loaded
+
+
+def check_weights(model: nn.Module, loaded: dict, checkpoint: str) -> None:
+    """Check that a loaded checkpoint has all weights of ``model``, in their shapes.
+
+    Args:
+        model: The model, with or without wrappers.
+        loaded: The checkpoint's content.
+        checkpoint: Its name, for the message.
+
+    Raises:
         ValueError: A weight is missing or has another shape.
     """
-    found = get_state_dict(CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu'))
+    found = get_state_dict(loaded)
     target = unwrap_model(model).state_dict()
     check_shapes({key: found[key] for key in target if key in found}, target, checkpoint)
     for key in target:
         if key not in found:
             raise ValueError(f'{checkpoint} is not a checkpoint of this model: {key} is missing')
+
+
+def get_classes(loaded: dict) -> tuple[str, ...] | None:
+    """The classes that a loaded checkpoint was trained on; None if it does not say."""
+    metainfo = (loaded.get('meta') or {}).get('dataset_meta') or {}
+    classes = metainfo.get('classes')
+    return tuple(classes) if classes else None
+
+
+def check_classes(found: Sequence[str], expected: Sequence[str], checkpoint: str) -> None:
+    """Check that a checkpoint was trained on the classes of the config.
+
+    Args:
+        found: Classes of the checkpoint.
+        expected: Classes of the config.
+        checkpoint: Name of the checkpoint, for the message.
+
+    Raises:
+        ValueError: Their number, names or order differ.
+    """
+    if len(found) != len(expected):
+        raise ValueError(
+            f'{checkpoint} was trained on {len(found)} classes ({summarize(found)}), '
+            f'but the config has {len(expected)} ({summarize(expected)})'
+        )
+    for index, (theirs, ours) in enumerate(zip(found, expected)):
+        if theirs != ours:
+            raise ValueError(
+                f'{checkpoint} was trained on other classes: its class {index} is {theirs!r}, that of '
+                f'the config {ours!r}'
+            )
+
+
+def summarize(classes: Sequence[str]) -> str:
+    return ', '.join(classes[:4]) + (', ...' if len(classes) > 4 else '')

@@ -1,0 +1,119 @@
+"""Output files of predictions: drawn pictures and videos, label maps, one JSON."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import cv2
+import mmcv
+import numpy as np
+from rich.progress import Progress
+
+from mmcednet.engine.files import atomic_folder, check_new_folder
+
+from .inputs import Frame, Problems, Source, count_frames, iter_batches, iter_frames
+from .predict import Predictor, Segmenter
+
+
+class ResultWriter:
+    """Writes predictions into a folder: ``drawn/``, for segmenters ``label_maps/``, and a JSON."""
+
+    def __init__(self, folder: Path, predictor: Predictor) -> None:
+        self.folder = folder
+        self.predictor = predictor
+        self.entries: list[dict] = []
+        self.number = 0
+        self.video: tuple[Source, cv2.VideoWriter] | None = None
+
+    def write(self, frame: Frame, sample: Any) -> None:
+        """Write the prediction of a frame; the frames of a video must come in order."""
+        self.number += 1
+        head: dict[str, Any] = dict(image_id=self.number, file_name=frame.source.file_name)
+        if frame.index is not None:
+            head['frame'] = frame.index
+        if isinstance(self.predictor, Segmenter):
+            head['label_map'] = self.write_label_map(frame, self.predictor.get_label_map(sample))
+        self.entries += [head | entry for entry in self.predictor.describe(sample)]
+        drawn = self.predictor.draw(mmcv.bgr2rgb(frame.image), sample)
+        self.write_drawn(frame, mmcv.rgb2bgr(drawn))
+
+    def write_label_map(self, frame: Frame, label_map: np.ndarray) -> str:
+        name = frame.source.name
+        if frame.index is not None:
+            name += f'/{frame.index:06d}'
+        path = f'label_maps/{name}.png'
+        wide = len(self.predictor.classes or ()) > 256
+        mmcv.imwrite(label_map.astype(np.uint16 if wide else np.uint8), str(self.folder / path))
+        return path
+
+    def write_drawn(self, frame: Frame, drawn: np.ndarray) -> None:
+        path = self.folder / 'drawn' / frame.source.name
+        if self.video and self.video[0] is not frame.source:
+            self.finish_video()
+        if frame.index is None:
+            mmcv.imwrite(drawn, f'{path}.jpg')
+            return
+        if self.video is None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            fps = mmcv.VideoReader(str(frame.source.path)).fps or 25.0
+            size = (drawn.shape[1], drawn.shape[0])
+            codec = cv2.VideoWriter.fourcc(*'mp4v')
+            self.video = frame.source, cv2.VideoWriter(f'{path}.mp4', codec, fps, size)
+            if not self.video[1].isOpened():
+                raise ValueError(f'{frame.source.name}.mp4 cannot be written by this OpenCV')
+        self.video[1].write(drawn)
+
+    def finish_video(self) -> None:
+        if self.video:
+            self.video[1].release()
+        self.video = None
+
+    def finish(self) -> None:
+        """Write ``predictions.json``."""
+        self.finish_video()
+        (self.folder / 'predictions.json').write_text(json.dumps(self.entries), encoding='utf-8')
+
+
+def check_out(out: Path, inputs: list[str]) -> None:
+    """Check the output folder before the model is loaded.
+
+    Raises:
+        ValueError: It exists already, or lies in an input folder, which would read it the next time.
+    """
+    check_new_folder(out)
+    for name in inputs:
+        if Path(name).is_dir() and out.resolve().is_relative_to(Path(name).resolve()):
+            raise ValueError(f'{out} lies in the input folder {name}; choose one outside of it')
+
+
+def write_predictions(
+    predictor: Predictor, sources: list[Source], out: Path, score: float, batch: int
+) -> str:
+    """Predict on images and videos and write all results; shows a progress bar.
+
+    Args:
+        predictor: The model.
+        sources: Images and videos.
+        out: Folder to write, which appears only when all is done.
+        score: Lowest score of a detection that is drawn and written.
+        batch: Number of images that the network computes at once; consecutive images of one size.
+
+    Returns:
+        A sentence that names files that could not be read; empty if there are none.
+
+    Raises:
+        ValueError: ``out`` exists already, or none of the files can be read.
+    """
+    problems = Problems()
+    with atomic_folder(out) as folder, Progress() as progress:
+        writer = ResultWriter(folder, predictor)
+        task = progress.add_task('predicting', total=count_frames(sources))
+        for frames in iter_batches(iter_frames(sources, problems), batch):
+            for frame, sample in zip(frames, predictor.predict([frame.input for frame in frames])):
+                writer.write(frame, predictor.select(sample, score))
+            progress.advance(task, len(frames))
+        progress.update(task, total=writer.number, completed=writer.number)
+        if not writer.number:
+            raise ValueError(problems.describe(len(sources)))
+        writer.finish()
+    return problems.describe(len(sources))

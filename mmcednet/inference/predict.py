@@ -1,0 +1,284 @@
+"""Models that predict: a config and a checkpoint in the inferencer of their toolbox."""
+
+import warnings
+from collections.abc import Collection
+from importlib.util import find_spec
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.logging import MMLogger
+from mmengine.registry import DATASETS, init_default_scope
+
+from mmcednet.engine.checks.checkpoint import (
+    check_classes,
+    check_weights,
+    get_classes,
+    load_checkpoint,
+)
+from mmcednet.engine.config import read_config
+from mmcednet.engine.launch import check_operators
+
+TOP = 5
+
+
+class Predictor:
+    """A model that predicts, and draws and describes its predictions.
+
+    Attributes:
+        task: 'detector', 'segmenter' or 'classifier'.
+        classes: Names of the classes; None if neither config nor checkpoint has them.
+    """
+
+    task: ClassVar[str]
+
+    def __init__(self, cfg: Config, checkpoint: str, device: str, metainfo: dict) -> None:
+        """
+        Args:
+            cfg: Config of the class's toolbox.
+            checkpoint: File.
+            device: Such as 'cpu' or 'cuda:0'.
+            metainfo: The dataset's, with classes and palette, each None if unknown.
+        """
+        self.classes: tuple[str, ...] | None = metainfo['classes']
+        self.inferencer = self.build(cfg, checkpoint, device, metainfo)
+
+    def build(self, cfg: Config, checkpoint: str, device: str, metainfo: dict) -> Any:
+        """Build the toolbox's inferencer."""
+        raise NotImplementedError
+
+    def predict(self, images: list[str | np.ndarray]) -> list[Any]:
+        """Run the network on one batch.
+
+        Args:
+            images: Paths, or images (H, W, 3) in uint8 and BGR, of one shape.
+
+        Returns:
+            A sample of the toolbox for each image, on the CPU.
+        """
+        (data,) = self.inferencer.preprocess(images, batch_size=len(images))
+        return [sample.cpu() for sample in self.inferencer.forward(data)]
+
+    def select(self, sample: Any, score: float, classes: Collection[int] | None = None) -> Any:
+        """Copy a sample with the predictions that have at least ``score`` and are of ``classes``.
+
+        Args:
+            sample: Sample of the toolbox.
+            score: Lowest score, for detectors.
+            classes: Ids of classes, for detectors and segmenters. Default: all.
+        """
+        return sample
+
+    def draw(self, image: np.ndarray, sample: Any) -> np.ndarray:
+        """Draw a prediction into an image (H, W, 3), uint8, RGB; return a new one."""
+        raise NotImplementedError
+
+    def describe(self, sample: Any) -> list[dict]:
+        """Describe a prediction in values that JSON can represent."""
+        raise NotImplementedError
+
+    def get_class_name(self, label: int) -> str:
+        return self.classes[label] if self.classes else str(label)
+
+
+class Detector(Predictor):
+    """A detector of mmdet, with boxes or masks."""
+
+    task = 'detector'
+
+    def build(self, cfg: Config, checkpoint: str, device: str, metainfo: dict) -> Any:
+        from mmdet.apis import DetInferencer
+
+        palette = 'none' if metainfo['palette'] else 'random'  # 'none': the config's
+        inferencer = DetInferencer(cfg, checkpoint, device, palette=palette, show_progress=False)
+        if self.classes:
+            inferencer.model.dataset_meta['classes'] = self.classes
+        return inferencer
+
+    def predict(self, images: list[str | np.ndarray]) -> list[Any]:
+        ((_, data),) = self.inferencer.preprocess(images, batch_size=len(images))
+        samples = [sample.cpu() for sample in self.inferencer.forward(data)]
+        if 'pred_instances' not in samples[0]:
+            raise ValueError('the model predicts no instances; only boxes and masks are supported')
+        return samples
+
+    def select(self, sample: Any, score: float, classes: Collection[int] | None = None) -> Any:
+        instances = sample.pred_instances
+        keep = instances.scores >= score
+        if classes is not None:
+            keep &= torch.isin(instances.labels, torch.tensor(list(classes), dtype=torch.long))
+        selected = sample.new()
+        selected.pred_instances = instances[keep]
+        return selected
+
+    def draw(self, image: np.ndarray, sample: Any) -> np.ndarray:
+        (drawn,) = self.inferencer.visualize([image], [sample], return_vis=True, pred_score_thr=-1.0)
+        return drawn
+
+    def describe(self, sample: Any) -> list[dict]:
+        """Detections in COCO's format: boxes (x, y, width, height) in pixels; masks as RLE."""
+        from mmdet.structures.mask import encode_mask_results
+        from pycocotools.mask import toBbox
+
+        instances = sample.pred_instances.numpy()
+        masks = encode_mask_results(instances.masks) if 'masks' in instances else []
+        entries = []
+        for index, label in enumerate(instances.labels.tolist()):
+            left, top, right, bottom = instances.bboxes[index].tolist()
+            entry = dict(
+                category_id=label + 1,
+                category=self.get_class_name(label),
+                bbox=[left, top, right - left, bottom - top],
+                score=float(instances.scores[index]),
+            )
+            if masks:
+                rle = masks[index]
+                if not any(entry['bbox']):  # models without a box head have boxes of zeros
+                    entry['bbox'] = toBbox(rle).tolist()
+                entry['segmentation'] = dict(size=rle['size'], counts=rle['counts'].decode())
+            entries.append(entry)
+        return entries
+
+
+class Segmenter(Predictor):
+    """A segmenter of mmseg."""
+
+    task = 'segmenter'
+
+    def build(self, cfg: Config, checkpoint: str, device: str, metainfo: dict) -> Any:
+        from mmseg.apis import MMSegInferencer
+
+        inferencer = MMSegInferencer(cfg, checkpoint, device=device)
+        inferencer.model.dataset_meta = metainfo
+        return inferencer
+
+    def select(self, sample: Any, score: float, classes: Collection[int] | None = None) -> Any:
+        if classes is None:
+            return sample
+        selected = sample.clone()
+        labels = selected.pred_sem_seg.data
+        labels[~torch.isin(labels, torch.tensor(list(classes), dtype=torch.long))] = self.no_class
+        return selected
+
+    def draw(self, image: np.ndarray, sample: Any) -> np.ndarray:
+        (drawn,) = self.inferencer.visualize([image], [sample], return_vis=True, opacity=0.6)
+        shown = self.get_label_map(sample) != self.no_class
+        return np.where(shown[..., None], drawn, image)
+
+    def describe(self, sample: Any) -> list[dict]:
+        """The share of each class in the image, largest first."""
+        label_map = self.get_label_map(sample)
+        labels, counts = np.unique(label_map, return_counts=True)
+        shares = sorted(zip((counts / label_map.size).tolist(), labels.tolist()), reverse=True)
+        shown = {self.get_class_name(label): share for share, label in shares if label != self.no_class}
+        return [dict(classes=shown)]
+
+    @property
+    def no_class(self) -> int:
+        """The label of pixels that are not shown."""
+        return len(self.classes or ())
+
+    def get_label_map(self, sample: Any) -> np.ndarray:
+        """The label map (H, W): an index into the classes for each pixel."""
+        return sample.pred_sem_seg.data[0].numpy()
+
+
+class Classifier(Predictor):
+    """A classifier of mmpretrain."""
+
+    task = 'classifier'
+
+    def build(self, cfg: Config, checkpoint: str, device: str, metainfo: dict) -> Any:
+        from mmpretrain.apis import ImageClassificationInferencer
+        from mmpretrain.visualization import UniversalVisualizer
+
+        self.visualizer = UniversalVisualizer()
+        return ImageClassificationInferencer(cfg, checkpoint, device, classes=self.classes)
+
+    def draw(self, image: np.ndarray, sample: Any) -> np.ndarray:
+        return self.visualizer.visualize_cls(image, sample, classes=self.classes, draw_gt=False)
+
+    def describe(self, sample: Any) -> list[dict]:
+        """The labels of the highest scores, at most five."""
+        scores, labels = sample.pred_score.sort(descending=True)
+        top = zip(scores[:TOP].tolist(), labels[:TOP].tolist())
+        return [dict(predictions=[dict(label=self.get_class_name(i), score=score) for score, i in top])]
+
+
+# Default scope of a config -> its kind of model
+PREDICTORS = {'mmdet': Detector, 'mmseg': Segmenter, 'mmpretrain': Classifier}
+
+
+def load_predictor(config: str, checkpoint: str, device: str | None = None) -> Predictor:
+    """Load a model.
+
+    Args:
+        config: Config file of mmdet, mmseg or mmpretrain.
+        checkpoint: Checkpoint file.
+        device: Such as 'cpu' or 'cuda:0'. Default: the GPU if there is one.
+
+    Raises:
+        ValueError: The config does not exist or is of another toolbox; the checkpoint is damaged, is
+            one of another model or has other classes; the device does not exist.
+        FileNotFoundError: The checkpoint does not exist.
+    """
+    cfg = read_config(config)
+    scope = cfg.get('default_scope')
+    if scope not in PREDICTORS:
+        raise ValueError(
+            f'{config} has the default scope {scope!r}; choose one of: {", ".join(PREDICTORS)}'
+        )
+    if find_spec(scope) is None:
+        raise ValueError(f'{config} needs {scope}, which is not installed')
+    if 'test_dataloader' not in cfg:
+        raise ValueError(f'{config} has no test_dataloader, which says how an image is read')
+    device = choose_device(cfg, device)
+    # Otherwise mmengine prints its own report of weights that do not fit, before our sentence.
+    MMLogger.get_instance('inference').setLevel('ERROR')
+    loaded = load_checkpoint(checkpoint)
+    init_default_scope(scope)
+    metainfo = read_metainfo(cfg)
+    classes = get_classes(loaded)
+    if classes and metainfo['classes']:
+        check_classes(classes, metainfo['classes'], checkpoint)
+    metainfo['classes'] = metainfo['classes'] or classes
+    cfg.get('visualizer', {}).update(vis_backends=None, save_dir=None)  # it draws, and saves nothing
+    # mmengine warns about each box that touches the border.
+    warnings.filterwarnings('ignore', 'Warning: The .* is out of bounds')
+    with warnings.catch_warnings():
+        warnings.simplefilter(
+            'ignore'
+        )  # about classes missing in the checkpoint: the config's are used
+        predictor = PREDICTORS[scope](cfg, checkpoint, device, metainfo)
+    check_weights(predictor.inferencer.model, loaded, checkpoint)
+    return predictor
+
+
+def read_metainfo(cfg: Config) -> dict:
+    """Classes and palette of the config's test dataset, each None if unknown; reads no annotations."""
+    dataset = DATASETS.build(dict(cfg.test_dataloader.dataset, lazy_init=True))
+    classes, palette = (dataset.metainfo.get(key) for key in ('classes', 'palette'))
+    return dict(classes=tuple(classes) if classes else None, palette=palette)
+
+
+def choose_device(cfg: Config, device: str | None) -> str:
+    """The device to run on; default: the GPU if there is one.
+
+    Raises:
+        ValueError: The device does not exist, or mmcv's operators do not run on it.
+    """
+    device = device or ('cuda' if torch.cuda.is_available() else 'cpu')
+    try:
+        chosen = torch.device(device)
+    except RuntimeError:
+        raise ValueError(
+            f"device {device!r} is unknown; choose for example 'cpu' or 'cuda:0'"
+        ) from None
+    if chosen.type == 'cuda':
+        if (chosen.index or 0) >= torch.cuda.device_count():
+            raise ValueError(
+                f'device {device!r} is not there: {torch.cuda.device_count()} GPUs were found'
+            )
+        check_operators(cfg)
+    return device

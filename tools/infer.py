@@ -1,0 +1,52 @@
+#!/usr/bin/env python3
+"""Predicts on images and videos with a trained model: draws the predictions and writes them as JSON."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from mmcednet.engine.command_line import exit_on_error
+from mmcednet.inference.inputs import find_sources
+from mmcednet.inference.outputs import check_out, write_predictions
+from mmcednet.inference.predict import load_predictor
+
+
+def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('config', help='config file')
+    parser.add_argument('checkpoint', help='checkpoint file')
+    parser.add_argument(
+        'inputs', nargs='+', metavar='input', help='image, video, folder or glob pattern'
+    )
+    parser.add_argument('-o', '--out', type=Path, required=True, help='folder to write; must be new')
+    parser.add_argument(
+        '--score',
+        type=float,
+        default=0.3,
+        help='detectors: lowest score of a detection that is drawn and written; default: 0.3',
+    )
+    parser.add_argument('--device', help="'cpu', 'cuda:0', ...; default: the GPU if there is one")
+    parser.add_argument(
+        '--batch', type=int, default=1, help='images of one size that are computed at once; default: 1'
+    )
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = parse_args(argv)
+    with exit_on_error():
+        if args.batch < 1:
+            raise ValueError(f'--batch {args.batch} must be at least 1')
+        check_out(args.out, args.inputs)
+        sources = find_sources(args.inputs)
+        predictor = load_predictor(args.config, args.checkpoint, args.device)
+        problems = write_predictions(predictor, sources, args.out, args.score, args.batch)
+    print(f'drawn pictures and predictions.json: {args.out}')
+    if problems:
+        print(f'error: {problems}', file=sys.stderr)
+    return 1 if problems else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,48 @@
+#!/usr/bin/env python3
+"""Shows a trained detector or segmenter in a web page: upload a picture, see the prediction."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+from mmcednet.engine.command_line import exit_on_error
+from mmcednet.engine.config import read_config
+from mmcednet.inference.inputs import find_examples
+from mmcednet.inference.predict import load_predictor
+
+
+def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('config', help='config file')
+    parser.add_argument('checkpoint', help='checkpoint file')
+    parser.add_argument(
+        '--examples',
+        type=Path,
+        help="folder of example pictures; default: the config's validation images",
+    )
+    parser.add_argument('--device', help="'cpu', 'cuda:0', ...; default: the GPU if there is one")
+    parser.add_argument('--host', default='127.0.0.1', help='default: 127.0.0.1, this machine only')
+    parser.add_argument('--port', type=int, default=7860, help='default: 7860')
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = parse_args(argv)
+    with exit_on_error():
+        if find_spec('gradio') is None:
+            raise ValueError("the web demo needs gradio: pip install 'mmcednet[web]'")
+        examples = find_examples(read_config(args.config), args.examples)
+        predictor = load_predictor(args.config, args.checkpoint, args.device)
+        config = Path(args.config)
+        from mmcednet.inference import web  # needs gradio, and takes seconds
+
+        title = f'{config.parent.name}/{config.stem}'
+        description = f'{args.checkpoint} · {predictor.task} · {len(predictor.classes or ())} classes'
+        web.serve(web.build_app(predictor, title, description, examples), args.host, args.port)
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

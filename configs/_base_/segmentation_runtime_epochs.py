@@ -6,4 +6,4 @@ default_hooks = dict(
     logger=dict(interval=15, log_metric_by_epoch=True),
     checkpoint=dict(by_epoch=True, interval=1, max_keep_ckpts=1, save_best='mIoU', rule='greater'),
 )
-auto_scale_lr = dict(base_batch_size=4)
+auto_scale_lr = dict(base_batch_size=8)

@@ -58,6 +58,8 @@ model = dict(
 )
 # With a larger learning rate, a transformer of this width does not converge
 optim_wrapper = dict(optimizer=dict(lr=3e-4))
+train_dataloader = dict(batch_size=4)
+auto_scale_lr = dict(base_batch_size=4)
 # An iteration takes twice as long as RetinaNet's
 epochs = 7
 train_cfg = dict(max_epochs=epochs)

@@ -9,8 +9,3 @@ _base_ = [
 model = dict(
     bbox_head=dict(num_classes=4, anchor_generator=dict(octave_base_scale=2, ratios=[1.0])),
 )
-# The images are so small that larger batches take little longer, and a larger learning rate then reaches
-# the same AP in half the iterations
-train_dataloader = dict(batch_size=8)
-optim_wrapper = dict(optimizer=dict(lr=3e-3))
-auto_scale_lr = dict(base_batch_size=8)

@@ -11,7 +11,7 @@ model = dict(
     decode_head=dict(num_classes=5),
     auxiliary_head=dict(num_classes=5),
 )
-epochs = 7
+epochs = 6
 train_cfg = dict(max_epochs=epochs)
 param_scheduler = [
     _base_.param_scheduler[0],

@@ -2,7 +2,7 @@
 data_root = 'data/shapes/'
 metainfo = dict(classes=('disc', 'square', 'triangle', 'star'))
 train_dataloader = dict(
-    batch_size=4,
+    batch_size=8,
     num_workers=2,
     persistent_workers=True,
     sampler=dict(type='DefaultSampler', shuffle=True),

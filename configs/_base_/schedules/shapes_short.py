@@ -1,7 +1,7 @@
 # For two-stage detectors, whose iterations take longer but which need fewer
-_base_ = 'scratch.py'
+_base_ = 'shapes.py'
 
-epochs = 4
+epochs = 5
 train_cfg = dict(max_epochs=epochs, val_interval=1)
 param_scheduler = [
     _base_.param_scheduler[0],

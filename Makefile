@@ -1,5 +1,5 @@
 # make demo: train, evaluate and draw a small model; make test, make test-all: the quick tests, all tests.
-# All of them call setup first.
+# make docs: the documentation as a site in site/. All of them call setup first.
 PYTHON ?= python3
 VENV ?= .venv
 FRAMEWORK ?= retinanet
@@ -9,7 +9,7 @@ BIN = $(VENV)/bin
 # One process per core; loadgroup hands out tests one by one and keeps xdist_group together.
 PARALLEL = -n logical --maxprocesses 8 --dist loadgroup
 
-.PHONY: setup demo test test-all lint test-openmmlab
+.PHONY: setup demo test test-all lint docs test-openmmlab
 
 setup:
 	@$(PYTHON) tools/setup_env.py --venv $(VENV)
@@ -27,6 +27,9 @@ lint: setup
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/python -m mypy
+
+docs: setup
+	@$(BIN)/python -m mkdocs build --strict
 
 test-openmmlab:
 	@$(PYTHON) tools/setup_env.py --venv $(VENV_OPENMMLAB) --lock requirements/openmmlab.lock

@@ -125,5 +125,8 @@ def build_coco(
                     iscrowd=int(difficult),
                 )
             )
-    categories = [dict(id=index, name=name) for index, name in enumerate(classes, 1)]
+    # mmdet's coco_error_analysis.py needs a supercategory
+    categories = [
+        dict(id=index, name=name, supercategory='none') for index, name in enumerate(classes, 1)
+    ]
     return dict(images=images, annotations=annotations, categories=categories)

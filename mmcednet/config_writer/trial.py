@@ -1,0 +1,156 @@
+"""One training step and one prediction of a config's model, on generated inputs."""
+
+import copy
+import importlib
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.registry import MODELS, init_default_scope
+from mmengine.structures import InstanceData, PixelData
+
+from mmcednet.engine.checks import check_features
+from mmcednet.engine.launch import replace_sync_bn
+
+IMAGE_SIZE = 128  # pixels
+# Settings at any depth of a model's config that make its heads fast enough for one image on a CPU
+LIMITS = dict(num=32, nms_pre=100, max_per_img=50, num_queries=30, num_proposals=30, num_points=784)
+
+
+def try_model(cfg: Config) -> None:
+    """Build a config's model without weights, compute loss and gradients, and predict.
+
+    Of a model that wraps a detector (trackers, semi-supervised training), only the detector is tried.
+
+    Raises:
+        ValueError: A loss or a gradient is not finite, or the heads do not fit the backbone.
+        Exception: Whatever building or running the model raises.
+    """
+    scope = cfg.default_scope
+    importlib.import_module(f'{scope}.models')
+    init_default_scope(scope)
+    torch.manual_seed(0)
+    np.random.seed(0)
+    cfg = copy.deepcopy(cfg)
+    model_cfg = cfg.model.detector if 'backbone' not in cfg.model else cfg.model
+    model_cfg.setdefault('data_preprocessor', cfg.get('data_preprocessor'))
+    replace_sync_bn(model_cfg)
+    model_cfg = shrink(model_cfg)
+    preprocessor = model_cfg['data_preprocessor']
+    if preprocessor:
+        preprocessor.pop('batch_augments', None)
+    if scope == 'mmseg':
+        preprocessor['size'] = (IMAGE_SIZE, IMAGE_SIZE)
+    model = MODELS.build(model_cfg)
+    model.init_weights()
+    check_features(model)
+    model.train()
+    losses = model(**model.data_preprocessor(make_inputs(model_cfg, scope), True), mode='loss')
+    loss, values = model.parse_losses(losses)
+    if not loss.isfinite():
+        raise ValueError(f'the loss is not finite: {values}')
+    loss.backward()
+    check_gradients(model)
+    model.eval()
+    with torch.no_grad():
+        model.test_step(make_inputs(model_cfg, scope))
+
+
+def shrink(node: Any) -> Any:
+    """A model's config without the addresses of pre-trained weights, and with few predictions."""
+    if isinstance(node, dict):
+        return type(node)(
+            {
+                key: min(LIMITS[key], value) if is_limited(key, value) else shrink(value)
+                for key, value in node.items()
+                if not (isinstance(value, dict) and value.get('type') == 'Pretrained')
+                and key != 'pretrained'
+            }
+        )
+    return type(node)(map(shrink, node)) if isinstance(node, (list, tuple)) else node
+
+
+def is_limited(key: str, value: Any) -> bool:
+    return key in LIMITS and isinstance(value, int) and value > 0
+
+
+def check_gradients(model: Any) -> None:
+    for name, parameter in model.named_parameters():
+        if parameter.grad is not None and not parameter.grad.isfinite().all():
+            raise ValueError(f'the gradient of {name} is not finite')
+    gradients = [parameter.grad for parameter in model.backbone.parameters()]
+    if not any(gradient is not None and gradient.any() for gradient in gradients):
+        raise ValueError('the backbone has no gradient')
+
+
+def make_inputs(model: dict, scope: str) -> dict[str, Any]:
+    """A batch of two images with labels, before the data preprocessor."""
+    if scope == 'mmdet':
+        return make_detection_inputs(model)
+    if scope == 'mmseg':
+        return make_segmentation_inputs(model)
+    return make_classification_inputs(model)
+
+
+def make_detection_inputs(model: dict) -> dict[str, Any]:
+    from mmdet.testing import demo_mm_inputs
+
+    num_classes = min(find_values(model, 'num_classes', 'num_things_classes'), default=1)
+    # The semantic heads of HTC and SCNet take label maps of an eighth of the image's size
+    stride = 8 if find_values(model, 'semantic_roi_extractor') else 1
+    size = max([IMAGE_SIZE, *find_values(model, 'input_size')])  # of SSD's anchors
+    batch = demo_mm_inputs(
+        2,
+        [[3, size, size]] * 2,
+        num_classes=max(num_classes, 2),
+        with_mask=True,
+        with_semantic=True,
+        sem_seg_output_strides=stride,
+    )
+    for sample in batch['data_samples']:
+        sample.gt_instances.labels %= num_classes
+        sample.ignored_instances = InstanceData(bboxes=torch.zeros(0, 4))
+        boxes = sample.gt_instances.bboxes.repeat(20, 1)
+        boxes = boxes + torch.rand(len(boxes), 4) * 8
+        sample.proposals = InstanceData(bboxes=boxes, scores=torch.rand(len(boxes)))
+    return batch
+
+
+def make_segmentation_inputs(model: dict) -> dict[str, Any]:
+    from mmseg.structures import SegDataSample
+
+    num_classes = min(find_values(model, 'num_classes'))
+    channels = len(model['data_preprocessor'].get('mean') or (0, 0, 0))
+    size = (IMAGE_SIZE, IMAGE_SIZE)
+    samples = [
+        SegDataSample(
+            gt_sem_seg=PixelData(data=torch.randint(0, num_classes, (1, *size))),
+            metainfo=dict(ori_shape=size, img_shape=size, pad_shape=size),
+        )
+        for _ in range(2)
+    ]
+    images = [torch.randint(0, 256, (channels, *size), dtype=torch.uint8) for _ in samples]
+    return dict(inputs=images, data_samples=samples)
+
+
+def make_classification_inputs(model: dict) -> dict[str, Any]:
+    from mmpretrain.structures import DataSample
+
+    size = (3, IMAGE_SIZE, IMAGE_SIZE)
+    num_classes = min(find_values(model, 'num_classes'), default=1)
+    samples = [DataSample().set_gt_label(index % num_classes) for index in range(2)]
+    images = torch.randint(0, 256, (2, *size), dtype=torch.uint8)
+    return dict(inputs=images, data_samples=samples)
+
+
+def find_values(node: Any, *keys: str) -> list[Any]:
+    """Values of these keys at any depth of a config."""
+    found = []
+    if isinstance(node, dict):
+        found += [value for key, value in node.items() if key in keys and value is not None]
+        node = list(node.values())
+    if isinstance(node, (list, tuple)):
+        for part in node:
+            found += find_values(part, *keys)
+    return found

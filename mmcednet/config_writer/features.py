@@ -91,13 +91,13 @@ def get_level(feature: Feature) -> int | None:
 
 
 def is_pyramid(features: Sequence[Feature]) -> bool:
-    """Whether CEDNet's pyramid can be these features: equal channels, consecutive levels."""
-    levels = [get_level(feature) for feature in features]
+    """Whether CEDNet's pyramid can be these: equal channels, levels 2 or 3 to 5 or above."""
+    levels = [get_level(feature) or 0 for feature in features]
     return (
         len({feature.channels for feature in features}) == 1
         and levels[0] in (2, 3)
         and levels == list(range(levels[0], levels[0] + len(levels)))
-        and len(levels) > 2
+        and levels[-1] >= 5
     )
 
 

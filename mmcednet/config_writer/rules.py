@@ -33,6 +33,7 @@ from .features import (
 INSEPARABLE = {
     'TridentResNet': 'its three branches, which share weights, are the framework itself',
     'DetectoRS_ResNet': 'it and its neck RFP call each other; without them, htc/ remains',
+    'HourglassNet': 'each hourglass returns stride 4, with a loss of its own; CEDNet has stride 4 once',
     'VPD': 'a diffusion model with a text encoder, which the head depends on',
     **dict.fromkeys(
         ('BiSeNetV1', 'BiSeNetV2', 'DDRNet', 'FastSCNN', 'ICNet', 'PIDNet', 'STDCContextPathNet'),
@@ -83,10 +84,23 @@ def plan_model(model: dict, scope: str, backbone: dict) -> Plan:
     if neck is None:
         return plan_raw_levels(model, name, features, backbone)
     first = neck[0] if isinstance(neck, (list, tuple)) else neck
-    fused = describe_features(run(build(first, scope), outs), size)
+    try:
+        fused = describe_features(run(build(first, scope), outs), size)
+    except ValueError:
+        fused = read_fused(first, features)  # of a neck that needs a GPU
+        if not fused:
+            raise
     if len(features) > 1 and is_pyramid(fused):
         return plan_pyramid(neck, name, fused, backbone)
     return plan_kept_neck(model, scope, features, fused, backbone)
+
+
+def read_fused(neck: dict, features: Sequence[Feature]) -> tuple[Feature, ...]:
+    """Features of a neck with FPN's arguments; none if it has others."""
+    if not {'out_channels', 'num_outs'} <= set(neck):
+        return ()
+    first = features[neck.get('start_level', 0)].stride
+    return tuple(Feature(neck['out_channels'], first * 2**index) for index in range(neck['num_outs']))
 
 
 def plan_pyramid(neck: Any, name: str, fused: Sequence[Feature], backbone: dict) -> Plan:
@@ -101,8 +115,9 @@ def plan_pyramid(neck: Any, name: str, fused: Sequence[Feature], backbone: dict)
     rest = [copy.deepcopy(part) for part in neck[1:]] if isinstance(neck, (list, tuple)) else []
     if rest:
         reason += f'. {get_type(rest)} remains'
-    pyramid = dict(levels=levels, channels=channels)
-    return Plan(dict(backbone, pyramid=pyramid), dict(neck=rest or None), reason)
+    backbone = dict(backbone, pyramid=dict(levels=levels, channels=channels))
+    CEDNet(**drop_type(backbone))  # checks the arguments
+    return Plan(backbone, dict(neck=rest or None), reason)
 
 
 def plan_kept_neck(
@@ -234,7 +249,9 @@ def edit_neck(neck: dict, old: Sequence[int], new: Sequence[int]) -> dict[str, A
             f'channels: they depend on each other in another way'
         )
     channels = list(new) if values == list(old) else list(new)[::-1]
-    edit: dict[str, Any] = dict(in_channels=channels if is_sequence(in_channels) else channels[0])
+    # JPU requires a tuple, others a list
+    new_channels = tuple(channels) if isinstance(in_channels, tuple) else channels
+    edit: dict[str, Any] = dict(in_channels=new_channels if is_sequence(in_channels) else channels[0])
     out_channels = neck.get('out_channels')
     if is_sequence(out_channels) and to_list(out_channels)[: len(values)] == values:
         edit['out_channels'] = channels + to_list(out_channels)[len(values) :]
@@ -292,11 +309,10 @@ def edit_head(head: Any, features: Sequence[Feature], slots: Mapping[int, Slot],
         channels = [slots[index].channels for index in indices]
         positions = [slots[index].position for index in indices]
         edit['in_channels'] = channels if is_sequence(in_channels) else channels[0]
-        found = get_own_indices(head, num_outs)
-        if 'in_index' in head or positions != found:
-            new = positions if is_sequence(head.get('in_index')) else positions[0]
-            if positions != list(range(num_outs)) or to_list(head.get('in_index')) != positions:
-                edit['in_index'] = new
+        stated = head.get('in_index')
+        default = get_own_indices(dict(in_channels=in_channels), num_outs)
+        if isinstance(stated, int) or (to_list(stated) if stated else default) != positions:
+            edit['in_index'] = positions if is_sequence(in_channels) else positions[0]
     if 'c1_in_channels' in head:
         edit['c1_in_channels'] = slots[0].channels
     for key, part in head.items():

@@ -13,15 +13,18 @@ from mmengine.structures import InstanceData, PixelData
 from mmcednet.engine.checks import check_features
 from mmcednet.engine.launch import replace_sync_bn
 
-IMAGE_SIZE = 128  # pixels
 # Settings at any depth of a model's config that make its heads fast enough for one image on a CPU
-LIMITS = dict(num=32, nms_pre=100, max_per_img=50, num_queries=30, num_proposals=30, num_points=784)
+LIMITS = dict(num=32, nms_pre=100, max_per_img=20, num_queries=30, num_proposals=30, num_points=784)
 
 
-def try_model(cfg: Config) -> None:
+def try_model(cfg: Config, size: int) -> None:
     """Build a config's model without weights, compute loss and gradients, and predict.
 
     Of a model that wraps a detector (trackers, semi-supervised training), only the detector is tried.
+
+    Args:
+        cfg: Config of any toolbox.
+        size: Height and width of the images.
 
     Raises:
         ValueError: A loss or a gradient is not finite, or the heads do not fit the backbone.
@@ -33,20 +36,24 @@ def try_model(cfg: Config) -> None:
     torch.manual_seed(0)
     np.random.seed(0)
     cfg = copy.deepcopy(cfg)
-    model_cfg = cfg.model.detector if 'backbone' not in cfg.model else cfg.model
-    model_cfg.setdefault('data_preprocessor', cfg.get('data_preprocessor'))
+    if 'backbone' in cfg.model:
+        model_cfg = cfg.model
+        model_cfg.setdefault('data_preprocessor', cfg.get('data_preprocessor'))
+    else:
+        model_cfg = cfg.model.detector
+        model_cfg.data_preprocessor = dict(type='DetDataPreprocessor', pad_mask=True)
     replace_sync_bn(model_cfg)
     model_cfg = shrink(model_cfg)
     preprocessor = model_cfg['data_preprocessor']
     if preprocessor:
         preprocessor.pop('batch_augments', None)
     if scope == 'mmseg':
-        preprocessor['size'] = (IMAGE_SIZE, IMAGE_SIZE)
+        preprocessor['size'] = (size, size)
     model = MODELS.build(model_cfg)
     model.init_weights()
     check_features(model)
     model.train()
-    losses = model(**model.data_preprocessor(make_inputs(model_cfg, scope), True), mode='loss')
+    losses = model(**model.data_preprocessor(make_inputs(model_cfg, scope, size), True), mode='loss')
     loss, values = model.parse_losses(losses)
     if not loss.isfinite():
         raise ValueError(f'the loss is not finite: {values}')
@@ -54,7 +61,7 @@ def try_model(cfg: Config) -> None:
     check_gradients(model)
     model.eval()
     with torch.no_grad():
-        model.test_step(make_inputs(model_cfg, scope))
+        model.test_step(make_inputs(model_cfg, scope, size))
 
 
 def shrink(node: Any) -> Any:
@@ -84,22 +91,22 @@ def check_gradients(model: Any) -> None:
         raise ValueError('the backbone has no gradient')
 
 
-def make_inputs(model: dict, scope: str) -> dict[str, Any]:
+def make_inputs(model: dict, scope: str, size: int) -> dict[str, Any]:
     """A batch of two images with labels, before the data preprocessor."""
     if scope == 'mmdet':
-        return make_detection_inputs(model)
+        return make_detection_inputs(model, size)
     if scope == 'mmseg':
-        return make_segmentation_inputs(model)
-    return make_classification_inputs(model)
+        return make_segmentation_inputs(model, size)
+    return make_classification_inputs(model, size)
 
 
-def make_detection_inputs(model: dict) -> dict[str, Any]:
+def make_detection_inputs(model: dict, size: int) -> dict[str, Any]:
     from mmdet.testing import demo_mm_inputs
 
     num_classes = min(find_values(model, 'num_classes', 'num_things_classes'), default=1)
     # The semantic heads of HTC and SCNet take label maps of an eighth of the image's size
     stride = 8 if find_values(model, 'semantic_roi_extractor') else 1
-    size = max([IMAGE_SIZE, *find_values(model, 'input_size')])  # of SSD's anchors
+    size = max([size, *find_values(model, 'input_size')])  # of SSD's anchors
     batch = demo_mm_inputs(
         2,
         [[3, size, size]] * 2,
@@ -117,30 +124,28 @@ def make_detection_inputs(model: dict) -> dict[str, Any]:
     return batch
 
 
-def make_segmentation_inputs(model: dict) -> dict[str, Any]:
+def make_segmentation_inputs(model: dict, size: int) -> dict[str, Any]:
     from mmseg.structures import SegDataSample
 
     num_classes = min(find_values(model, 'num_classes'))
     channels = len(model['data_preprocessor'].get('mean') or (0, 0, 0))
-    size = (IMAGE_SIZE, IMAGE_SIZE)
     samples = [
         SegDataSample(
-            gt_sem_seg=PixelData(data=torch.randint(0, num_classes, (1, *size))),
-            metainfo=dict(ori_shape=size, img_shape=size, pad_shape=size),
+            gt_sem_seg=PixelData(data=torch.randint(0, num_classes, (1, size, size))),
+            metainfo=dict.fromkeys(('ori_shape', 'img_shape', 'pad_shape'), (size, size)),
         )
         for _ in range(2)
     ]
-    images = [torch.randint(0, 256, (channels, *size), dtype=torch.uint8) for _ in samples]
+    images = [torch.randint(0, 256, (channels, size, size), dtype=torch.uint8) for _ in samples]
     return dict(inputs=images, data_samples=samples)
 
 
-def make_classification_inputs(model: dict) -> dict[str, Any]:
+def make_classification_inputs(model: dict, size: int) -> dict[str, Any]:
     from mmpretrain.structures import DataSample
 
-    size = (3, IMAGE_SIZE, IMAGE_SIZE)
     num_classes = min(find_values(model, 'num_classes'), default=1)
     samples = [DataSample().set_gt_label(index % num_classes) for index in range(2)]
-    images = torch.randint(0, 256, (2, *size), dtype=torch.uint8)
+    images = torch.randint(0, 256, (2, 3, size, size), dtype=torch.uint8)
     return dict(inputs=images, data_samples=samples)
 
 

@@ -114,8 +114,8 @@ def try_framework(zoo: str, folder: str) -> Row:
             return Row(zoo, folder, name, '', f'cannot: {shorten(str(error).replace(f"{path}: ", ""))}')
     inner = cfg.model if 'backbone' in cfg.model else cfg.model.detector
     outputs = describe_outputs(inner.backbone)
-    error = find_error(cfg)
-    if error is None:
+    reason = find_error(cfg)
+    if reason is None:
         result = 'works' if inner is cfg.model else 'works: its detector alone'
         return Row(zoo, folder, name, outputs, result)
     base = Config.fromfile(path)
@@ -123,11 +123,11 @@ def try_framework(zoo: str, folder: str) -> Row:
     backbone = get_type((base.model if 'backbone' in base.model else base.model.detector).backbone)
     if own is None:
         comparison = f'works with its own {backbone}'
-    elif own == error:
+    elif own == reason:
         comparison = f'so it does with its own {backbone}'
     else:
         comparison = f'with its own {backbone} it fails too: {shorten(own)}'
-    return Row(zoo, folder, name, outputs, f'fails: {shorten(error)}; {comparison}')
+    return Row(zoo, folder, name, outputs, f'fails: {shorten(reason)}; {comparison}')
 
 
 def find_error(cfg: Config) -> str | None:
@@ -135,15 +135,15 @@ def find_error(cfg: Config) -> str | None:
 
     Some operators fail on coarse levels of small images, hence the second, larger size.
     """
-    error = None
+    reason = None
     for size in SIZES:
         try:
             try_model(cfg, size)
-        except Exception as exception:
-            error = describe(exception)
+        except Exception as error:
+            reason = describe(error)
         else:
             return None
-    return error
+    return reason
 
 
 def describe_outputs(backbone: dict) -> str:

@@ -51,6 +51,9 @@ Backbones and necks are replaced as a whole: what a folder adds to them (dcn, gc
 res2net, ...) is not there any more, and its config is then the plain framework on CEDNet. P3 is a level
 of the pyramid, c3 a raw level, d3 a level of an earlier stage.
 
+DDQ, DINO and Deformable DETR create `level_embed` from uninitialised memory, and only `init_weights()`, which
+the runner calls, sets it. A model that is built without it may have NaN there, with any backbone, and DDQ's
+matching then stops with "matrix contains invalid numeric entries".
 """
 
 

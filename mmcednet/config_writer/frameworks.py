@@ -3,6 +3,7 @@
 import importlib.util
 import logging
 import multiprocessing
+import re
 import tempfile
 import warnings
 from collections.abc import Callable, Sequence
@@ -27,6 +28,10 @@ CLASSIFIERS = (
 )
 # Folders whose first config, by the rule of get_config, does not represent them
 REPRESENTATIVES = {
+    'mmdet/carafe': 'faster-rcnn_r50_fpn-carafe_1x_coco.py',
+    'mmdet/cascade_rpn': 'cascade-rpn_faster-rcnn_r50-caffe_fpn_1x_coco.py',
+    'mmdet/dcn': 'faster-rcnn_r50-dconv-c3-c5_fpn_1x_coco.py',
+    'mmdet/dcnv2': 'faster-rcnn_r50-mdconv-c3-c5_fpn_1x_coco.py',
     'mmdet/faster_rcnn': 'faster-rcnn_r50_fpn_1x_coco.py',
     'mmseg/swin': 'swin-tiny-patch4-window7-in1k-pre_upernet_8xb2-160k_ade20k-512x512.py',
     'mmseg/vit': 'vit_vit-b16_mln_upernet_8xb2-80k_ade20k-512x512.py',
@@ -51,9 +56,9 @@ Backbones and necks are replaced as a whole: what a folder adds to them (dcn, gc
 res2net, ...) is not there any more, and its config is then the plain framework on CEDNet. P3 is a level
 of the pyramid, c3 a raw level, d3 a level of an earlier stage.
 
-DDQ, DINO and Deformable DETR create `level_embed` from uninitialised memory, and only `init_weights()`, which
-the runner calls, sets it. A model that is built without it may have NaN there, with any backbone, and DDQ's
-matching then stops with "matrix contains invalid numeric entries".
+DDQ, DINO and Deformable DETR create `level_embed` from uninitialised memory, and only `init_weights()`,
+which the runner calls, sets it. A model built without it may have NaN there, with any backbone, and
+the matching then stops with "matrix contains invalid numeric entries".
 """
 
 
@@ -161,8 +166,8 @@ def describe_outputs(backbone: dict) -> str:
 
 
 def shorten(text: str, limit: int = 240) -> str:
-    """A message that fits a cell of a table."""
-    text = ' '.join(text.split()).replace('|', '/')
+    """A message that fits a cell of a table, without the paths of this machine."""
+    text = re.sub(r'\S*/site-packages/', '', ' '.join(text.split()).replace('|', '/'))
     return text if len(text) <= limit else f'{text[:limit]} ...'
 
 

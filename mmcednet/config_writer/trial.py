@@ -7,14 +7,18 @@ from typing import Any
 import numpy as np
 import torch
 from mmengine.config import Config
+from mmengine.logging import MessageHub
 from mmengine.registry import MODELS, init_default_scope
 from mmengine.structures import InstanceData, PixelData
 
 from mmcednet.engine.checks import check_features
 from mmcednet.engine.launch import replace_sync_bn
 
+from .use_cednet import find_config
+
 # Settings at any depth of a model's config that make its heads fast enough for one image on a CPU
 LIMITS = dict(num=32, nms_pre=100, max_per_img=20, num_queries=30, num_proposals=30, num_points=784)
+LIMITS['num_cp'] = 0  # activation checkpointing, with a package of its own
 
 
 def try_model(cfg: Config, size: int) -> None:
@@ -44,11 +48,16 @@ def try_model(cfg: Config, size: int) -> None:
         model_cfg.data_preprocessor = dict(type='DetDataPreprocessor', pad_mask=True)
     replace_sync_bn(model_cfg)
     model_cfg = shrink(model_cfg)
+    if 'teacher_config' in model_cfg:  # relative to the toolbox's repository
+        name = model_cfg['teacher_config'].removeprefix('configs/')
+        model_cfg['teacher_config'] = str(find_config(f'{scope}::{name}'))
     preprocessor = model_cfg['data_preprocessor']
     if preprocessor:
         preprocessor.pop('batch_augments', None)
     if scope == 'mmseg':
         preprocessor['size'] = (size, size)
+    for key, value in dict(iter=0, max_iters=1, epoch=0, max_epochs=1).items():
+        MessageHub.get_current_instance().update_info(key, value)  # as the runner does
     model = MODELS.build(model_cfg)
     model.init_weights()
     check_features(model)
@@ -72,7 +81,7 @@ def shrink(node: Any) -> Any:
                 key: min(LIMITS[key], value) if is_limited(key, value) else shrink(value)
                 for key, value in node.items()
                 if not (isinstance(value, dict) and value.get('type') == 'Pretrained')
-                and key != 'pretrained'
+                and key not in ('pretrained', 'teacher_ckpt')
             }
         )
     return type(node)(map(shrink, node)) if isinstance(node, (list, tuple)) else node
@@ -110,7 +119,7 @@ def make_detection_inputs(model: dict, size: int) -> dict[str, Any]:
     batch = demo_mm_inputs(
         2,
         [[3, size, size]] * 2,
-        num_classes=max(num_classes, 2),
+        num_classes=min(max(num_classes, 2), 255),  # label maps are uint8
         with_mask=True,
         with_semantic=True,
         sem_seg_output_strides=stride,

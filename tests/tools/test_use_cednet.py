@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
+CORNERNET = 'mmdet::cornernet/cornernet_hourglass104_8xb6-210e-mstest_coco.py'
+
 
 @pytest.fixture
 def main(load_main):
@@ -45,10 +47,9 @@ def test_config_of_mmseg(main, tmp_path):
             'its own, model.backbone',
         ),
         (
-            'mmdet::cornernet/cornernet_hourglass104_8xb6-210e-mstest_coco.py',
-            'mmdet::cornernet/cornernet_hourglass104_8xb6-210e-mstest_coco.py: CEDNet cannot replace '
-            'HourglassNet: each hourglass returns stride 4, with a loss of its own; CEDNet has stride 4 '
-            'once',
+            CORNERNET,
+            f'{CORNERNET}: CEDNet cannot replace HourglassNet: each hourglass returns stride 4, with a '
+            f'loss of its own; CEDNet has stride 4 once',
         ),
     ],
 )

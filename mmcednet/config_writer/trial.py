@@ -110,9 +110,17 @@ def make_inputs(model: dict, scope: str, size: int) -> dict[str, Any]:
 
 
 def make_detection_inputs(model: dict, size: int) -> dict[str, Any]:
-    from mmdet.testing import demo_mm_inputs
+    from mmdet.testing import demo_mm_inputs, demo_track_inputs
 
     num_classes = min(find_values(model, 'num_classes', 'num_things_classes'), default=1)
+    if 'track_head' in model:
+        return demo_track_inputs(
+            num_frames=2,
+            key_frames_inds=[0],
+            image_shapes=[(3, size, size)],
+            num_classes=num_classes,
+            with_mask=True,
+        )
     # The semantic heads of HTC and SCNet take label maps of an eighth of the image's size
     stride = 8 if find_values(model, 'semantic_roi_extractor') else 1
     size = max([size, *find_values(model, 'input_size')])  # of SSD's anchors

@@ -23,7 +23,7 @@ TIME_LIMIT = 300  # seconds for one framework
 ZOOS = {'mmdet': 'MMDetection', 'mmseg': 'MMSegmentation', 'mmpretrain': 'MMPretrain'}
 # Folders of mmpretrain; the others have backbones of their own and the same few models
 CLASSIFIERS = (
-    *('convnext', 'csra', 'efficientnet', 'hrnet', 'mae', 'mocov2', 'resnet', 'swin_transformer'),
+    *('convnext', 'csra', 'efficientnet', 'hrnet', 'mae', 'resnet', 'swin_transformer'),
     'vision_transformer',
 )
 # Folders whose first config, by the rule of get_config, does not represent them

@@ -79,7 +79,7 @@ def plan_model(model: dict, scope: str, backbone: dict) -> Plan:
     outs, size = run_backbone(old, scope)
     features = describe_features(outs, size)
     neck = model.get('neck')
-    if 'GlobalAveragePooling' in get_type(neck) or all(feature.stride == 0 for feature in features):
+    if get_type(neck) == 'GlobalAveragePooling' or all(feature.stride == 0 for feature in features):
         return plan_classifier(model, features, backbone)
     if neck is None:
         return plan_raw_levels(model, name, features, backbone)
@@ -166,8 +166,11 @@ def plan_classifier(model: dict, features: Sequence[Feature], backbone: dict) ->
             f'{features[-1].channels} channels: they depend on each other in another way'
         )
     parts: dict[str, Any] = dict(head=dict(in_channels=channels))
-    if 'GlobalAveragePooling' not in get_type(model.get('neck')):
-        parts = dict(neck=dict(_delete_=True, type='GlobalAveragePooling'), **parts)
+    if get_type(model.get('neck')) != 'GlobalAveragePooling':
+        pooling: dict[str, Any] = dict(type='GlobalAveragePooling')
+        if 'neck' in model:  # also if it is None
+            pooling = dict(_delete_=True, **pooling)
+        parts = dict(neck=pooling, **parts)
     return Plan(backbone, parts, "The head takes the mean of CEDNet's c5, stride 32")
 
 
@@ -254,7 +257,7 @@ def edit_neck(neck: dict, old: Sequence[int], new: Sequence[int]) -> dict[str, A
     edit: dict[str, Any] = dict(in_channels=new_channels if is_sequence(in_channels) else channels[0])
     out_channels = neck.get('out_channels')
     if is_sequence(out_channels) and to_list(out_channels)[: len(values)] == values:
-        edit['out_channels'] = channels + to_list(out_channels)[len(values) :]
+        edit['out_channels'] = (*channels, *to_list(out_channels)[len(values) :])
     return edit
 
 
@@ -309,6 +312,8 @@ def edit_head(head: Any, features: Sequence[Feature], slots: Mapping[int, Slot],
         channels = [slots[index].channels for index in indices]
         positions = [slots[index].position for index in indices]
         edit['in_channels'] = channels if is_sequence(in_channels) else channels[0]
+        if head.get('num_convs') == 0:  # then the head's own channels are its input's
+            edit['channels'] = edit['in_channels']
         stated = head.get('in_index')
         default = get_own_indices(dict(in_channels=in_channels), num_outs)
         if isinstance(stated, int) or (to_list(stated) if stated else default) != positions:

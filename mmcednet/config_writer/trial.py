@@ -12,7 +12,6 @@ from mmengine.registry import MODELS, init_default_scope
 from mmengine.structures import InstanceData, PixelData
 
 from mmcednet.engine.checks import check_features
-from mmcednet.engine.launch import replace_sync_bn
 
 from .use_cednet import find_config
 
@@ -46,7 +45,6 @@ def try_model(cfg: Config, size: int) -> None:
     else:
         model_cfg = cfg.model.detector
         model_cfg.data_preprocessor = dict(type='DetDataPreprocessor', pad_mask=True)
-    replace_sync_bn(model_cfg)
     model_cfg = shrink(model_cfg)
     if 'teacher_config' in model_cfg:  # relative to the toolbox's repository
         name = model_cfg['teacher_config'].removeprefix('configs/')
@@ -74,7 +72,7 @@ def try_model(cfg: Config, size: int) -> None:
 
 
 def shrink(node: Any) -> Any:
-    """A model's config without the addresses of pre-trained weights, and with few predictions."""
+    """A model's config for the CPU: no addresses of weights, no SyncBN, few predictions."""
     if isinstance(node, dict):
         return type(node)(
             {
@@ -84,6 +82,8 @@ def shrink(node: Any) -> Any:
                 and key not in ('pretrained', 'teacher_ckpt')
             }
         )
+    if node in ('SyncBN', 'MMSyncBN'):
+        return 'BN'
     return type(node)(map(shrink, node)) if isinstance(node, (list, tuple)) else node
 
 
@@ -96,7 +96,7 @@ def check_gradients(model: Any) -> None:
         if parameter.grad is not None and not parameter.grad.isfinite().all():
             raise ValueError(f'the gradient of {name} is not finite')
     gradients = [parameter.grad for parameter in model.backbone.parameters()]
-    if not any(gradient is not None and gradient.any() for gradient in gradients):
+    if all(gradient is None for gradient in gradients):
         raise ValueError('the backbone has no gradient')
 
 
@@ -128,7 +128,7 @@ def make_detection_inputs(model: dict, size: int) -> dict[str, Any]:
         2,
         [[3, size, size]] * 2,
         num_classes=min(max(num_classes, 2), 255),  # label maps are uint8
-        with_mask=True,
+        with_mask='mask' in repr(model).lower(),
         with_semantic=True,
         sem_seg_output_strides=stride,
     )

@@ -10,7 +10,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 from .files import check_is_new, write_config
-from .rules import drop_type, get_type, plan_model
+from .rules import drop_type, get_type, plan_model, to_list
 
 SCOPES = ('mmdet', 'mmseg', 'mmpretrain')
 # What CEDNet's ImageNet weights expect: RGB images
@@ -150,8 +150,9 @@ def plan_config(cfg: Config, backbone: dict[str, Any]) -> Edit:
         new['pretrained'] = None
     new['backbone'] = dict(_delete_=True, type='CEDNet', **drop_type(plan.backbone))
     new |= plan.parts
+    imports = (cfg.get('custom_imports') or {}).get('imports', [])  # a name or a list of names
     settings: dict[str, Any] = dict(
-        custom_imports=dict(imports=[*cfg.get('custom_imports', {}).get('imports', []), 'mmcednet']),
+        custom_imports=dict(imports=[*to_list(imports), 'mmcednet']),
         model=dict(detector=new) if wrapped else new,
     )
     set_normalization(settings, comments, *pre)

@@ -166,6 +166,32 @@ def test_head_on_several_features_of_a_dilated_backbone():
     assert parts == dict(decode_head=dict(in_channels=[16, 16, 16], in_index=[2, 1, 0]))
 
 
+def test_head_without_convolutions_has_the_channels_of_its_input():
+    head = dict(type='FCNHead', in_channels=32, channels=32, num_convs=0, in_index=3)
+    _, parts = plan_model('mmseg', decode_head=head)
+    assert parts == dict(decode_head=dict(in_channels=32, channels=32, in_index=0))
+
+
+def test_levels_that_pass_through_the_neck_of_ssd():
+    neck = dict(
+        type='SSDNeck',
+        in_channels=(8, 16),
+        out_channels=(8, 16, 12),
+        level_strides=(2,),
+        level_paddings=(1,),
+    )
+    found, parts = plan_model(
+        backbone=dict(RESNET, out_indices=(1, 2)),
+        neck=neck,
+        bbox_head=dict(type='SSDHead', in_channels=(8, 16, 12)),
+    )
+    assert found == dict(out_levels=(3, 4))
+    assert parts == dict(
+        neck=dict(in_channels=(16, 24), out_channels=(16, 24, 12)),
+        bbox_head=dict(in_channels=[16, 24, 12]),
+    )
+
+
 def test_list_of_heads_is_written_in_full():
     heads = [
         dict(type='FCNHead', in_channels=CHANNELS, in_index=(0, 1, 2, 3), num_classes=3),
@@ -224,7 +250,7 @@ def test_training_settings_of_the_old_backbone_are_replaced():
     settings = plan(
         neck=make_fpn(num_outs=5),
         other=dict(
-            custom_imports=dict(imports=['mmpretrain.models']),
+            custom_imports=dict(imports='mmpretrain.models'),
             optim_wrapper=dict(constructor='LearningRateDecayOptimizerConstructor'),
             load_from='detector.pth',
         ),

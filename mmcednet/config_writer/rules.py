@@ -83,7 +83,7 @@ def plan_model(model: dict, scope: str, backbone: dict) -> Plan:
         return plan_classifier(model, features, backbone)
     if neck is None:
         return plan_raw_levels(model, name, features, backbone)
-    first = neck[0] if isinstance(neck, (list, tuple)) else neck
+    first = to_list(neck)[0]
     try:
         fused = describe_features(run(build(first, scope), outs), size)
     except ValueError:
@@ -107,12 +107,11 @@ def plan_pyramid(neck: Any, name: str, fused: Sequence[Feature], backbone: dict)
     """Rule 1."""
     levels = tuple(get_level(feature) for feature in fused)
     channels = fused[0].channels
-    first = neck[0] if isinstance(neck, (list, tuple)) else neck
+    first, *rest = copy.deepcopy(to_list(neck))
     reason = (
         f'The heads take strides {list_strides(fused)} with {channels} channels, which '
         f'{get_type(first)} made of {name}; CEDNet needs no neck'
     )
-    rest = [copy.deepcopy(part) for part in neck[1:]] if isinstance(neck, (list, tuple)) else []
     if rest:
         reason += f'. {get_type(rest)} remains'
     backbone = dict(backbone, pyramid=dict(levels=levels, channels=channels))
@@ -128,9 +127,7 @@ def plan_kept_neck(
     backbone: dict,
 ) -> Plan:
     """Rule 2."""
-    neck = model['neck']
-    is_list = isinstance(neck, (list, tuple))
-    first = neck[0] if is_list else neck
+    first, *rest = copy.deepcopy(to_list(model['neck']))
     name = get_type(first)
     levels = tuple(require_level(feature, name) for feature in features)
     if len(set(levels)) < len(levels):
@@ -146,7 +143,7 @@ def plan_kept_neck(
     found = describe_features(run(build({**first, **edit}, scope), outs), IMAGE_SIZE)
     if [feature.stride for feature in found] != [feature.stride for feature in fused]:
         raise ValueError(f'{name} returns other strides with CEDNet, {list_strides(found)}')
-    parts = dict(neck=[{**copy.deepcopy(first), **edit}, *copy.deepcopy(neck[1:])] if is_list else edit)
+    parts = dict(neck=[{**first, **edit}, *rest] if is_sequence(model['neck']) else edit)
     if found != fused:
         slots = {index: Slot(index, feature.channels) for index, feature in enumerate(found)}
         for head_name, head in iter_heads(model):
@@ -181,26 +178,7 @@ def plan_raw_levels(model: dict, name: str, features: Sequence[Feature], backbon
             f'the RPN and the RoI heads take stride {list_strides(features)} of {name}, whose last '
             f'stage may be part of the RoI heads; use the config with FPN instead'
         )
-    depths = [
-        sum(other.stride == feature.stride for other in features[index + 1 :])
-        for index, feature in enumerate(features)
-    ]
-    targets = {
-        head_name: {
-            index: (require_level(features[index], f'the {head_name}'), depths[index])
-            for index in find_indices(head, len(features))
-        }
-        for head_name, head in iter_heads(model)
-    }
-    earlier = {level for taken in targets.values() for level, depth in taken.values() if depth}
-    if len(earlier) > 1 or not earlier <= {3, 4, 5}:
-        raise ValueError(
-            f'the heads take several features of the same stride, {list_strides(features)}, of {name}; '
-            f'CEDNet returns only one level, 3, 4 or 5, of its earlier stages'
-        )
-    aux_level = earlier.pop() if earlier else 3
-    if 'auxiliary_head' in targets:  # on an earlier stage, as in the paper's UPerNet
-        targets['auxiliary_head'] = dict.fromkeys(targets['auxiliary_head'], (aux_level, 1))
+    targets, aux_level = find_targets(model, name, features)
     taken = [target for heads in targets.values() for target in heads.values()]
     levels = tuple(sorted({level for level, depth in taken if depth == 0}))
     if not levels:
@@ -229,12 +207,44 @@ def plan_raw_levels(model: dict, name: str, features: Sequence[Feature], backbon
     return Plan(backbone, parts, reason)
 
 
+def find_targets(
+    model: dict, name: str, features: Sequence[Feature]
+) -> tuple[dict[str, dict[int, tuple[int, int]]], int]:
+    """Find CEDNet's counterparts of the features that each head takes.
+
+    Returns:
+        For each head, by the feature's index: its level and depth, 0 for the last stage, 1 for the
+        stage before it, and so on. And the level of the earlier stages.
+    """
+    depths = [
+        sum(other.stride == feature.stride for other in features[index + 1 :])
+        for index, feature in enumerate(features)
+    ]
+    targets = {
+        head_name: {
+            index: (require_level(features[index], f'the {head_name}'), depths[index])
+            for index in find_indices(head, len(features))
+        }
+        for head_name, head in iter_heads(model)
+    }
+    earlier = {level for taken in targets.values() for level, depth in taken.values() if depth}
+    if len(earlier) > 1 or not earlier <= {3, 4, 5}:
+        raise ValueError(
+            f'the heads take several features of the same stride, {list_strides(features)}, of {name}; '
+            f'CEDNet returns only one level, 3, 4 or 5, of its earlier stages'
+        )
+    aux_level = earlier.pop() if earlier else 3
+    if 'auxiliary_head' in targets:  # on an earlier stage, as in the paper's UPerNet
+        targets['auxiliary_head'] = dict.fromkeys(targets['auxiliary_head'], (aux_level, 1))
+    return targets, aux_level
+
+
 def set_out_levels(backbone: dict, levels: Sequence[int]) -> dict:
     """Return CEDNet's arguments for these raw levels, without a decoder that nothing would use."""
     backbone = dict(backbone)
     if tuple(levels) != (2, 3, 4, 5):
         backbone['out_levels'] = tuple(levels)
-    if tuple(levels) == (5,):
+    if not {3, 4} & set(levels):
         backbone['final_decoder'] = False
     return backbone
 
@@ -251,7 +261,7 @@ def edit_neck(neck: dict, old: Sequence[int], new: Sequence[int]) -> dict[str, A
             f'{get_type(neck)} has in_channels={in_channels}, but the backbone returns {list(old)} '
             f'channels: they depend on each other in another way'
         )
-    channels = list(new) if values == list(old) else list(new)[::-1]
+    channels = list(new) if values == list(old) else [dict(zip(old, new))[value] for value in values]
     # JPU requires a tuple, others a list
     new_channels = tuple(channels) if isinstance(in_channels, tuple) else channels
     edit: dict[str, Any] = dict(in_channels=new_channels if is_sequence(in_channels) else channels[0])

@@ -10,7 +10,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 from .files import check_is_new, write_config
-from .rules import drop_type, get_type, plan_model, to_list
+from .rules import Plan, drop_type, get_type, plan_model, to_list
 
 SCOPES = ('mmdet', 'mmseg', 'mmpretrain')
 # What CEDNet's ImageNet weights expect: RGB images
@@ -133,16 +133,30 @@ def plan_config(cfg: Config, backbone: dict[str, Any]) -> Edit:
     scope = cfg.get('default_scope') or 'mmdet'
     if scope not in SCOPES:
         raise ValueError(f'its default_scope is {scope!r}; CEDNet can be used in {", ".join(SCOPES)}')
+    if importlib.util.find_spec(scope) is None:
+        raise ValueError(f'its default_scope is {scope}, which is not installed')
     importlib.import_module(f'{scope}.models')
     init_default_scope(scope)
-    inner, pre = strip_scopes(inner), find_preprocessor(cfg)
-    channels = len(pre[1].get('mean') or ()) or 3
-    if channels not in (1, 3):
+    inner, preprocessor = strip_scopes(inner), find_preprocessor(cfg)
+    channels = inner['backbone'].get('in_channels', 3)
+    if channels != 3:
         backbone = dict(backbone, in_channels=channels)
     if scope == 'mmseg':
-        backbone['layer_scale'] = 1.0  # as in CEDNet's own segmenters
+        backbone = dict(backbone, layer_scale=1.0)  # as in CEDNet's own segmenters
     plan = plan_model(inner, scope, backbone)
+    settings, comments = make_settings(cfg, inner, plan, wrapped)
+    set_normalization(settings, comments, *preprocessor)
+    adapt_training(settings, comments, cfg, plan.backbone)
+    old = get_type(inner['backbone'])
+    if 'pyramid' in plan.backbone:
+        old += f' and {get_type(to_list(inner["neck"])[0])}'
+    return Edit(settings, comments, f'CEDNet in place of {old}; written by tools/use_cednet.py')
 
+
+def make_settings(
+    cfg: Config, inner: dict, plan: Plan, wrapped: bool
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """Settings of the model, and their comments."""
     name = 'model.detector' if wrapped else 'model'
     new: dict[str, Any] = {}
     comments = {f'{name}.backbone': plan.reason}
@@ -155,14 +169,7 @@ def plan_config(cfg: Config, backbone: dict[str, Any]) -> Edit:
         custom_imports=dict(imports=[*to_list(imports), 'mmcednet']),
         model=dict(detector=new) if wrapped else new,
     )
-    set_normalization(settings, comments, *pre)
-    adapt_training(settings, comments, cfg, plan.backbone)
-    old = f'{get_type(inner["backbone"])}'
-    if plan.parts.get('neck', 0) is None or isinstance(plan.parts.get('neck'), list):
-        old += (
-            f' and {get_type(inner["neck"][0] if isinstance(inner["neck"], list) else inner["neck"])}'
-        )
-    return Edit(settings, comments, f'CEDNet in place of {old}; written by tools/use_cednet.py')
+    return settings, comments
 
 
 def strip_scopes(node: Any) -> Any:
@@ -216,6 +223,7 @@ def adapt_training(settings: dict, comments: dict, cfg: Config, backbone: Mappin
     if cfg.get('load_from'):
         settings['load_from'] = None
         comments['load_from'] = 'the checkpoint of the base has another backbone'
-    if backbone.get('out_levels') == (4,):
+    levels = backbone.get('out_levels', (3,))
+    if 3 not in levels and backbone.get('final_decoder', True):
         settings['find_unused_parameters'] = True
         comments['find_unused_parameters'] = 'the last stage also has a level 3, which nothing takes'

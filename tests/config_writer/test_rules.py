@@ -3,7 +3,9 @@
 import re
 
 import pytest
+import torch
 from mmengine.config import Config, ConfigDict
+from mmengine.registry import MODELS
 
 from mmcednet.config_writer.use_cednet import plan_config, use_cednet
 
@@ -192,6 +194,22 @@ def test_levels_that_pass_through_the_neck_of_ssd():
     )
 
 
+def test_level_4_alone_leaves_parameters_unused():
+    """Then data-parallel training needs find_unused_parameters."""
+    head = dict(type='SegmenterMaskTransformerHead', in_channels=16)
+    settings = plan('mmseg', backbone=dict(RESNET, out_indices=(2,)), decode_head=head)
+    assert settings['model']['backbone']['out_levels'] == (4,)
+    assert settings['find_unused_parameters']
+    for indices, in_channels in (((1, 2), CHANNELS[1:3]), ((3,), 32), ((0, 3), [4, 32])):
+        head = dict(type='Head', in_channels=in_channels)
+        settings = plan('mmseg', backbone=dict(RESNET, out_indices=indices), decode_head=head)
+        assert 'find_unused_parameters' not in settings
+        backbone = {k: v for k, v in settings['model']['backbone'].items() if k != '_delete_'}
+        model = MODELS.build(backbone)
+        sum(out.sum() for out in model(torch.rand(1, 3, 64, 64))).backward()
+        assert all(parameter.grad is not None for parameter in model.parameters())
+
+
 def test_list_of_heads_is_written_in_full():
     heads = [
         dict(type='FCNHead', in_channels=CHANNELS, in_index=(0, 1, 2, 3), num_classes=3),
@@ -244,6 +262,11 @@ def test_normalization_of_the_weights(old, new):
     preprocessor = dict(type='DetDataPreprocessor', **old)
     settings = plan(neck=make_fpn(num_outs=5), data_preprocessor=preprocessor)
     assert settings['model'].get('data_preprocessor') == new
+
+
+def test_images_with_more_channels():
+    backbone, _ = plan_model(backbone=dict(RESNET, in_channels=6), neck=make_fpn(num_outs=5))
+    assert backbone['in_channels'] == 6
 
 
 def test_training_settings_of_the_old_backbone_are_replaced():

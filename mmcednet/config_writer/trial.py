@@ -1,4 +1,4 @@
-"""One training step and one prediction of a config's model, on generated inputs."""
+"""Losses, gradients and a prediction of a config's model, on generated inputs."""
 
 import copy
 import importlib
@@ -68,7 +68,8 @@ def try_model(cfg: Config, size: int) -> None:
     check_gradients(model)
     model.eval()
     with torch.no_grad():
-        model.test_step(make_inputs(model_cfg, scope, size))
+        batch = make_inputs(model_cfg, scope, size)  # some predict one image at a time only
+        model.test_step({key: value[:1] for key, value in batch.items()})
 
 
 def shrink(node: Any) -> Any:
@@ -135,9 +136,10 @@ def make_detection_inputs(model: dict, size: int) -> dict[str, Any]:
     for sample in batch['data_samples']:
         sample.gt_instances.labels %= num_classes
         sample.ignored_instances = InstanceData(bboxes=torch.zeros(0, 4))
-        boxes = sample.gt_instances.bboxes.repeat(20, 1)
-        boxes = boxes + torch.rand(len(boxes), 4) * 8
-        sample.proposals = InstanceData(bboxes=boxes, scores=torch.rand(len(boxes)))
+        if 'rpn_head' not in model:  # Fast R-CNN; other detectors would not run their RPN
+            boxes = sample.gt_instances.bboxes.repeat(20, 1)
+            boxes = boxes + torch.rand(len(boxes), 4) * 8
+            sample.proposals = InstanceData(bboxes=boxes, scores=torch.rand(len(boxes)))
     return batch
 
 

@@ -16,7 +16,7 @@ from mmcednet.engine.checks import check_features
 from .use_cednet import find_config
 
 # Settings at any depth of a model's config that make its heads fast enough for one image on a CPU
-LIMITS = dict(num=32, nms_pre=100, max_per_img=20, num_queries=30, num_proposals=30, num_points=784)
+LIMITS = dict(num=32, nms_pre=100, max_per_img=20, num_queries=20, num_proposals=20, num_points=784)
 LIMITS['num_cp'] = 0  # activation checkpointing, with a package of its own
 
 

@@ -79,21 +79,15 @@ def find_config(config: str) -> Path:
 
 
 def load_base(path: Path, config: str) -> Config:
-    """Load a config of which others can inherit with ``_base_``.
+    """Load a config.
 
     Raises:
-        ValueError: It does not load, or is one of the pure Python configs.
+        ValueError: It does not load.
     """
     try:
-        cfg = Config.fromfile(path)
+        return Config.fromfile(path)
     except Exception as error:
         raise ValueError(f'config {config} does not load: {error}') from error
-    if getattr(cfg, '_imported_names', None):
-        raise ValueError(
-            f'config {config} is a pure Python config (read_base), which mmengine does not let other '
-            f'configs inherit with _base_; use the one of the same name in configs/'
-        )
-    return cfg
 
 
 def get_base(config: str, path: Path, out: Path) -> str:

@@ -349,6 +349,13 @@ def test_written_config_is_short_and_resolves(tmp_path, monkeypatch):
             '{base}: its default_scope is',
         ),
         (
+            'from mmdet.models.backbones import ResNet\ndefault_scope = "mmdet"\n'
+            'model = dict(backbone=dict(type=ResNet, depth=18, base_channels=4), '
+            f'neck={make_fpn(num_outs=5)})',  # a pure Python config, which has no _base_
+            {},
+            'would not load .*type in the inheritance chain must match',
+        ),
+        (
             f'default_scope = "mmdet"\nmodel = dict(backbone={RESNET}, neck={make_fpn(num_outs=5)})',
             dict(arch='huge'),
             '{base}: arch .*huge',
@@ -361,4 +368,4 @@ def test_errors_write_nothing(text, arguments, message, tmp_path):
         base.write_text(text)
     with pytest.raises(ValueError, match=message.replace('{base}', re.escape(str(base)))):
         use_cednet(str(base), tmp_path / 'out' / 'my.py', **arguments)
-    assert not (tmp_path / 'out').exists()
+    assert not list(tmp_path.glob('out/*'))

@@ -1,5 +1,6 @@
 """Pre-flight check of the features: that the heads fit what CEDNet returns."""
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -86,13 +87,18 @@ def check_pixel_decoder(name: str, decoder: Any, backbone: CEDNet) -> None:
         )
 
 
+def round_stride(stride: float) -> int:
+    """The power of two that a fractional stride stands for, as 550 / 69 of YOLACT for 8."""
+    return stride if isinstance(stride, int) else 2 ** round(math.log2(stride))
+
+
 def get_head_strides(model: Any) -> dict[str, tuple[int, ...]]:
     """Return the strides that each of a detector's heads expects, by the name of the head."""
     expected = {}
     for name in ('bbox_head', 'rpn_head'):
         generator = getattr(getattr(model, name, None), 'prior_generator', None)
         if generator is not None:
-            expected[name] = tuple(stride[0] for stride in generator.strides)
+            expected[name] = tuple(round_stride(stride[0]) for stride in generator.strides)
     extractor: Any = getattr(getattr(model, 'roi_head', None), 'bbox_roi_extractor', None)
     if isinstance(extractor, nn.ModuleList):  # of a cascade: one per stage, all alike
         extractor = extractor[0]

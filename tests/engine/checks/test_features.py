@@ -140,6 +140,20 @@ def test_heads_of_other_segmenters(name):
         check_features(MODELS.build(cfg.model))
 
 
+def test_fractional_strides_of_yolact(root):
+    """They are those of an image of 550 pixels, on the usual levels."""
+    cfg = Config.fromfile(root / 'configs' / 'retinanet' / 'cednet_t.py')
+    cfg.model.backbone.arch = dict(channels=(8, 8, 8, 8), blocks=(1, 1, 1, 1))
+    cfg.model.bbox_head.anchor_generator.strides = [550 / size for size in (69, 35, 18, 9, 5)]
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        check_features(MODELS.build(cfg.model))
+        cfg.model.backbone.pyramid.levels = (2, 3, 4, 5, 6)
+        with pytest.raises(
+            ValueError, match=r'the bbox_head expects levels of strides \(8, 16, 32, 64, 128\)'
+        ):
+            check_features(MODELS.build(cfg.model))
+
+
 def test_levels_of_the_roi_extractor(root):
     model = build_detector(root, 'mask_rcnn/cednet_t.py', (2, 3, 4, 5, 6))
     model.roi_head.bbox_roi_extractor.featmap_strides = [8, 16, 32, 64]

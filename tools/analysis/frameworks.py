@@ -1,0 +1,42 @@
+#!/usr/bin/env python3
+"""Generates docs/frameworks.md: puts CEDNet into a config of every framework and tries the models."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.progress import Progress
+
+from mmcednet.config_writer.frameworks import ZOOS, Row, list_folders, render_page, try_frameworks
+from mmcednet.engine.files import atomic_write
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        '--out',
+        type=Path,
+        default=ROOT / 'docs' / 'frameworks.md',
+        help='page to write; default: docs/frameworks.md',
+    )
+    args = parser.parse_args(argv)
+    frameworks = [(zoo, folder) for zoo in ZOOS for folder in list_folders(zoo)]
+    with Progress() as progress:
+        task = progress.add_task('frameworks', total=len(frameworks))
+
+        def report(row: Row) -> None:
+            progress.console.print(f'{row.zoo} {row.folder}: {row.result}', markup=False)
+            progress.advance(task)
+
+        rows = try_frameworks(frameworks, report)
+    with atomic_write(args.out) as temporary:
+        temporary.write_text(render_page(rows), encoding='utf-8')
+    print(args.out)
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

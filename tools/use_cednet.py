@@ -1,0 +1,32 @@
+#!/usr/bin/env python3
+"""Writes a config with CEDNet that inherits from any of MMDetection, MMSegmentation or MMPretrain."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from mmcednet.config_writer.use_cednet import use_cednet
+from mmcednet.engine.command_line import exit_on_error
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('config', help='config file, or for example mmdet::fcos/NAME.py')
+    parser.add_argument('-o', '--out', type=Path, required=True, help='config to write')
+    parser.add_argument('--arch', default='tiny', help='preset of CEDNet; default: tiny')
+    parser.add_argument('--style', help="decoder: fpn, unet or hourglass; default: CEDNet's")
+    parser.add_argument('--mixer', help="token mixer; default: the preset's")
+    args = parser.parse_args(argv)
+    with exit_on_error():
+        use_cednet(args.config, args.out, args.arch, args.style, args.mixer)
+    print(args.out.read_text(encoding='utf-8'), end='')
+    print(
+        f'\nWritten to {args.out}. Schedule and optimizer are those of {args.config}; '
+        f"CEDNet's own configs use AdamW (docs/extending.md#a-framework)."
+    )
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

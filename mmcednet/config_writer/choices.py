@@ -1,6 +1,7 @@
 """Settings that fit a dataset: image scale, anchors, batch size, length of the training."""
 
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import torch
 
@@ -19,14 +20,18 @@ CPU_BATCH_SIZE = 4
 GB_PER_IMAGE = {'tiny': 4.0, 'small': 5.5, 'base': 8.0}
 
 
-class Choice(NamedTuple):
+T = TypeVar('T')
+
+
+@dataclass(frozen=True)
+class Choice(Generic[T]):
     """A setting, and why it has its value."""
 
-    value: float | tuple
+    value: T
     reason: str
 
 
-def choose_scale(data: Measurements, arch: str) -> Choice:
+def choose_scale(data: Measurements, arch: str) -> Choice[tuple[int, int]]:
     """Width and height in px that images are resized to, keeping their ratio."""
     long, short = max(data.image_size), min(data.image_size)
     if arch == NANO:
@@ -41,13 +46,15 @@ def choose_scale(data: Measurements, arch: str) -> Choice:
     if smallest * factor < MIN_OBJECT_SIZE:
         factor = max(factor, min(MIN_OBJECT_SIZE / smallest, limit, MAX_ENLARGEMENT))
         reason = f'so that most objects are larger than {smallest * factor:.0f} px'
-    scale = tuple(round(side * factor) for side in data.image_size)
-    return Choice(scale, f'the median image is {data.image_size[0]}x{data.image_size[1]}; {reason}')
+    width, height = (round(side * factor) for side in data.image_size)
+    return Choice(
+        (width, height), f'the median image is {data.image_size[0]}x{data.image_size[1]}; {reason}'
+    )
 
 
 def choose_base_size(
-    data: Measurements, scale: tuple, stride: int, limits: tuple[float, float]
-) -> Choice:
+    data: Measurements, scale: tuple[int, int], stride: int, limits: tuple[float, float]
+) -> Choice[float]:
     """Anchors' size in units of their stride, so that the smallest anchors fit the smallest objects."""
     factor = scale[0] / data.image_size[0]
     small, _, large = (size * factor for size in data.object_sizes)
@@ -55,14 +62,14 @@ def choose_base_size(
     return Choice(base, f'90 % of the objects are {small:.0f} to {large:.0f} px (root of the area)')
 
 
-def choose_ratios(data: Measurements) -> Choice:
+def choose_ratios(data: Measurements) -> Choice[list[float]]:
     """Anchors' height / width: one if most boxes are about square."""
     low, high = data.aspect_ratios
     ratios = [1.0] if low > 0.6 and high < 1.7 else [0.5, 1.0, 2.0]
-    return Choice(tuple(ratios), f'80 % of the boxes are {low:.1f} to {high:.1f} times as high as wide')
+    return Choice(ratios, f'80 % of the boxes are {low:.1f} to {high:.1f} times as high as wide')
 
 
-def choose_batch_size(arch: str, scale: tuple) -> Choice:
+def choose_batch_size(arch: str, scale: tuple[int, int]) -> Choice[int]:
     """Images per batch that fit into the GPU's memory."""
     if arch == NANO or not torch.cuda.is_available():
         return Choice(
@@ -74,9 +81,9 @@ def choose_batch_size(arch: str, scale: tuple) -> Choice:
     return Choice(size, f'{memory:.0f} GB of GPU memory, about {per_image:.1f} GB per image')
 
 
-def choose_epochs(num_images: int, arch: str, batch_size: float, pretrained: bool) -> Choice:
+def choose_epochs(num_images: int, arch: str, batch_size: int, pretrained: bool) -> Choice[int]:
     """Number of epochs: about the same number of iterations for every dataset."""
     iterations = ITERATIONS[NANO if arch == NANO else 'other'] // (2 if pretrained else 1)
-    per_epoch = max(1, num_images // int(batch_size))
+    per_epoch = max(1, num_images // batch_size)
     epochs = min(max(round(iterations / per_epoch), EPOCHS[0]), EPOCHS[1])
     return Choice(epochs, f'{epochs * per_epoch} iterations over {num_images} images')

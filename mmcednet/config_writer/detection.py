@@ -57,16 +57,16 @@ def draft_detector(folder: Path, framework: str, arch: str, pretrained: bool) ->
 
 
 def set_heads(
-    draft: Draft, framework: str, arch: str, data: Measurements, scale: tuple
+    draft: Draft, framework: str, arch: str, data: Measurements, scale: tuple[int, int]
 ) -> dict[str, Any]:
     """Return the settings of the heads: number of classes and anchors."""
     num_classes = len(data.classes)
     ratios = choose_ratios(data)
     stride = (8 if arch == NANO else 4) * (2 if framework == 'retinanet' and arch != NANO else 1)
     base = choose_base_size(data, scale, stride, MIN_MAX_BASE[framework])
-    draft.explain('anchor ratios', list(ratios.value), ratios.reason)
+    draft.explain('anchor ratios', ratios.value, ratios.reason)
     draft.explain('smallest anchors', f'{base.value * stride:.0f} px', base.reason)
-    anchors = dict(ratios=list(ratios.value))
+    anchors: dict[str, Any] = dict(ratios=ratios.value)
     if arch == NANO:
         anchors['strides'] = [2**level for level in NANO_LEVELS]
     if framework == 'retinanet':
@@ -89,8 +89,8 @@ def set_data(
     draft: Draft,
     splits: dict[str, Split],
     folder: Path,
-    scale: Choice,
-    batch_size: Choice,
+    scale: Choice[tuple[int, int]],
+    batch_size: Choice[int],
     with_mask: bool,
 ) -> None:
     """Set pipelines, data loaders and evaluators."""

@@ -37,14 +37,12 @@ class Draft:
         self.reasons.append((setting, str(value), reason))
 
 
-def set_schedule(draft: Draft, epochs: Choice, batch_size: Choice) -> None:
+def set_schedule(draft: Draft, epochs: Choice[int], batch_size: Choice[int]) -> None:
     """Set the length of the training; the learning rate decays to 0 at its end."""
     draft.explain('epochs', epochs.value, epochs.reason)
     draft.settings |= dict(
         max_epochs=epochs.value,
-        train_cfg=dict(
-            max_epochs=Expression('max_epochs'), val_interval=max(1, int(epochs.value) // 10)
-        ),
+        train_cfg=dict(max_epochs=Expression('max_epochs'), val_interval=max(1, epochs.value // 10)),
         param_scheduler=[
             dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=100),
             dict(

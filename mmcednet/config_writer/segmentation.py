@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from mmcednet.models.cednet import ARCHS
+from mmcednet.models.cednet import parse_arch
 
 from .choices import NANO, choose_batch_size, choose_epochs
 from .draft import Draft, Expression, set_schedule
@@ -44,17 +44,19 @@ def draft_segmenter(folder: Path, framework: str, arch: str, pretrained: bool) -
     draft.comments['classes'] = 'the name of each label, from 0; 255 is ignored'
     draft.settings['data_root'] = f'{folder}{os.sep}'
     draft.settings['model'] = set_heads(arch, len(classes), side)
-    set_data(draft, splits, folder, side, int(batch_size.value))
+    set_data(draft, splits, folder, side, batch_size.value)
     set_schedule(draft, epochs, batch_size)
     return draft
 
 
 def set_heads(arch: str, num_classes: int, side: int) -> dict:
     """Return the settings of preprocessing, heads and test."""
-    decode_head, auxiliary_head = dict(num_classes=num_classes), dict(num_classes=num_classes)
+    decode_head: dict = dict(num_classes=num_classes)
+    auxiliary_head: dict = dict(num_classes=num_classes)
     if arch == 'base':  # 'small' is as wide as 'tiny'
-        channels = list(ARCHS[arch]['channels'])
-        decode_head['in_channels'], auxiliary_head['in_channels'] = channels, channels[1]
+        channels = parse_arch(arch).channels
+        decode_head['in_channels'] = list(channels)
+        auxiliary_head['in_channels'] = channels[1]
     return dict(
         data_preprocessor=dict(size=(side, side)),
         decode_head=decode_head,

@@ -111,7 +111,8 @@ def build_coco(
     parsed: list[tuple[dict, list[tuple[str, list[float], bool]]]], classes: list[str]
 ) -> dict:
     """Number images and objects and put them together in COCO's format."""
-    images, annotations = [], []
+    images: list[dict] = []
+    annotations: list[dict] = []
     for index, (image, objects) in enumerate(parsed, 1):
         images.append(dict(image, id=index))
         for name, box, difficult in objects:

@@ -36,9 +36,9 @@ def test_the_smallest_anchors_fit_the_smallest_objects():
 
 
 def test_anchors_have_one_ratio_for_square_objects_only():
-    assert choices.choose_ratios(make_data()).value == (1.0,)
-    assert choices.choose_ratios(make_data(ratios=(0.4, 1.0))).value == (0.5, 1.0, 2.0)
-    assert choices.choose_ratios(make_data(ratios=(1.0, 2.5))).value == (0.5, 1.0, 2.0)
+    assert choices.choose_ratios(make_data()).value == [1.0]
+    assert choices.choose_ratios(make_data(ratios=(0.4, 1.0))).value == [0.5, 1.0, 2.0]
+    assert choices.choose_ratios(make_data(ratios=(1.0, 2.5))).value == [0.5, 1.0, 2.0]
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from rich.progress import track
 
 from mmcednet.engine.checks.data import find_missing_files
 
-SPLIT_WORDS = {'train': ('train',), 'val': ('val',), 'test': ('test',)}
+SPLITS = ('train', 'val', 'test')
 DEPTH = 2  # annotation files and image folders are searched this deep
 
 
@@ -54,8 +54,9 @@ class Measurements:
 def find_splits(folder: Path) -> dict[str, Split]:
     """Find the annotation files in COCO's format and their images.
 
-    An annotation file belongs to the split, 'train', 'val' or 'test', that is a part of its path within
-    the folder. Of several, the one that starts with ``instances`` is taken, as in COCO.
+    An annotation file belongs to the split, 'train', 'val' or 'test', whose name is in its path within
+    the folder ('valid' is 'val'). Of several, the one that starts with ``instances`` is taken, as in
+    COCO.
 
     Args:
         folder: Folder of the dataset.
@@ -69,7 +70,7 @@ def find_splits(folder: Path) -> dict[str, Split]:
     """
     if not folder.is_dir():
         raise ValueError(f'the folder {folder} does not exist')
-    found: dict[str, dict[Path, dict]] = {split: {} for split in SPLIT_WORDS}
+    found: dict[str, dict[Path, dict]] = {split: {} for split in SPLITS}
     files = [path for path in list_files(folder, '.json') if get_split(path, folder)]
     for path in track(files, 'reading annotations'):
         content = read_coco(path)
@@ -92,10 +93,10 @@ def list_files(folder: Path, suffix: str) -> list[Path]:
 
 
 def get_split(path: Path, folder: Path) -> str | None:
-    """Split whose word is in a path, the innermost part first; None if there is none."""
+    """Split whose name is in a path, the innermost part first; None if there is none."""
     for part in reversed(path.relative_to(folder).with_suffix('').parts):
-        for split, words in SPLIT_WORDS.items():
-            if any(word in part.lower() for word in words):
+        for split in SPLITS:
+            if split in part.lower():
                 return split
     return None
 

@@ -52,3 +52,14 @@ def test_one_file_is_split(shapes, tmp_path, run_tool):
     assert 'train.json: 5 images' in shown and 'val.json: 1 images' in shown
     run_tool('new_config.py', '--data', folder, '-o', tmp_path / 'my.py')
     assert Config.fromfile(tmp_path / 'my.py').train_dataloader.dataset.ann_file == 'train.json'
+
+
+def test_errors(get_error, tmp_path, shapes):
+    missing = tmp_path / 'nowhere'
+    message = get_error('new_config.py', '--data', missing, '-o', 'my.py')
+    assert message == f'error: the folder {missing} does not exist'
+    message = get_error('dataset_converters/split_coco.py', shapes / 'shapes.json')
+    assert message.endswith('shapes.json must have images, annotations and categories')
+    message = get_error('dataset_converters/voc_to_coco.py', shapes)
+    assert message == f'error: {shapes} has no XML files'
+    assert not (tmp_path / 'my.py').exists()

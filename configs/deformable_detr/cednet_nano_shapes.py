@@ -60,10 +60,3 @@ model = dict(
 optim_wrapper = dict(optimizer=dict(lr=3e-4))
 train_dataloader = dict(batch_size=4)
 auto_scale_lr = dict(base_batch_size=4)
-# An iteration takes twice as long as RetinaNet's
-epochs = 7
-train_cfg = dict(max_epochs=epochs)
-param_scheduler = [
-    _base_.param_scheduler[0],
-    dict(_base_.param_scheduler[1], end=epochs, T_max=epochs),
-]

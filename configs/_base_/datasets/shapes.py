@@ -1,5 +1,5 @@
 # The generated shapes: python tools/draw_shapes.py data/shapes
-# Without workers: reading such small images takes little, and on two cores workers slow the network down
+# Without workers: small images are read quickly, and on two cores workers slow the network down
 data_root = 'data/shapes/'
 metainfo = dict(classes=('disc', 'square', 'triangle', 'star'))
 train_dataloader = dict(

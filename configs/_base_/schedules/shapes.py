@@ -1,5 +1,5 @@
-# Two minutes on two CPU cores. Batches of 8 images without constant areas learn with three times the rate
-# of scratch.py, after a longer warm-up
+# Two minutes on two CPU cores. Batches of 8 images without constant areas learn with three times the
+# rate of scratch.py, after a longer warm-up
 _base_ = 'scratch.py'
 
 epochs = 7

@@ -70,11 +70,11 @@ def choose_ratios(data: Measurements) -> Choice[list[float]]:
 
 
 def choose_batch_size(arch: str, scale: tuple[int, int]) -> Choice[int]:
-    """Images per batch that fit into the GPU's memory."""
-    if arch == NANO or not torch.cuda.is_available():
-        return Choice(
-            CPU_BATCH_SIZE, 'no estimate of the memory without a GPU; raise it if yours has more'
-        )
+    """Images per batch: as many as fit into the GPU's memory, a few without one."""
+    if arch == NANO:
+        return Choice(CPU_BATCH_SIZE, 'the size that the schedule was measured with')
+    if not torch.cuda.is_available():
+        return Choice(CPU_BATCH_SIZE, 'there is no GPU here whose memory could be asked')
     memory = torch.cuda.get_device_properties(0).total_memory / 1e9
     per_image = GB_PER_IMAGE.get(arch, GB_PER_IMAGE['base']) * scale[0] * scale[1] / 1024**2
     size = int(min(max(0.7 * memory / per_image, BATCH_SIZES[0]), BATCH_SIZES[1]))

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
+from mmcednet.engine.files import atomic_write
+
 
 def choose_val(number: int, share: float) -> set[int]:
     """Choose which of ``number`` images become the validation images, the same in each run.
@@ -67,10 +69,8 @@ def write_splits(splits: dict[str, dict], folder: Path) -> None:
     for path in paths.values():
         if path.exists():
             raise ValueError(f'{path} exists already; remove it, or move it to another folder')
-    folder.mkdir(parents=True, exist_ok=True)
     for split, path in paths.items():
-        temporary = path.with_suffix('.unfinished')
-        temporary.write_text(json.dumps(splits[split]))
-        temporary.replace(path)
+        with atomic_write(path) as temporary:
+            temporary.write_text(json.dumps(splits[split]))
         images, objects = len(splits[split]['images']), len(splits[split]['annotations'])
         print(f'{path}: {images} images, {objects} objects')

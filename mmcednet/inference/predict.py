@@ -1,7 +1,8 @@
 """Models that predict: a config and a checkpoint in the inferencer of their toolbox."""
 
 import warnings
-from collections.abc import Collection
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection
 from importlib.util import find_spec
 from typing import Any, ClassVar
 
@@ -23,7 +24,7 @@ from mmcednet.engine.launch import check_operators
 TOP = 5
 
 
-class Predictor:
+class Predictor(ABC):
     """A model that predicts, and draws and describes its predictions.
 
     Attributes:
@@ -44,9 +45,9 @@ class Predictor:
         self.classes: tuple[str, ...] | None = metainfo['classes']
         self.inferencer = self.build(cfg, checkpoint, device, metainfo)
 
+    @abstractmethod
     def build(self, cfg: Config, checkpoint: str, device: str, metainfo: dict) -> Any:
         """Build the toolbox's inferencer."""
-        raise NotImplementedError
 
     def predict(self, images: list[str | np.ndarray]) -> list[Any]:
         """Run the network on one batch.
@@ -70,13 +71,13 @@ class Predictor:
         """
         return sample
 
+    @abstractmethod
     def draw(self, image: np.ndarray, sample: Any) -> np.ndarray:
         """Draw a prediction into an image (H, W, 3), uint8, RGB; return a new one."""
-        raise NotImplementedError
 
+    @abstractmethod
     def describe(self, sample: Any) -> list[dict]:
         """Describe a prediction in values that JSON can represent."""
-        raise NotImplementedError
 
     def get_class_name(self, label: int) -> str:
         return self.classes[label] if self.classes else str(label)
@@ -207,7 +208,11 @@ class Classifier(Predictor):
 
 
 # Default scope of a config -> its kind of model
-PREDICTORS = {'mmdet': Detector, 'mmseg': Segmenter, 'mmpretrain': Classifier}
+PREDICTORS: dict[str, Callable[[Config, str, str, dict], Predictor]] = {
+    'mmdet': Detector,
+    'mmseg': Segmenter,
+    'mmpretrain': Classifier,
+}
 
 
 def load_predictor(config: str, checkpoint: str, device: str | None = None) -> Predictor:

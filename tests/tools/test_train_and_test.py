@@ -227,7 +227,8 @@ def test_all_processes_stop_at_an_invalid_label_map(run_tool, segmenter, tmp_pat
     options = ['--cfg-options', f'train_dataloader.dataset.data_root={broken}']
     result = run_tool('dist_train.sh', segmenter, 2, *options, expected_code=1)
     errors = [line for line in result.stderr.splitlines() if line.startswith('error: ')]
-    assert len(errors) == 2
+    # torchrun stops the other process once the first has ended, at times before it has said so too
+    assert len(errors) in (1, 2)
     assert all(line.startswith(f'error: the label map {path} has the id 200; ') for line in errors)
     assert 'Connection closed by peer' not in result.stderr
 

@@ -14,6 +14,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument('out', help='folder of the dataset')
     parser.add_argument('--train', type=int, default=1200, help='training images; default: 1200')
     parser.add_argument('--val', type=int, default=100, help='validation images; default: 100')
+    parser.add_argument('--test', type=int, default=0, help='test images; default: 0, no test split')
     parser.add_argument('--size', type=int, default=96, help='height and width in px; default: 96')
     parser.add_argument('--seed', type=int, default=0, help='determines the images; default: 0')
     parser.add_argument('--single', action='store_true', help='one object per image')

@@ -22,7 +22,13 @@ NANO_LEVELS = (3, 4, 5, 6)  # instead of 2 to 5: images are larger than the demo
 MIN_MAX_BASE = {'retinanet': (1.5, 4.0), 'mask_rcnn': (2.0, 8.0), 'cascade_mask_rcnn': (2.0, 8.0)}
 
 
-def draft_detector(folder: Path, framework: str, arch: str, pretrained: bool) -> Draft:
+def draft_detector(
+    folder: Path,
+    framework: str,
+    arch: str,
+    pretrained: bool,
+    scale: tuple[int, int] | None = None,
+) -> Draft:
     """Choose the settings of a detector for a dataset.
 
     Args:
@@ -30,6 +36,8 @@ def draft_detector(folder: Path, framework: str, arch: str, pretrained: bool) ->
         framework: One of ``FRAMEWORKS``.
         arch: 'tiny', 'small', 'base' or 'nano'.
         pretrained: Whether the backbone starts from pre-trained weights.
+        scale: Width and height in px that images are resized to, keeping their ratio. Default: chosen
+            by the sizes of images and objects.
 
     Raises:
         ValueError: The dataset is not complete, or has no masks for a framework that needs them.
@@ -42,16 +50,16 @@ def draft_detector(folder: Path, framework: str, arch: str, pretrained: bool) ->
             f'segmentation; use retinanet'
         )
     draft = Draft('mmdet', f'{data.num_images} training images, {data.num_objects} objects')
-    scale = choose_scale(data, arch)
-    batch_size = choose_batch_size(arch, scale.value)
+    chosen = Choice(scale, 'as given') if scale else choose_scale(data, arch)
+    batch_size = choose_batch_size(arch, chosen.value)
     epochs = choose_epochs(data.num_images, arch, batch_size.value, pretrained)
     draft.explain('classes', ', '.join(data.classes), f'of {splits["train"].ann_file}')
-    draft.explain('image scale', scale.value, scale.reason)
+    draft.explain('image scale', chosen.value, chosen.reason)
     draft.bases = [f'models/{framework}{"_nano" if arch == NANO else ""}.py', 'datasets/custom_coco.py']
     draft.settings['classes'] = data.classes
     draft.settings['data_root'] = f'{folder}{os.sep}'
-    draft.settings['model'] = dict(set_heads(draft, framework, arch, data, scale.value))
-    set_data(draft, splits, folder, scale, batch_size, framework in MASK_FRAMEWORKS)
+    draft.settings['model'] = dict(set_heads(draft, framework, arch, data, chosen.value))
+    set_data(draft, splits, folder, chosen, batch_size, framework in MASK_FRAMEWORKS)
     set_schedule(draft, epochs, batch_size)
     return draft
 

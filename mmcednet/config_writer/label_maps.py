@@ -8,7 +8,11 @@ import cv2
 import numpy as np
 from rich.progress import track
 
-SPLITS = {'train': ('train', 'training'), 'val': ('val', 'validation', 'valid')}
+SPLITS = {
+    'train': ('train', 'training'),
+    'val': ('val', 'validation', 'valid'),
+    'test': ('test', 'testing'),
+}
 IMAGE_FOLDERS = ('images', 'img_dir', '.')
 LABEL_FOLDERS = ('annotations', 'ann_dir', 'labels', 'masks')
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff')
@@ -34,7 +38,7 @@ class LabelledImages:
 
 
 def find_label_maps(folder: Path) -> dict[str, LabelledImages]:
-    """Find the images and label maps of the splits 'train' and 'val'.
+    """Find the images and label maps of the splits 'train' and 'val', and of 'test' if it has some.
 
     Images are in ``images/SPLIT``, ``img_dir/SPLIT`` or ``SPLIT``; label maps in ``annotations/SPLIT``,
     ``ann_dir/SPLIT``, ``labels/SPLIT`` or ``masks/SPLIT``, as PNG files of the same names.
@@ -44,17 +48,24 @@ def find_label_maps(folder: Path) -> dict[str, LabelledImages]:
     """
     if not folder.is_dir():
         raise ValueError(f'the folder {folder} does not exist')
-    return {
-        split: pair_files(
+    splits = {}
+    for split, words in SPLITS.items():
+        # many datasets come with test images, but without their label maps
+        if split == 'test' and not any((folder / path).is_dir() for path in join(LABEL_FOLDERS, words)):
+            continue
+        splits[split] = pair_files(
             find_folder(folder, IMAGE_FOLDERS, words, f'images for {split!r}'),
             find_folder(folder, LABEL_FOLDERS, words, f'label maps for {split!r}'),
         )
-        for split, words in SPLITS.items()
-    }
+    return splits
+
+
+def join(parents: tuple[str, ...], words: tuple[str, ...]) -> list[Path]:
+    return [Path(parent) / word for parent in parents for word in words]
 
 
 def find_folder(folder: Path, parents: tuple[str, ...], words: tuple[str, ...], what: str) -> Path:
-    candidates = [Path(parent) / word for parent in parents for word in words]
+    candidates = join(parents, words)
     for candidate in candidates:
         if (folder / candidate).is_dir():
             return folder / candidate

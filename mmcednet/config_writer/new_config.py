@@ -20,7 +20,13 @@ NAMES = {'tiny': 'CEDNet-T', 'small': 'CEDNet-S', 'base': 'CEDNet-B', NANO: 'A v
 
 
 def write_new_config(
-    folder: Path, framework: str, arch: str, out: Path, configs: Path, pretrained: Path | None = None
+    folder: Path,
+    framework: str,
+    arch: str,
+    out: Path,
+    configs: Path,
+    pretrained: Path | None = None,
+    scale: tuple[int, int] | None = None,
 ) -> Draft:
     """Look at a dataset and write a config that trains on it.
 
@@ -31,6 +37,8 @@ def write_new_config(
         out: The config, which must not exist.
         configs: This project's ``configs/``.
         pretrained: Checkpoint with the backbone's initial weights; None trains from random weights.
+        scale: Width and height in px that a detector's images are resized to, keeping their ratio.
+            Default: chosen by the sizes of images and objects.
 
     Returns:
         The settings and the reasons for them.
@@ -44,8 +52,12 @@ def write_new_config(
     check_is_new(out)
     if pretrained and not pretrained.is_file():
         raise ValueError(f'the checkpoint {pretrained} does not exist')
-    draft_model = draft_detector if framework in DETECTORS else draft_segmenter
-    draft = draft_model(folder, framework, arch, pretrained is not None)
+    if framework in DETECTORS:
+        draft = draft_detector(folder, framework, arch, pretrained is not None, scale)
+    elif scale:
+        raise ValueError(f'{framework} trains on crops of the images as they are, without a scale')
+    else:
+        draft = draft_segmenter(folder, framework, arch, pretrained is not None)
     set_backbone(draft, arch, pretrained)
     base = str(configs / '_base_')
     if configs.parent in out.absolute().parents:  # so that the project's folder can be moved

@@ -35,6 +35,7 @@ SIZE_RANGE = 16  # ratio of the largest diameter to the smallest
 MIN_VISIBLE = 0.6  # share of an object's visible area that a newer object must leave visible
 CONTOUR_SCALE = 4
 MIN_IMAGE_SIZE = 64  # px
+SPLITS = ('train', 'val', 'test')
 
 
 def make_outline(name: str) -> np.ndarray:
@@ -189,7 +190,7 @@ def draw_split(folder: Path, split: str, number: int, size: int, seed: int) -> N
     images: list[dict] = []
     annotations: list[dict] = []
     for index in track(range(number), f'drawing {split}'):
-        rng = np.random.RandomState([seed, ('train', 'val').index(split), index])
+        rng = np.random.RandomState([seed, SPLITS.index(split), index])
         image, labels, objects = draw_image(rng, size)
         name = f'{index:05d}.png'
         cv2.imwrite(str(folder / split / name), image)
@@ -212,7 +213,7 @@ def draw_single_split(folder: Path, split: str, number: int, size: int, seed: in
     for name in CLASSES:
         (folder / split / name).mkdir(parents=True)
     for index in track(range(number), f'drawing {split}'):
-        rng = np.random.RandomState([seed, ('train', 'val').index(split), index])
+        rng = np.random.RandomState([seed, SPLITS.index(split), index])
         class_id = index % len(CLASSES)
         name = CLASSES[class_id]
         image, background = draw_background(rng, size)
@@ -223,7 +224,13 @@ def draw_single_split(folder: Path, split: str, number: int, size: int, seed: in
 
 
 def draw_dataset(
-    out: str | Path, train: int, val: int, size: int, seed: int, single: bool = False
+    out: str | Path,
+    train: int,
+    val: int,
+    size: int,
+    seed: int,
+    single: bool = False,
+    test: int = 0,
 ) -> Path:
     """Draw a dataset, unless ``out`` already has one that was drawn with the same arguments.
 
@@ -234,6 +241,7 @@ def draw_dataset(
         size: Height and width of the images in px, at least 64.
         seed: From 0 to 2**32 - 1; determines the images.
         single: One object per image, for classification. Default: False.
+        test: Number of test images. Default: 0, no test split.
 
     Returns:
         ``out``.
@@ -242,12 +250,14 @@ def draw_dataset(
         ValueError: A number is out of range, or ``out`` exists and is not this dataset.
     """
     out = Path(out)
-    for name, value, minimum in (('train', train, 1), ('val', val, 1), ('size', size, MIN_IMAGE_SIZE)):
+    limits = (('train', train, 1), ('val', val, 1), ('test', test, 0), ('size', size, MIN_IMAGE_SIZE))
+    for name, value, minimum in limits:
         if value < minimum:
             raise ValueError(f'{name} {value} must be at least {minimum}')
     if not 0 <= seed < 2**32:
         raise ValueError(f'seed {seed} must be from 0 to 2**32 - 1')
     recipe = dict(train=train, val=val, size=size, seed=seed) | ({'single': True} if single else {})
+    recipe |= {'test': test} if test else {}
     if out.exists():
         drawn_with = out / 'shapes.json'
         if drawn_with.exists() and json.loads(drawn_with.read_text()) == recipe:
@@ -257,10 +267,11 @@ def draw_dataset(
     unfinished = out.with_name(f'.{out.name}.unfinished')
     shutil.rmtree(unfinished, ignore_errors=True)
     write_split = draw_single_split if single else draw_split
-    write_split(unfinished, 'train', train, size, seed)
-    write_split(unfinished, 'val', val, size, seed)
+    numbers = {split: number for split, number in zip(SPLITS, (train, val, test)) if number}
+    for split, number in numbers.items():
+        write_split(unfinished, split, number, size, seed)
     (unfinished / 'shapes.json').write_text(json.dumps(recipe))
     unfinished.rename(out)
     contents = 'one folder per class' if single else 'boxes, polygons and label maps'
-    print(f'{out}: {train} + {val} images, {contents}')
+    print(f'{out}: {" + ".join(map(str, numbers.values()))} images, {contents}')
     return out

@@ -69,3 +69,11 @@ def test_wrong_folders_are_reported(folder):
     (folder / 'train').mkdir()
     with pytest.raises(ValueError, match='train has no images'):
         find_label_maps(folder)
+
+
+def test_test_split_is_optional(folder):
+    (folder / 'test').mkdir()  # images without label maps
+    assert set(find_label_maps(folder)) == {'train', 'val'}
+    shutil.copytree(folder / 'labels' / 'val', folder / 'labels' / 'test')
+    shutil.copytree(folder / 'val', folder / 'test', dirs_exist_ok=True)
+    assert find_label_maps(folder)['test'].labels == folder / 'labels' / 'test'

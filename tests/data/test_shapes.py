@@ -129,7 +129,20 @@ def test_interrupted_run_leaves_no_data_set(tmp_path, monkeypatch):
     assert draw_dataset(tmp_path / 'shapes', train=1, val=1, size=64, seed=0).exists()
 
 
-@pytest.mark.parametrize('settings', [dict(train=0), dict(val=0), dict(size=63), dict(seed=-1)])
+def test_test_split_is_optional(tmp_path):
+    arguments = dict(train=1, val=1, size=64, seed=0)
+    without = draw_dataset(tmp_path / 'without', **arguments)
+    out = draw_dataset(tmp_path / 'with', **arguments, test=2)
+    assert not (without / 'test').exists()
+    assert len(list((out / 'test').iterdir())) == 2
+    images = [cv2.imread(str(out / split / '00000.png')) for split in ('train', 'val', 'test')]
+    assert (images[0] == cv2.imread(str(without / 'train' / '00000.png'))).all()
+    assert (images[1] != images[2]).any()
+
+
+@pytest.mark.parametrize(
+    'settings', [dict(train=0), dict(val=0), dict(test=-1), dict(size=63), dict(seed=-1)]
+)
 def test_invalid_numbers_are_reported(tmp_path, settings):
     name, value = next(iter(settings.items()))
     with pytest.raises(ValueError, match=f'{name} {value} must be'):

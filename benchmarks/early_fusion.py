@@ -1,0 +1,89 @@
+#!/usr/bin/env python3
+"""Compares networks of equal cost, ConvNeXt with FPN and CEDNets, on a dataset, with several seeds.
+
+Each network gets the learning rate and the weight decay that are best on the validation images. Finished
+runs are kept in a JSON file: a second call goes on where the first one stopped.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from fusion.report import write_report
+from fusion.results import Results, Trainer
+from fusion.specs import MAIN, NETWORKS
+from fusion.training import METRICS, Run
+
+from mmcednet.engine.command_line import exit_on_error
+
+
+def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        '--data', type=Path, required=True, help='folder of a dataset, as for tools/new_config.py'
+    )
+    parser.add_argument('--framework', choices=METRICS, default='retinanet', help='default: retinanet')
+    parser.add_argument(
+        '--models',
+        nargs='+',
+        choices=NETWORKS,
+        default=MAIN,
+        metavar='MODEL',
+        help=f'any of {", ".join(NETWORKS)}; default: {" ".join(MAIN)}',
+    )
+    parser.add_argument('--seeds', type=int, default=5, help='number of seeds; default: 5')
+    parser.add_argument('--iters', type=int, default=800, help='iterations of 4 images; default: 800')
+    parser.add_argument(
+        '--scale',
+        type=int,
+        nargs=2,
+        metavar=('WIDTH', 'HEIGHT'),
+        help='detectors: size in px that images are resized to; default: chosen as by new_config.py',
+    )
+    parser.add_argument('--device', choices=('cpu', 'cuda'), default='cpu', help='default: cpu')
+    parser.add_argument(
+        '--jobs',
+        type=int,
+        default=os.cpu_count(),
+        help='trainings at a time, of one thread each; default: number of cores',
+    )
+    parser.add_argument(
+        '--results',
+        type=Path,
+        default=Path(__file__).with_suffix('.json'),
+        help='file of the finished runs; default: benchmarks/early_fusion.json',
+    )
+    parser.add_argument(
+        '--out',
+        type=Path,
+        default=Path('work_dirs/early_fusion'),
+        help='folder of logs, tables and figures; default: work_dirs/early_fusion',
+    )
+    args = parser.parse_args(argv)
+    for name in ('seeds', 'iters', 'jobs'):
+        if getattr(args, name) < 1:
+            parser.error(f'--{name} {getattr(args, name)} must be at least 1')
+    return args
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = parse_args(argv)
+    with exit_on_error():
+        results = Results(args.results)
+        scale = tuple(args.scale) if args.scale else None
+        name = args.data.resolve().name
+        runs = [
+            Run(name, args.framework, model, 1, args.iters, 0.0, 0.0, scale) for model in args.models
+        ]
+        trainer = Trainer(results, args.data, args.out, args.jobs, args.device)
+        tuned = trainer.tune(runs)
+        trainer.train(replace(run, seed=seed) for seed in range(1, args.seeds + 1) for run in tuned)
+        write_report(results, name, args.framework, args.iters, args.out)
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Trains networks of equal cost, compares them and draws the comparison; see early_fusion.py."""

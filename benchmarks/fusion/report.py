@@ -1,0 +1,119 @@
+"""The comparison as a table and a figure."""
+
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+import matplotlib
+from matplotlib import pyplot as plt
+
+from mmcednet.engine.files import atomic_write
+
+from .results import TUNING_SEED, Results
+from .specs import NETWORKS, REFERENCE
+from .training import METRICS
+
+TITLES = {'retinanet': 'box AP', 'mask_rcnn': 'mask AP', 'upernet': 'mIoU'}
+SIZES = {'small': '_s', 'medium': '_m', 'large': '_l'}
+HEADER = ('network', 'params (M)', 'GMAC', 'rate', 'decay', 'seeds', '{}', 'difference')
+
+
+def format_mean(values: list[float], form: str = '{:.1f}') -> str:
+    """Mean and standard error."""
+    if len(values) < 2:
+        return form.format(values[0])
+    return f'{form.format(mean(values))} ± {stdev(values) / len(values) ** 0.5:.1f}'
+
+
+def group_runs(results: Results, data: str, framework: str, iters: int) -> dict[str, list[dict[str, Any]]]:
+    """The runs of each network that are compared, by seed; networks in the order of ``NETWORKS``."""
+    rows = [
+        row
+        for row in results.select(data=data, framework=framework, iters=iters)
+        if row['seed'] != TUNING_SEED
+    ]
+    groups = {
+        model: sorted((row for row in rows if row['model'] == model), key=lambda row: row['seed'])
+        for model in NETWORKS
+    }
+    return {model: group for model, group in groups.items() if group}
+
+
+def make_table(groups: dict[str, list[dict[str, Any]]], framework: str) -> str:
+    """Make a Markdown table: mean and standard error on the test images.
+
+    The difference to ``REFERENCE`` is that of the runs with the same seed.
+    """
+    metric, sizes = METRICS[framework], SIZES if framework != 'upernet' else {}
+    header = [*HEADER, *sizes]
+    lines = ['| ' + ' | '.join(header).format(TITLES[framework]) + ' |', '| --- ' * len(header) + '|']
+    reference = {row['seed']: row['test'].get(metric, 0.0) for row in groups.get(REFERENCE, [])}
+    for model, rows in groups.items():
+        scores = {row['seed']: row['test'].get(metric, 0.0) for row in rows}
+        differences = [scores[seed] - reference[seed] for seed in scores if seed in reference]
+        difference = format_mean(differences, '{:+.1f}') if differences and model != REFERENCE else ''
+        cells = [
+            NETWORKS[model].title,
+            f'{rows[0]["params"]:.3f}',
+            f'{rows[0]["macs"]:.3f}',
+            f'{rows[0]["lr"]:g}',
+            f'{rows[0]["weight_decay"]:g}',
+            str(len(rows)),
+            format_mean(list(scores.values())),
+            difference,
+            *(format_mean([row['test'].get(metric + key, 0.0) for row in rows]) for key in sizes.values()),
+        ]
+        lines.append('| ' + ' | '.join(cells) + ' |')
+    return '\n'.join(lines) + '\n'
+
+
+def draw_figure(groups: dict[str, list[dict[str, Any]]], framework: str, title: str, out: Path) -> None:
+    """Draw the metric on the validation images during the training, and by size on the test images.
+
+    Bands and error bars are standard deviations over the seeds.
+    """
+    metric = METRICS[framework]
+    matplotlib.use('Agg')
+    columns = 1 if framework == 'upernet' else 2
+    figure, axes = plt.subplots(1, columns, figsize=(5.5 * columns, 4), squeeze=False)
+    curve_axes = axes[0, 0]
+    for index, (model, rows) in enumerate(groups.items()):
+        iterations = [point[0] for point in rows[0]['curve']]
+        columns_of_scores = list(zip(*([point[1] for point in row['curve']] for row in rows)))
+        centre, width = get_mean_and_width(columns_of_scores)
+        lower, upper = zip(*((c - w, c + w) for c, w in zip(centre, width)))
+        (line,) = curve_axes.plot(iterations, centre, label=NETWORKS[model].title)
+        curve_axes.fill_between(iterations, lower, upper, alpha=0.2, color=line.get_color())
+        if framework != 'upernet':
+            scores = [[row['test'].get(metric + key, 0.0) for row in rows] for key in SIZES.values()]
+            heights, errors = get_mean_and_width(scores)
+            positions = [i + 0.8 * (index + 0.5) / len(groups) - 0.4 for i in range(len(SIZES))]
+            axes[0, 1].bar(positions, heights, 0.8 / len(groups), yerr=errors, color=line.get_color())
+    curve_axes.set(xlabel='iteration', ylabel=f'{TITLES[framework]}, validation images', title=title)
+    curve_axes.legend()
+    if framework != 'upernet':
+        axes[0, 1].set_xticks(range(len(SIZES)), list(SIZES))
+        axes[0, 1].set(ylabel=f'{TITLES[framework]}, test images', title='by size of the objects')
+    figure.tight_layout()
+    with atomic_write(out) as temporary:
+        figure.savefig(temporary, dpi=110)
+    plt.close(figure)
+
+
+def get_mean_and_width(groups: list) -> tuple[list[float], list[float]]:
+    """Mean and standard deviation of each group of values; 0 for a single value."""
+    return [mean(group) for group in groups], [
+        stdev(group) if len(group) > 1 else 0.0 for group in groups
+    ]
+
+
+def write_report(results: Results, data: str, framework: str, iters: int, out: Path) -> None:
+    """Print the table, and write it and the figure into a folder."""
+    groups = group_runs(results, data, framework, iters)
+    table = make_table(groups, framework)
+    print(table)
+    name = f'{data}-{framework}-{iters}'
+    with atomic_write(out / f'{name}.md') as temporary:
+        temporary.write_text(table)
+    draw_figure(groups, framework, f'{data}, {framework}', out / f'{name}.png')
+    print(f'table and figure: {out / name}.md and .png')

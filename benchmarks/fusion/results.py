@@ -1,0 +1,133 @@
+"""The file of finished runs, and which recipe a network gets."""
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, fields, replace
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from mmcednet.engine.files import atomic_write
+
+from .training import Run, train
+
+LEARNING_RATES = (5e-4, 1e-3, 2e-3)
+WEIGHT_DECAYS = (0.05, 0.2)  # the second is tried with the best learning rate only
+TUNING_SEED = 0  # the comparison has the seeds 1, 2, ...
+
+
+class Results:
+    """Finished runs in a JSON file, one per line.
+
+    Args:
+        path: The file; it is created with the first run.
+
+    Raises:
+        ValueError: The file is not one of this class.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.rows: list[dict[str, Any]] = []
+        if path.exists():
+            try:
+                self.rows = json.loads(path.read_text())['runs']
+            except (ValueError, KeyError, TypeError):
+                raise ValueError(f'{path} is not a file of results of this benchmark') from None
+
+    def add(self, row: dict[str, Any]) -> None:
+        """Add a finished run and write the file."""
+        self.rows.append(row)
+        lines = ',\n'.join(json.dumps(item) for item in self.rows)
+        with atomic_write(self.path) as temporary:
+            temporary.write_text(f'{{"runs": [\n{lines}\n]}}\n')
+
+    def find(self, run: Run) -> dict[str, Any] | None:
+        """Results of a run; None if it has not finished yet."""
+        wanted = json.loads(json.dumps(asdict(run)))
+        for row in self.rows:
+            if all(row[field.name] == wanted[field.name] for field in fields(Run)):
+                return row
+        return None
+
+    def select(self, **wanted: Any) -> Iterator[dict[str, Any]]:
+        """Iterate over the runs that have the given values."""
+        for row in self.rows:
+            if all(row[key] == value for key, value in wanted.items()):
+                yield row
+
+
+class Trainer:
+    """Trains the runs that have not finished yet, several at once.
+
+    Args:
+        results: Finished runs; new ones are added.
+        folder: Folder of the dataset.
+        out: Folder of the logs.
+        jobs: Number of processes, of one thread each.
+        device: 'cpu' or 'cuda'.
+    """
+
+    def __init__(self, results: Results, folder: Path, out: Path, jobs: int, device: str) -> None:
+        self.results = results
+        self.folder = folder
+        self.out = out
+        self.jobs = jobs
+        self.device = device
+
+    def train(self, runs: Iterable[Run]) -> None:
+        """Train, in the given order, and print a line per finished run."""
+        missing = [run for run in runs if self.results.find(run) is None]
+        # a process for each run: mmengine keeps visualizers and loggers of earlier runs
+        with get_context('spawn').Pool(self.jobs, maxtasksperchild=1) as pool:
+            for number, row in enumerate(pool.imap_unordered(self.train_one, missing, 1), 1):
+                self.results.add(row)
+                print(
+                    f'[{number}/{len(missing)}] {row["model"]}, learning rate {row["lr"]:g}, weight decay '
+                    f'{row["weight_decay"]:g}, seed {row["seed"]}: {row["curve"][-1][1]:.1f} on the '
+                    f'validation images, {row["seconds"]} s',
+                    flush=True,
+                )
+
+    def train_one(self, run: Run) -> dict[str, Any]:
+        try:
+            return train(run, self.folder, self.out, self.device)
+        except Exception as error:
+            log = self.out / run.name / 'output.log'
+            raise RuntimeError(f'the run {run.name} failed, see {log}: {error}') from error
+
+    def __getstate__(self) -> dict[str, Any]:
+        return dict(self.__dict__, results=None)  # processes do not need the finished runs
+
+    def tune(self, runs: Iterable[Run]) -> list[Run]:
+        """Choose learning rate and weight decay of each run's network on the validation images.
+
+        Three learning rates are tried with the first weight decay, then the second weight decay with the
+        best of them, with half of the iterations.
+
+        Returns:
+            The runs with the best recipes.
+        """
+        drafts = [replace(run, iters=run.iters // 2, seed=TUNING_SEED) for run in runs]
+        first = [
+            replace(draft, lr=lr, weight_decay=WEIGHT_DECAYS[0])
+            for lr in LEARNING_RATES
+            for draft in drafts
+        ]
+        self.train(first)
+        second = [
+            replace(self.get_best(draft, first), weight_decay=WEIGHT_DECAYS[1]) for draft in drafts
+        ]
+        self.train(second)
+        chosen = [self.get_best(draft, [*first, *second]) for draft in drafts]
+        return [
+            replace(run, lr=best.lr, weight_decay=best.weight_decay) for run, best in zip(runs, chosen)
+        ]
+
+    def get_best(self, draft: Run, tried: Iterable[Run]) -> Run:
+        def get_score(run: Run) -> float:
+            row = self.results.find(run)
+            assert row is not None
+            return row['curve'][-1][1]
+
+        return max((run for run in tried if run.model == draft.model), key=get_score)

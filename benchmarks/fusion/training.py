@@ -1,0 +1,178 @@
+"""One training: the config, the run, and what is recorded of it."""
+
+import os
+import shutil
+import time
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import torch
+from mmengine.config import Config
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+
+from mmcednet.analysis.complexity import compute_complexity
+from mmcednet.config_writer.new_config import write_new_config
+from mmcednet.engine.launch import adapt_to_device
+from mmcednet.engine.metrics import to_percent
+
+from .specs import LEVELS, NETWORKS
+
+CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
+WARMUP = 100  # iterations
+VALIDATIONS = 8
+METRICS = {'retinanet': 'coco/bbox_mAP', 'mask_rcnn': 'coco/segm_mAP', 'upernet': 'mIoU'}
+# Not 0: where an image is 0, networks whose first convolution has no bias have huge gradients
+PAD_VALUE = 1.0
+
+
+@dataclass(frozen=True)
+class Run:
+    """What determines a training.
+
+    Attributes:
+        data: Name of the dataset's folder.
+        framework: A key of ``METRICS``.
+        model: A key of ``NETWORKS``.
+        seed: Random seed.
+        iters: Number of iterations.
+        lr: Learning rate.
+        weight_decay: Weight decay.
+        scale: Width and height in px that images are resized to; None: as tools/new_config.py.
+    """
+
+    data: str
+    framework: str
+    model: str
+    seed: int
+    iters: int
+    lr: float
+    weight_decay: float
+    scale: tuple[int, int] | None
+
+    @property
+    def name(self) -> str:
+        recipe = f'{self.iters}-{self.lr:g}-{self.weight_decay:g}'
+        return f'{self.data}-{self.framework}-{self.model}-{recipe}-{self.seed}'
+
+
+class Recorder(Hook):
+    """Records the losses and the metrics of the validations, with their iterations."""
+
+    def __init__(self, metric: str) -> None:
+        self.metric = metric
+        self.losses: list[float] = []
+        self.curve: list[tuple[int, float]] = []
+
+    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict, outputs: dict) -> None:
+        self.losses.append(outputs['loss'].item())
+
+    def after_val_epoch(self, runner: Runner, metrics: dict[str, float]) -> None:
+        # a detector that finds nothing has no metrics
+        value = to_percent(self.metric, metrics.get(self.metric, 0.0))
+        self.curve.append((runner.iter, round(value, 2)))
+
+
+def build_config(run: Run, folder: Path, work_dir: Path) -> Config:
+    """Build the config: that of tools/new_config.py, with the run's network and schedule.
+
+    Args:
+        run: What to train.
+        folder: Folder of the dataset.
+        work_dir: Folder for the config and the log.
+    """
+    path = work_dir / 'config.py'
+    write_new_config(folder, run.framework, 'nano', path, CONFIGS, scale=run.scale)
+    cfg = Config.fromfile(path)
+    set_network(cfg, run)
+    cfg.model.data_preprocessor.update(pad_value=PAD_VALUE)
+    cfg.optim_wrapper.optimizer.update(lr=run.lr, weight_decay=run.weight_decay)
+    cfg.train_cfg = dict(
+        type='IterBasedTrainLoop',
+        max_iters=run.iters,
+        val_interval=max(1, run.iters // VALIDATIONS),
+    )
+    warmup = min(WARMUP, run.iters // 4)
+    cfg.param_scheduler = [
+        dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=warmup),
+        dict(type='CosineAnnealingLR', by_epoch=False, begin=0, end=run.iters, T_max=run.iters),
+    ]
+    cfg.log_processor = dict(by_epoch=False)
+    cfg.default_hooks.checkpoint = None
+    for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
+        loader.update(num_workers=0, persistent_workers=False)
+    cfg.launcher = 'none'
+    cfg.randomness = dict(seed=run.seed)
+    cfg.work_dir = str(work_dir)
+    cfg.visualizer.name = run.name  # unique: mmengine reuses a visualizer of the same name
+    cfg.dump(path)
+    return cfg
+
+
+def set_network(cfg: Config, run: Run) -> None:
+    """Set backbone and neck, and what the heads need for them."""
+    network, model = NETWORKS[run.model], cfg.model
+    if run.framework == 'upernet':
+        model.backbone = network.get_raw_backbone()
+        model.decode_head.in_channels = list(network.channels)
+        model.auxiliary_head.update(in_index=2, in_channels=network.channels[2])
+        return
+    model.backbone, model.neck = network.backbone, network.neck
+    head = model.bbox_head if run.framework == 'retinanet' else model.rpn_head
+    head.anchor_generator.strides = [2**level for level in LEVELS]
+
+
+def get_image_size(cfg: Config) -> tuple[int, int]:
+    """Height and width of the images that the network gets in a test, with padding."""
+    pipeline = cfg.test_dataloader.dataset.pipeline
+    resize = next((step for step in pipeline if step.type == 'Resize'), None)
+    width, height = resize.scale if resize else cfg.model.data_preprocessor.size
+    return -(-height // 32) * 32, -(-width // 32) * 32
+
+
+def train(run: Run, folder: Path, out: Path, device: str) -> dict[str, Any]:
+    """Train, validate and test a network on one thread.
+
+    Args:
+        run: What to train.
+        folder: Folder of the dataset.
+        out: The run's log is in a folder of its name in ``out``.
+        device: 'cpu' or 'cuda'.
+
+    Returns:
+        The run and its results, as JSON: metrics and ``curve`` (iteration, metric on the validation
+        images) in percent, ``loss`` averaged over twentieths of the training.
+    """
+    if device == 'cpu':
+        os.environ['CUDA_VISIBLE_DEVICES'] = ''
+    torch.set_num_threads(1)
+    cv2.setNumThreads(0)
+    work_dir = out / run.name
+    shutil.rmtree(work_dir, ignore_errors=True)  # of a run that was stopped
+    work_dir.mkdir(parents=True)
+    start = time.time()
+    with open(work_dir / 'output.log', 'w') as log, redirect_stdout(log), redirect_stderr(log):
+        cfg = build_config(run, folder, work_dir)
+        cost = compute_complexity(work_dir / 'config.py', get_image_size(cfg))
+        adapt_to_device(cfg)
+        recorder = Recorder(METRICS[run.framework])
+        runner = Runner.from_cfg(cfg)
+        runner.register_hook(recorder)
+        runner.train()
+        test = runner.test()
+    step = max(1, run.iters // 20)
+    losses = [recorder.losses[i : i + step] for i in range(0, run.iters, step)]
+    return dict(
+        asdict(run),
+        params=round(cost.params, 4),
+        macs=round(cost.macs, 4),
+        test={key: round(to_percent(key, value), 2) for key, value in test.items()},
+        curve=recorder.curve,
+        loss=[round(sum(part) / len(part), 4) for part in losses],
+        seconds=round(time.time() - start),
+        device=device,
+        torch=torch.__version__,
+    )

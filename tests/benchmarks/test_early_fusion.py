@@ -1,0 +1,117 @@
+"""benchmarks/early_fusion.py: networks of equal cost, tuning, restart, table and figure."""
+
+import importlib
+import json
+import os
+import subprocess
+import sys
+from dataclasses import asdict
+
+import cv2
+import numpy as np
+import pytest
+
+from mmcednet.data.shapes import draw_dataset
+
+
+@pytest.fixture
+def fusion(import_benchmarks):
+    """The package next to the script, with its modules."""
+    for name in ('specs', 'training', 'results', 'report'):
+        importlib.import_module(f'fusion.{name}')
+    return importlib.import_module('fusion')
+
+
+def make_row(run, score, **others):
+    test = {'coco/bbox_mAP': score, **{f'coco/bbox_mAP_{size}': score / 2 for size in 'sml'}}
+    curve = [[run.iters // 2, score - 10], [run.iters, score - 1]]
+    return dict(asdict(run), params=1.0, macs=0.2, test=test, curve=curve, **others)
+
+
+@pytest.fixture
+def run(fusion):
+    return fusion.training.Run('cells', 'retinanet', 'convnext_fpn', 1, 8, 1e-3, 0.05, None)
+
+
+@pytest.mark.slow
+def test_networks_have_the_same_cost(fusion, tmp_path):
+    data = draw_dataset(tmp_path / 'cells', train=1, val=1, size=64, seed=0)
+    costs = {}
+    for model in fusion.specs.NETWORKS:
+        run = fusion.training.Run('cells', 'retinanet', model, 0, 8, 1e-3, 0.05, (256, 192))
+        work_dir = tmp_path / model
+        cfg = fusion.training.build_config(run, data, work_dir)
+        assert fusion.training.get_image_size(cfg) == (192, 256)
+        costs[model] = fusion.training.compute_complexity(work_dir / 'config.py', (192, 256))
+    for values in zip(*costs.values()):
+        assert max(values) <= 1.03 * min(values), costs
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('framework', ['retinanet', 'mask_rcnn', 'upernet'])
+def test_runs_are_trained_once(fusion, framework, root, tmp_path):
+    draw_dataset(tmp_path / 'cells', train=6, val=3, size=64, seed=0, test=2)
+    command = [sys.executable, root / 'benchmarks' / 'early_fusion.py', '--data', 'cells']
+    command += ['--framework', framework, '--models', 'cednet_m1', '--seeds', '1', '--iters', '4']
+    command += ['--results', 'results.json', '--out', 'out', '--jobs', '2']
+    env = dict(os.environ, PYTHONPATH=str(root))
+    for expected in (5, 0):
+        done = subprocess.run(
+            list(map(str, command)), cwd=tmp_path, env=env, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert done.stdout.count('cednet_m1, learning rate') == expected
+    rows = json.loads((tmp_path / 'results.json').read_text())['runs']
+    assert [row['iters'] for row in rows] == [2, 2, 2, 2, 4]
+    assert [row['lr'] for row in rows[:3]] == list(fusion.results.LEARNING_RATES)
+    assert all(np.isfinite(row['loss']).all() for row in rows)
+    assert '| CEDNet, 1 stage |' in (tmp_path / 'out' / f'cells-{framework}-4.md').read_text()
+    assert cv2.imread(str(tmp_path / 'out' / f'cells-{framework}-4.png')) is not None
+
+
+def test_best_recipe_on_validation_images(fusion, run, tmp_path):
+    results = fusion.results.Results(tmp_path / 'results.json')
+    half = dict(asdict(run), iters=4, seed=0)
+    scores = {(5e-4, 0.05): 20, (1e-3, 0.05): 30, (2e-3, 0.05): 25, (1e-3, 0.2): 31}
+    for (lr, decay), score in scores.items():
+        tried = fusion.training.Run(**dict(half, lr=lr, weight_decay=decay))
+        results.add(make_row(tried, score))
+    trainer = fusion.results.Trainer(results, tmp_path, tmp_path, 1, 'cpu')
+    (tuned,) = trainer.tune([run])
+    assert (tuned.lr, tuned.weight_decay) == (1e-3, 0.2)
+    assert (tuned.iters, tuned.seed) == (8, 1)
+
+
+def test_finished_runs_are_found_again(fusion, run, tmp_path):
+    path = tmp_path / 'results.json'
+    fusion.results.Results(path).add(make_row(run, 40.0))
+    results = fusion.results.Results(path)
+    assert results.find(run)['test']['coco/bbox_mAP'] == 40.0
+    assert results.find(fusion.training.Run(**dict(asdict(run), seed=2))) is None
+    assert results.find(fusion.training.Run(**dict(asdict(run), scale=(256, 192)))) is None
+
+
+@pytest.mark.parametrize('content', ['{', '[]', '{"rows": []}'])
+def test_other_files_are_refused(fusion, content, tmp_path):
+    path = tmp_path / 'results.json'
+    path.write_text(content)
+    with pytest.raises(ValueError, match=r'results\.json is not a file of results'):
+        fusion.results.Results(path)
+
+
+def test_table(fusion, run, tmp_path):
+    results = fusion.results.Results(tmp_path / 'results.json')
+    scores = {'convnext_fpn': [40.0, 44.0, 42.0], 'cednet_m3': [43.0, 45.0, 47.0]}
+    for model, values in scores.items():
+        for seed, score in enumerate(values, 1):
+            changed = fusion.training.Run(**dict(asdict(run), model=model, seed=seed))
+            results.add(make_row(changed, score))
+    results.add(make_row(fusion.training.Run(**dict(asdict(run), seed=0)), 99.0))  # of the tuning
+    fusion.report.write_report(results, 'cells', 'retinanet', 8, tmp_path)
+    rows = (tmp_path / 'cells-retinanet-8.md').read_text().splitlines()
+    cells = {row.split(' | ')[0].strip('| '): row.strip('| ').split(' | ') for row in rows[2:]}
+    assert cells['ConvNeXt + FPN'][5:7] == ['3', '42.0 ± 1.2']
+    differences = np.subtract(scores['cednet_m3'], scores['convnext_fpn'])
+    error = differences.std(ddof=1) / 3**0.5
+    assert cells['CEDNet, 3 stages'][6:8] == ['45.0 ± 1.2', f'+{differences.mean():.1f} ± {error:.1f}']
+    assert cv2.imread(str(tmp_path / 'cells-retinanet-8.png')) is not None

@@ -12,7 +12,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from .blocks import MIXERS, BlockFactory
 from .pretrained import load_pretrained
 from .pyramid import Pyramid
-from .stage import STYLES, Stage, build_downsample
+from .stage import STYLES, Decoder, Stage, build_downsample
 from .utils import check_choice, init_layer
 
 STEM_CHANNELS = 32
@@ -162,6 +162,10 @@ class CEDNet(BaseModule):
             linearly from 0 in the order of the forward pass. Default: 0.
         layer_scale: Initial value of the blocks' gamma: 1e-6 for detection and classification, 1.0
             for segmentation; 0 means no gamma. Default: 1e-6.
+        top_down_init: Scale of the initial weights of the decoders' 1x1 convolutions. With 1, the
+            released code's, the upsampled features are larger than those that they are added to, so
+            that little of the fine features is left after a few stages, and training from random
+            weights starts slowly. Default: 0.1.
         frozen_stages: -1 trains everything, 0 freezes the stem, k > 0 the stem and the first k
             stages, including BatchNorm statistics. Default: -1.
         norm_eval: Keep BatchNorm in evaluation mode during training. Default: False.
@@ -194,6 +198,7 @@ class CEDNet(BaseModule):
         aux_level: int = 3,
         drop_path_rate: float = 0.0,
         layer_scale: float = 1e-6,
+        top_down_init: float = 0.1,
         frozen_stages: int = -1,
         norm_eval: bool = False,
         with_cp: bool = False,
@@ -214,6 +219,8 @@ class CEDNet(BaseModule):
             raise ValueError(f'drop_path_rate {drop_path_rate} must be in [0, 1)')
         if not isinstance(layer_scale, (int, float)) or layer_scale < 0:
             raise ValueError(f'layer_scale {layer_scale} must be 0 or more')
+        if not isinstance(top_down_init, (int, float)) or top_down_init < 0:
+            raise ValueError(f'top_down_init {top_down_init} must be 0 or more')
         if aux_level not in (3, 4, 5):
             raise ValueError(f'aux_level {aux_level} must be 3, 4 or 5')
         num_blocks = stem_blocks + sum(map(sum, stages))
@@ -232,6 +239,9 @@ class CEDNet(BaseModule):
         self._set_outputs(channels, pyramid, out_levels, mixer_spec.norm)
         self.apply(init_layer)
         self.stem.init_first_bias()
+        for module in self.modules():
+            if isinstance(module, Decoder):
+                module.scale_top_down(top_down_init)
         self._freeze()
 
     def _set_outputs(

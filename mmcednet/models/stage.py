@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -83,6 +84,12 @@ class Decoder(nn.Module):
         self.lateral3 = factory.build_lateral(3) if laterals else nn.Identity()
         self.norm3 = norm(channels[3])
         self.level3 = factory.build_group(3, blocks[0])
+
+    def scale_top_down(self, factor: float) -> None:
+        """Multiply the weights of the convolutions that feed the sums by a factor."""
+        with torch.no_grad():
+            self.reduce5.weight.mul_(factor)
+            self.reduce4.weight.mul_(factor)
 
     def forward(self, features: Features) -> Features:
         """(e3, e4, e5) -> (d3, d4, e5) of the same shapes."""

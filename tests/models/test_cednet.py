@@ -364,6 +364,7 @@ def test_batch_norm_becomes_synchronised(small):
         (dict(drop_path_rate=1.5), 'drop_path_rate 1.5'),
         (dict(drop_path_rate='0.1'), 'drop_path_rate 0.1'),
         (dict(layer_scale=-1.0), r'layer_scale -1\.0'),
+        (dict(top_down_init=-0.1), r'top_down_init -0\.1'),
         (dict(in_channels=0), 'in_channels 0'),
         (dict(style=['fpn']), 'style .* is unknown'),
         (dict(pyramid=[3, 4, 5]), r'pyramid \[3, 4, 5\] must be a dict'),

@@ -138,3 +138,30 @@ def test_the_bias_comes_after_loading_and_is_only_an_initial_value(tmp_path):
     model.init_weights()
     assert (model.stem.conv1.bias == 0).all()
     assert (build_model('fpn', 'conv').stem.conv1.bias == 0).all()
+
+
+@pytest.mark.parametrize('style', ['fpn', 'unet', 'hourglass'])
+def test_scale_of_the_top_down_convolutions(small, style):
+    weights = {}
+    for scale in (1.0, 0.1):
+        torch.manual_seed(0)
+        weights[scale] = CEDNet(small, style=style, top_down_init=scale).state_dict()
+    assert weights[0.1].keys() == weights[1.0].keys()
+    for name, weight in weights[1.0].items():
+        top_down = name.endswith(('reduce4.weight', 'reduce5.weight'))
+        torch.testing.assert_close(weights[0.1][name], 0.1 * weight if top_down else weight)
+
+
+def test_fine_features_pass_the_stages():
+    """Noise at stride 8 reaches the last stage's finest level, where the released weights drown it."""
+    arch = dict(channels=(24, 48, 72, 96), blocks=(1, 1, 2, 1), num_stages=4)
+    images = torch.randn(2, 3, 128, 128)
+    changed = images + 0.3 * torch.randn(2, 3, 128, 128)
+    effects = {}
+    for scale in (1.0, 0.1):
+        torch.manual_seed(0)
+        model = CEDNet(arch, top_down_init=scale, layer_scale=1.0, out_levels=(3,)).eval()
+        with torch.no_grad():
+            (before,), (after,) = model(images), model(changed)
+        effects[scale] = ((after - before).std() / before.std()).item()
+    assert effects[0.1] > 1.2 * effects[1.0], effects

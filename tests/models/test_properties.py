@@ -137,7 +137,7 @@ def test_bfloat16_autocast_is_near_float32(style, mixer, outputs):
         with torch.autocast('cpu', torch.bfloat16):
             rounded = model(images)
     for ours, theirs in zip(rounded, exact, strict=True):
-        assert (ours.float() - theirs).norm() / theirs.norm() < 3e-2
+        assert (ours.float() - theirs).norm() / theirs.norm() < 5e-2
 
 
 @pytest.mark.parametrize('style', STYLES)

@@ -10,6 +10,7 @@ model = dict(
         aux_stages=True,
         aux_level=5,
         drop_path_rate=0.1,
+        top_down_init=1.0,  # as in the published pre-training
     ),
     head=dict(
         type='CEDNetClsHead',

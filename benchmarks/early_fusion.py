@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Compares networks of equal cost, ConvNeXt with FPN and CEDNets, on a dataset, with several seeds.
 
-Each network gets the learning rate and the weight decay that are best on the validation images. Finished
-runs are kept in a JSON file: a second call goes on where the first one stopped.
+Each network gets the learning rate and the weight decay that are best on the validation images.
+Finished runs are kept in a JSON file: a second call goes on where the first one stopped.
 """
 
 import argparse

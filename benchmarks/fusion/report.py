@@ -25,7 +25,10 @@ def format_mean(values: list[float], form: str = '{:.1f}') -> str:
     return f'{form.format(mean(values))} ± {stdev(values) / len(values) ** 0.5:.1f}'
 
 
-def group_runs(results: Results, data: str, framework: str, iters: int) -> dict[str, list[dict[str, Any]]]:
+Groups = dict[str, list[dict[str, Any]]]  # network -> its runs
+
+
+def group_runs(results: Results, data: str, framework: str, iters: int) -> Groups:
     """The runs of each network that are compared, by seed; networks in the order of ``NETWORKS``."""
     rows = [
         row
@@ -39,7 +42,12 @@ def group_runs(results: Results, data: str, framework: str, iters: int) -> dict[
     return {model: group for model, group in groups.items() if group}
 
 
-def make_table(groups: dict[str, list[dict[str, Any]]], framework: str) -> str:
+def get_scores(rows: list[dict[str, Any]], metric: str) -> dict[int, float]:
+    """Seed -> metric on the test images, 0 where nothing was found."""
+    return {row['seed']: row['test'].get(metric, 0.0) for row in rows}
+
+
+def make_table(groups: Groups, framework: str) -> str:
     """Make a Markdown table: mean and standard error on the test images.
 
     The difference to ``REFERENCE`` is that of the runs with the same seed.
@@ -47,9 +55,9 @@ def make_table(groups: dict[str, list[dict[str, Any]]], framework: str) -> str:
     metric, sizes = METRICS[framework], SIZES if framework != 'upernet' else {}
     header = [*HEADER, *sizes]
     lines = ['| ' + ' | '.join(header).format(TITLES[framework]) + ' |', '| --- ' * len(header) + '|']
-    reference = {row['seed']: row['test'].get(metric, 0.0) for row in groups.get(REFERENCE, [])}
+    reference = get_scores(groups.get(REFERENCE, []), metric)
     for model, rows in groups.items():
-        scores = {row['seed']: row['test'].get(metric, 0.0) for row in rows}
+        scores = get_scores(rows, metric)
         differences = [scores[seed] - reference[seed] for seed in scores if seed in reference]
         difference = format_mean(differences, '{:+.1f}') if differences and model != REFERENCE else ''
         cells = [
@@ -61,13 +69,13 @@ def make_table(groups: dict[str, list[dict[str, Any]]], framework: str) -> str:
             str(len(rows)),
             format_mean(list(scores.values())),
             difference,
-            *(format_mean([row['test'].get(metric + key, 0.0) for row in rows]) for key in sizes.values()),
+            *(format_mean(list(get_scores(rows, metric + key).values())) for key in sizes.values()),
         ]
         lines.append('| ' + ' | '.join(cells) + ' |')
     return '\n'.join(lines) + '\n'
 
 
-def draw_figure(groups: dict[str, list[dict[str, Any]]], framework: str, title: str, out: Path) -> None:
+def draw_figure(groups: Groups, framework: str, title: str, out: Path) -> None:
     """Draw the metric on the validation images during the training, and by size on the test images.
 
     Bands and error bars are standard deviations over the seeds.
@@ -85,7 +93,7 @@ def draw_figure(groups: dict[str, list[dict[str, Any]]], framework: str, title: 
         (line,) = curve_axes.plot(iterations, centre, label=NETWORKS[model].title)
         curve_axes.fill_between(iterations, lower, upper, alpha=0.2, color=line.get_color())
         if framework != 'upernet':
-            scores = [[row['test'].get(metric + key, 0.0) for row in rows] for key in SIZES.values()]
+            scores = [list(get_scores(rows, metric + key).values()) for key in SIZES.values()]
             heights, errors = get_mean_and_width(scores)
             positions = [i + 0.8 * (index + 0.5) / len(groups) - 0.4 for i in range(len(SIZES))]
             axes[0, 1].bar(positions, heights, 0.8 / len(groups), yerr=errors, color=line.get_color())

@@ -82,10 +82,10 @@ class Trainer:
         with get_context('spawn').Pool(self.jobs, maxtasksperchild=1) as pool:
             for number, row in enumerate(pool.imap_unordered(self.train_one, missing, 1), 1):
                 self.results.add(row)
+                recipe = f'learning rate {row["lr"]:g}, weight decay {row["weight_decay"]:g}'
                 print(
-                    f'[{number}/{len(missing)}] {row["model"]}, learning rate {row["lr"]:g}, weight decay '
-                    f'{row["weight_decay"]:g}, seed {row["seed"]}: {row["curve"][-1][1]:.1f} on the '
-                    f'validation images, {row["seconds"]} s',
+                    f'[{number}/{len(missing)}] {row["model"]}, {recipe}, seed {row["seed"]}: '
+                    f'{row["curve"][-1][1]:.1f} on the validation images, {row["seconds"]} s',
                     flush=True,
                 )
 
@@ -102,8 +102,8 @@ class Trainer:
     def tune(self, runs: Iterable[Run]) -> list[Run]:
         """Choose learning rate and weight decay of each run's network on the validation images.
 
-        Three learning rates are tried with the first weight decay, then the second weight decay with the
-        best of them, with half of the iterations.
+        Three learning rates are tried with the first weight decay, then the second weight decay with
+        the best of them, with half of the iterations.
 
         Returns:
             The runs with the best recipes.

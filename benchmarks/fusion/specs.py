@@ -51,9 +51,37 @@ def make_convnext(
     return Network(title, backbone, dict(neck, in_channels=list(channels[1:]), out_channels=WIDTH))
 
 
+def make_plain(title: str, channels: Sequence[int], *blocks: Any, **settings: Any) -> Network:
+    """The encoder of one CEDNet stage with FPN: stem and blocks of CEDNet, without its fusion."""
+    backbone = make_cednet(title, channels, *blocks, **settings).backbone
+    backbone.update(pyramid=None, out_levels=(3, 4, 5), final_decoder=False, long_range=False)
+    return Network(title, backbone, dict(FPN, in_channels=list(channels[1:]), out_channels=WIDTH))
+
+
 FPN = dict(type='FPN', num_outs=len(LEVELS), add_extra_convs='on_output')
+BIFPN = dict(type='BiFPN', num_layers=3)
+NASFPN = dict(type='NASFPN', num_outs=len(LEVELS), stack_times=2, norm_cfg=dict(type='BN'))
+TWO = (20, 40, 72, 128)  # of all two-stage networks of Table 4
 NETWORKS = {
     'convnext_fpn': make_convnext('ConvNeXt + FPN', (28, 40, 72, 136), FPN),
+    'convnext_bifpn': make_convnext('ConvNeXt + BiFPN', (20, 52, 72, 132), BIFPN),
+    'convnext_nasfpn': make_convnext('ConvNeXt + NAS-FPN', (20, 40, 72, 144), NASFPN, (1, 3, 4, 2)),
+    'plain_fpn': make_plain("CEDNet's blocks + FPN", (16, 40, 76, 136), (3, 5, 3)),
     'cednet_m1': make_cednet('CEDNet, 1 stage', (24, 40, 72, 136), (3, 6, 3)),
+    'cednet_m2': make_cednet('CEDNet, 2 stages', (20, 40, 76, 124), (2, 3, 1), (1, 3, 2)),
     'cednet_m3': make_cednet('CEDNet, 3 stages', (20, 40, 72, 120), *[(1, 2, 1)] * 3),
+    'cednet_m4': make_cednet('CEDNet, 4 stages', (24, 40, 64, 116), *[(1, 1, 1)] * 4),
+    'fusion_1_6': make_cednet('CEDNet, fusion after 1/6', TWO, (1, 1, 0), (2, 5, 3)),
+    'fusion_2_6': make_cednet('CEDNet, fusion after 2/6', TWO, (1, 2, 1), (2, 4, 2)),
+    'fusion_4_6': make_cednet('CEDNet, fusion after 4/6', TWO, (2, 4, 2), (1, 2, 1)),
+    'fusion_5_6': make_cednet('CEDNet, fusion after 5/6', TWO, (2, 5, 3), (1, 1, 0)),
+    'unet': make_cednet('CEDNet, UNet style', (20, 40, 72, 120), *[(1, 2, 1)] * 3, style='unet'),
+    'hourglass': make_cednet(
+        'CEDNet, Hourglass style', (16, 32, 60, 120), *[(1, 2, 1)] * 3, style='hourglass'
+    ),
+    'without_long_range': make_cednet(
+        'CEDNet without long-range blocks', (20, 40, 72, 124), *[(1, 2, 1)] * 3, long_range=False
+    ),
+    'cednet_conv': make_cednet('CEDNet, mixer conv', (20, 32, 48, 96), *[(1, 2, 1)] * 3, mixer='conv'),
+    'plain_conv': make_plain('conv blocks + FPN', (16, 32, 48, 104), (3, 5, 3), mixer='conv'),
 }

@@ -37,7 +37,7 @@ class Results:
 
     def add(self, row: dict[str, Any]) -> None:
         """Add a finished run and write the file."""
-        self.rows.append(row)
+        self.rows.append(json.loads(json.dumps(row)))  # as it is read again: lists, not tuples
         lines = ',\n'.join(json.dumps(item) for item in self.rows)
         with atomic_write(self.path) as temporary:
             temporary.write_text(f'{{"runs": [\n{lines}\n]}}\n')

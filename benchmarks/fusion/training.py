@@ -72,7 +72,7 @@ class Recorder(Hook):
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float]) -> None:
         # a detector that finds nothing has no metrics
-        value = to_percent(self.metric, metrics.get(self.metric, 0.0))
+        value = float(to_percent(self.metric, metrics.get(self.metric, 0.0)))
         self.curve.append((runner.iter, round(value, 2)))
 
 
@@ -88,14 +88,13 @@ def build_config(run: Run, folder: Path, work_dir: Path) -> Config:
     write_new_config(folder, run.framework, 'nano', path, CONFIGS, scale=run.scale)
     cfg = Config.fromfile(path)
     set_network(cfg, run)
-    cfg.model.data_preprocessor.update(pad_value=PAD_VALUE)
     cfg.optim_wrapper.optimizer.update(lr=run.lr, weight_decay=run.weight_decay)
     cfg.train_cfg = dict(
         type='IterBasedTrainLoop',
         max_iters=run.iters,
         val_interval=max(1, run.iters // VALIDATIONS),
     )
-    warmup = min(WARMUP, run.iters // 4)
+    warmup = max(2, min(WARMUP, run.iters // 4))
     cfg.param_scheduler = [
         dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=warmup),
         dict(type='CosineAnnealingLR', by_epoch=False, begin=0, end=run.iters, T_max=run.iters),
@@ -121,6 +120,7 @@ def set_network(cfg: Config, run: Run) -> None:
         model.auxiliary_head.update(in_index=2, in_channels=network.channels[2])
         return
     model.backbone, model.neck = network.backbone, network.neck
+    model.data_preprocessor.pad_value = PAD_VALUE  # segmenters train on crops, without padding
     head = model.bbox_head if run.framework == 'retinanet' else model.rpn_head
     head.anchor_generator.strides = [2**level for level in LEVELS]
 
@@ -169,7 +169,7 @@ def train(run: Run, folder: Path, out: Path, device: str) -> dict[str, Any]:
         asdict(run),
         params=round(cost.params, 4),
         macs=round(cost.macs, 4),
-        test={key: round(to_percent(key, value), 2) for key, value in test.items()},
+        test={key: round(float(to_percent(key, value)), 2) for key, value in test.items()},
         curve=recorder.curve,
         loss=[round(sum(part) / len(part), 4) for part in losses],
         seconds=round(time.time() - start),

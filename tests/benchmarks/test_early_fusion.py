@@ -53,7 +53,7 @@ def test_networks_have_the_same_cost(fusion, tmp_path):
 def test_runs_are_trained_once(fusion, framework, root, tmp_path):
     draw_dataset(tmp_path / 'cells', train=6, val=3, size=64, seed=0, test=2)
     command = [sys.executable, root / 'benchmarks' / 'early_fusion.py', '--data', 'cells']
-    command += ['--framework', framework, '--models', 'cednet_m1', '--seeds', '1', '--iters', '4']
+    command += ['--framework', framework, '--models', 'cednet_m1', '--seeds', '1', '--iters', '8']
     command += ['--results', 'results.json', '--out', 'out', '--jobs', '2']
     env = dict(os.environ, PYTHONPATH=str(root))
     for expected in (5, 0):
@@ -63,11 +63,11 @@ def test_runs_are_trained_once(fusion, framework, root, tmp_path):
         assert done.returncode == 0, done.stdout + done.stderr
         assert done.stdout.count('cednet_m1, learning rate') == expected
     rows = json.loads((tmp_path / 'results.json').read_text())['runs']
-    assert [row['iters'] for row in rows] == [2, 2, 2, 2, 4]
+    assert [row['iters'] for row in rows] == [4, 4, 4, 4, 8]
     assert [row['lr'] for row in rows[:3]] == list(fusion.results.LEARNING_RATES)
     assert all(np.isfinite(row['loss']).all() for row in rows)
-    assert '| CEDNet, 1 stage |' in (tmp_path / 'out' / f'cells-{framework}-4.md').read_text()
-    assert cv2.imread(str(tmp_path / 'out' / f'cells-{framework}-4.png')) is not None
+    assert '| CEDNet, 1 stage |' in (tmp_path / 'out' / f'cells-{framework}-8.md').read_text()
+    assert cv2.imread(str(tmp_path / 'out' / f'cells-{framework}-8.png')) is not None
 
 
 def test_best_recipe_on_validation_images(fusion, run, tmp_path):

@@ -130,14 +130,15 @@ def test_copies_pickles_and_state_dict(style, mixer, outputs):
 
 @each_combination
 def test_bfloat16_autocast_is_near_float32(style, mixer, outputs):
-    model = build_model(style, mixer, outputs).eval()
+    # the bound is for the released code's initial weights
+    model = build_model(style, mixer, outputs, top_down_init=1.0).eval()
     images = torch.randn(1, 3, 128, 192)
     with torch.no_grad():
         exact = model(images)
         with torch.autocast('cpu', torch.bfloat16):
             rounded = model(images)
     for ours, theirs in zip(rounded, exact, strict=True):
-        assert (ours.float() - theirs).norm() / theirs.norm() < 5e-2
+        assert (ours.float() - theirs).norm() / theirs.norm() < 3e-2
 
 
 @pytest.mark.parametrize('style', STYLES)

@@ -64,7 +64,8 @@ def test_runs_are_trained_once(fusion, framework, root, tmp_path):
         assert done.stdout.count('cednet_m1, learning rate') == expected
     rows = json.loads((tmp_path / 'results.json').read_text())['runs']
     assert [row['iters'] for row in rows] == [4, 4, 4, 4, 8]
-    assert [row['lr'] for row in rows[:3]] == list(fusion.results.LEARNING_RATES)
+    # two at a time: in the order in which they end
+    assert sorted(row['lr'] for row in rows[:3]) == list(fusion.results.LEARNING_RATES)
     assert all(np.isfinite(row['loss']).all() for row in rows)
     assert '| CEDNet, 1 stage |' in (tmp_path / 'out' / f'cells-{framework}-8.md').read_text()
     assert cv2.imread(str(tmp_path / 'out' / f'cells-{framework}-8.png')) is not None

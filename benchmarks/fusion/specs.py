@@ -10,22 +10,29 @@ MAIN = (REFERENCE, 'cednet_m1', 'cednet_m3')
 
 
 class Network(NamedTuple):
-    """A backbone and its neck, as configs of mmdet."""
+    """A backbone and its neck, as configs of mmdet.
+
+    Attributes:
+        title: Name in tables and figures.
+        backbone: Config of the backbone.
+        neck: Config of the neck.
+        raw_channels: Channels at strides 4, 8, 16, 32 where there is no neck, if they differ: without
+            it, other channels make the cost equal.
+    """
 
     title: str
     backbone: dict[str, Any]
     neck: dict[str, Any] | None
-
-    @property
-    def channels(self) -> tuple[int, ...]:
-        """Channels at strides 4, 8, 16, 32."""
-        return tuple(self.backbone['arch']['channels'])
+    raw_channels: tuple[int, ...] = ()
 
     def get_raw_backbone(self) -> dict[str, Any]:
         """The backbone with its features of strides 4 to 32, for a segmenter."""
+        arch = dict(self.backbone['arch'])
+        if self.raw_channels:
+            arch['channels'] = self.raw_channels
         if self.backbone['type'] == 'CEDNet':
-            return dict(self.backbone, pyramid=None)
-        return dict(self.backbone, out_indices=(0, 1, 2, 3))
+            return dict(self.backbone, arch=arch, pyramid=None)
+        return dict(self.backbone, arch=arch, out_indices=(0, 1, 2, 3))
 
 
 def make_cednet(title: str, channels: Sequence[int], *blocks: Any, **settings: Any) -> Network:
@@ -63,7 +70,9 @@ BIFPN = dict(type='BiFPN', num_layers=3)
 NASFPN = dict(type='NASFPN', num_outs=len(LEVELS), stack_times=2, norm_cfg=dict(type='BN'))
 TWO = (20, 40, 72, 128)  # of all two-stage networks of Table 4
 NETWORKS = {
-    'convnext_fpn': make_convnext('ConvNeXt + FPN', (28, 40, 72, 136), FPN),
+    'convnext_fpn': make_convnext('ConvNeXt + FPN', (28, 40, 72, 136), FPN)._replace(
+        raw_channels=(28, 44, 76, 136)
+    ),
     'convnext_bifpn': make_convnext('ConvNeXt + BiFPN', (20, 52, 72, 132), BIFPN),
     'convnext_nasfpn': make_convnext('ConvNeXt + NAS-FPN', (20, 40, 72, 144), NASFPN, (1, 3, 4, 2)),
     'plain_fpn': make_plain("CEDNet's blocks + FPN", (16, 40, 76, 136), (3, 5, 3)),

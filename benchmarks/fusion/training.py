@@ -116,8 +116,9 @@ def set_network(cfg: Config, run: Run) -> None:
     network, model = NETWORKS[run.model], cfg.model
     if run.framework == 'upernet':
         model.backbone = network.get_raw_backbone()
-        model.decode_head.in_channels = list(network.channels)
-        model.auxiliary_head.update(in_index=2, in_channels=network.channels[2])
+        channels = list(model.backbone['arch']['channels'])
+        model.decode_head.in_channels = channels
+        model.auxiliary_head.update(in_index=2, in_channels=channels[2])
         return
     model.backbone, model.neck = network.backbone, network.neck
     model.data_preprocessor.pad_value = PAD_VALUE  # segmenters train on crops, without padding

@@ -34,15 +34,18 @@ def run(fusion):
 
 
 @pytest.mark.slow
-def test_networks_have_the_same_cost(fusion, tmp_path):
-    data = draw_dataset(tmp_path / 'cells', train=1, val=1, size=64, seed=0)
+@pytest.mark.parametrize('framework', ['retinanet', 'mask_rcnn', 'upernet'])
+def test_networks_have_the_same_cost(fusion, framework, tmp_path):
+    data = draw_dataset(tmp_path / 'cells', train=1, val=1, size=192, seed=0)
+    scale = None if framework == 'upernet' else (256, 192)
+    size = (192, 192) if framework == 'upernet' else (192, 256)
     costs = {}
-    for model in fusion.specs.NETWORKS:
-        run = fusion.training.Run('cells', 'retinanet', model, 0, 8, 1e-3, 0.05, (256, 192))
+    for model in fusion.specs.NETWORKS if framework == 'retinanet' else fusion.specs.MAIN:
+        run = fusion.training.Run('cells', framework, model, 0, 8, 1e-3, 0.05, scale)
         work_dir = tmp_path / model
         cfg = fusion.training.build_config(run, data, work_dir)
-        assert fusion.training.get_image_size(cfg) == (192, 256)
-        costs[model] = fusion.training.compute_complexity(work_dir / 'config.py', (192, 256))
+        assert fusion.training.get_image_size(cfg) == size
+        costs[model] = fusion.training.compute_complexity(work_dir / 'config.py', size)
     reference = costs[fusion.specs.REFERENCE]
     for model, cost in costs.items():
         assert cost == pytest.approx(reference, rel=0.03), model

@@ -44,6 +44,6 @@ setup(
     packages=find_packages(include=['mmcednet', 'mmcednet.*']),
     package_data={'mmcednet': ['paper/paper_tables.json', '.mim/model-index.yml', '.mim/**/*']},
     python_requires='>=3.10',
-    install_requires=['torch>=2.1', 'numpy'],
+    install_requires=['torch>=2.1', 'numpy', 'safetensors'],
     extras_require={'onedl': ONEDL, 'openmmlab': OPENMMLAB, 'web': WEB, 'docs': DOCS},
 )

@@ -9,9 +9,9 @@ from mmengine.runner import Runner
 
 from mmcednet.engine import config, launch
 from mmcednet.engine.checks import (
-    check_checkpoint,
     check_data,
     check_features,
+    check_resumable,
     check_segmentation,
 )
 from mmcednet.engine.command_line import exit_on_error
@@ -65,7 +65,7 @@ def prepare(args: argparse.Namespace) -> Runner:
     launch.warn_about_batch_size(runner)
     launch.warn_about_random_weights(runner)
     if args.resume and cfg.load_from:
-        check_checkpoint(runner.model, cfg.load_from)
+        check_resumable(runner.model, cfg.load_from)
     check_segmentation(runner, 'train', 'val')
     return runner
 

@@ -36,6 +36,26 @@ def check_checkpoint(model: nn.Module, checkpoint: str) -> None:
     check_weights(model, load_checkpoint(checkpoint), checkpoint)
 
 
+def check_resumable(model: nn.Module, checkpoint: str) -> None:
+    """Check that a training of ``model`` can go on from a checkpoint.
+
+    Args:
+        model: The runner's model.
+        checkpoint: File, or another address that mmengine's loader accepts.
+
+    Raises:
+        ValueError: As for :func:`check_checkpoint`, or there is no optimizer's state.
+        FileNotFoundError: The file does not exist.
+    """
+    loaded = load_checkpoint(checkpoint)
+    check_weights(model, loaded, checkpoint)
+    if 'optimizer' not in loaded:
+        raise ValueError(
+            f'{checkpoint} has weights but no training state, so that it cannot be resumed; to start '
+            f'from its weights, use --cfg-options load_from={checkpoint}'
+        )
+
+
 def load_checkpoint(checkpoint: str) -> dict:
     """Load a checkpoint to the CPU.
 

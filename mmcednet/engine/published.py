@@ -1,0 +1,92 @@
+"""Published checkpoints: a trained model's weights and what describes it, without training state."""
+
+import hashlib
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.runner import CheckpointLoader
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+
+from mmcednet.models.pretrained import get_state_dict
+from mmcednet.version import __version__
+
+from .checks.checkpoint import load_checkpoint
+from .files import atomic_write
+
+SUFFIXES = ('.safetensors', '.pth')
+META_KEY = 'meta'  # of the safetensors header, whose values are strings: JSON
+META = ('cfg', 'dataset_meta', 'epoch', 'iter')  # what is kept of the meta data that mmengine saves
+HASH_LENGTH = 8
+
+
+@CheckpointLoader.register_scheme(prefixes=r'.*\.safetensors$')
+def read_safetensors(filename: str, map_location: Any = None) -> dict[str, Any]:
+    """Read a safetensors file as mmengine reads a checkpoint.
+
+    It is registered with mmengine's ``CheckpointLoader``, so that ``init_cfg``, ``load_from`` and the
+    toolboxes' inferencers read such files, too.
+
+    Args:
+        filename: The file; one of other software, such as timm, has weights only.
+        map_location: Ignored; the tensors are on the CPU.
+
+    Returns:
+        'state_dict' and 'meta', the latter empty if :func:`publish` has not written the file.
+
+    Raises:
+        FileNotFoundError: The file does not exist.
+        ValueError: It is not a safetensors file.
+    """
+    if not Path(filename).is_file():
+        raise FileNotFoundError(f'{filename} does not exist')
+    try:
+        with safe_open(filename, framework='pt') as file:
+            keys = file.keys()
+            weights = {key: file.get_tensor(key) for key in keys}
+            meta = json.loads((file.metadata() or {}).get(META_KEY, '{}'))
+    except (SafetensorError, ValueError) as error:
+        raise ValueError(f'{filename} is damaged or not a safetensors file: {error}') from None
+    return dict(meta=meta, state_dict=weights)
+
+
+def publish(checkpoint: str, out: Path) -> Path:
+    """Write the weights of a checkpoint, with its config and classes, and without training state.
+
+    If the checkpoint has a moving average, its weights are written, which are those that a test uses.
+
+    Args:
+        checkpoint: File, or another address that mmengine's loader accepts.
+        out: File to write, with one of ``SUFFIXES``.
+
+    Returns:
+        The written file: the beginning of its SHA-256 is added to the name of ``out``.
+
+    Raises:
+        ValueError: ``out`` has another suffix; the checkpoint is damaged or contains no weights.
+        FileNotFoundError: The checkpoint does not exist.
+    """
+    if out.suffix not in SUFFIXES:
+        raise ValueError(f'{out} must end in one of: {", ".join(SUFFIXES)}')
+    loaded = load_checkpoint(checkpoint)
+    weights = {key: value.clone() for key, value in get_state_dict(loaded).items()}
+    if not weights:
+        raise ValueError(f'{checkpoint} contains no weights')
+    found = loaded.get('meta') or {}
+    meta = {key: found[key] for key in META if key in found}
+    meta['mmcednet_version'] = __version__
+    if out.suffix == '.safetensors':
+        # one entry only: the order of several is random, and with it the hash
+        content = save(weights, {META_KEY: json.dumps(meta)})
+    else:
+        buffer = io.BytesIO()
+        torch.save(dict(meta=meta, state_dict=weights), buffer)
+        content = buffer.getvalue()
+    digest = hashlib.sha256(content).hexdigest()[:HASH_LENGTH]
+    target = out.with_name(f'{out.stem}-{digest}{out.suffix}')
+    with atomic_write(target) as temporary:
+        temporary.write_bytes(content)
+    return target

@@ -1,0 +1,35 @@
+#!/usr/bin/env python3
+"""Writes the weights of a checkpoint, with its config and classes, and without training state.
+
+The beginning of the file's SHA-256 is added to its name. The file replaces the checkpoint everywhere
+but in --resume: in train.py --pretrained, test.py, infer.py, web_demo.py and init_cfg.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from mmcednet.engine.command_line import exit_on_error
+from mmcednet.engine.published import publish
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('checkpoint', help='checkpoint file')
+    parser.add_argument(
+        '-o',
+        '--out',
+        type=Path,
+        required=True,
+        help='file to write; its suffix, .safetensors or .pth, is the format',
+    )
+    args = parser.parse_args(argv)
+    with exit_on_error():
+        written = publish(args.checkpoint, args.out)
+    print(f'{written}: {written.stat().st_size / 2**20:.1f} MiB')
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Compares networks of equal cost, ConvNeXt with FPN and CEDNets, on a dataset, with several seeds.
 
-Each network gets the learning rate and the weight decay that are best on the validation images.
+Each network gets the learning rate and the weight decay that are best on the validation images, or
+those of --recipe.
 Finished runs are kept in a JSON file: a second call goes on where the first one stopped.
 """
 
@@ -43,6 +44,14 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         metavar=('WIDTH', 'HEIGHT'),
         help='detectors: size in px that images are resized to; default: chosen as by new_config.py',
     )
+    parser.add_argument(
+        '--recipe',
+        type=float,
+        nargs=2,
+        metavar=('RATE', 'DECAY'),
+        help='learning rate and weight decay of all models; default: chosen for each on the validation '
+        'images',
+    )
     parser.add_argument('--device', choices=('cpu', 'cuda'), default='cpu', help='default: cpu')
     parser.add_argument(
         '--jobs',
@@ -79,7 +88,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             Run(name, args.framework, model, 1, args.iters, 0.0, 0.0, scale) for model in args.models
         ]
         trainer = Trainer(results, args.data, args.out, args.jobs, args.device)
-        tuned = trainer.tune(runs)
+        if args.recipe:
+            lr, weight_decay = args.recipe
+            tuned = [replace(run, lr=lr, weight_decay=weight_decay) for run in runs]
+        else:
+            tuned = trainer.tune(runs)
         trainer.train(replace(run, seed=seed) for seed in range(1, args.seeds + 1) for run in tuned)
         write_report(results, name, args.framework, args.iters, args.out)
     return 0

@@ -25,21 +25,25 @@ def format_mean(values: list[float], form: str = '{:.1f}') -> str:
     return f'{form.format(mean(values))} ± {stdev(values) / len(values) ** 0.5:.1f}'
 
 
-Groups = dict[str, list[dict[str, Any]]]  # network -> its runs
+Groups = dict[tuple[str, float, float], list[dict[str, Any]]]  # network and recipe -> runs
 
 
 def group_runs(results: Results, data: str, framework: str, iters: int) -> Groups:
-    """The runs of each network that are compared, by seed; networks in the order of ``NETWORKS``."""
-    rows = [
-        row
-        for row in results.select(data=data, framework=framework, iters=iters)
-        if row['seed'] != TUNING_SEED
-    ]
-    groups = {
-        model: sorted((row for row in rows if row['model'] == model), key=lambda row: row['seed'])
-        for model in NETWORKS
+    """The runs that are compared, by seed.
+
+    Returns:
+        (network, learning rate, weight decay) -> runs; networks in the order of ``NETWORKS``, recipes of a
+        network in the order of their runs.
+    """
+    models = list(NETWORKS)
+    groups: Groups = {}
+    for row in results.select(data=data, framework=framework, iters=iters):
+        if row['seed'] != TUNING_SEED:
+            groups.setdefault((row['model'], row['lr'], row['weight_decay']), []).append(row)
+    return {
+        key: sorted(groups[key], key=lambda row: row['seed'])
+        for key in sorted(groups, key=lambda key: models.index(key[0]))
     }
-    return {model: group for model, group in groups.items() if group}
 
 
 def get_scores(rows: list[dict[str, Any]], metric: str) -> dict[int, float]:
@@ -50,13 +54,14 @@ def get_scores(rows: list[dict[str, Any]], metric: str) -> dict[int, float]:
 def make_table(groups: Groups, framework: str) -> str:
     """Make a Markdown table: mean and standard error on the test images.
 
-    The difference to ``REFERENCE`` is that of the runs with the same seed.
+    The difference to ``REFERENCE`` (its first recipe) is that of the runs with the same seed.
     """
     metric, sizes = METRICS[framework], SIZES if framework != 'upernet' else {}
     header = [*HEADER, *sizes]
     lines = ['| ' + ' | '.join(header).format(TITLES[framework]) + ' |', '| --- ' * len(header) + '|']
-    reference = get_scores(groups.get(REFERENCE, []), metric)
-    for model, rows in groups.items():
+    references = [rows for key, rows in groups.items() if key[0] == REFERENCE]
+    reference = get_scores(references[0], metric) if references else {}
+    for (model, lr, weight_decay), rows in groups.items():
         scores = get_scores(rows, metric)
         differences = [scores[seed] - reference[seed] for seed in scores if seed in reference]
         difference = format_mean(differences, '{:+.1f}') if differences and model != REFERENCE else ''
@@ -64,8 +69,8 @@ def make_table(groups: Groups, framework: str) -> str:
             NETWORKS[model].title,
             f'{rows[0]["params"]:.3f}',
             f'{rows[0]["macs"]:.3f}',
-            f'{rows[0]["lr"]:g}',
-            f'{rows[0]["weight_decay"]:g}',
+            f'{lr:g}',
+            f'{weight_decay:g}',
             str(len(rows)),
             format_mean(list(scores.values())),
             difference,
@@ -85,12 +90,14 @@ def draw_figure(groups: Groups, framework: str, title: str, out: Path) -> None:
     columns = 1 if framework == 'upernet' else 2
     figure, axes = plt.subplots(1, columns, figsize=(5.5 * columns, 4), squeeze=False)
     curve_axes = axes[0, 0]
-    for index, (model, rows) in enumerate(groups.items()):
+    models = [key[0] for key in groups]
+    for index, ((model, lr, _), rows) in enumerate(groups.items()):
+        label = NETWORKS[model].title + (f', rate {lr:g}' if models.count(model) > 1 else '')
         iterations = [point[0] for point in rows[0]['curve']]
         columns_of_scores = list(zip(*([point[1] for point in row['curve']] for row in rows)))
         centre, width = get_mean_and_width(columns_of_scores)
         lower, upper = zip(*((c - w, c + w) for c, w in zip(centre, width)))
-        (line,) = curve_axes.plot(iterations, centre, label=NETWORKS[model].title)
+        (line,) = curve_axes.plot(iterations, centre, label=label)
         curve_axes.fill_between(iterations, lower, upper, alpha=0.2, color=line.get_color())
         if framework != 'upernet':
             scores = [list(get_scores(rows, metric + key).values()) for key in SIZES.values()]

@@ -93,4 +93,20 @@ NETWORKS = {
     ),
     'cednet_conv': make_cednet('CEDNet, mixer conv', (20, 32, 48, 96), *[(1, 2, 1)] * 3, mixer='conv'),
     'plain_conv': make_plain('conv blocks + FPN', (16, 32, 48, 104), (3, 5, 3), mixer='conv'),
+    'cednet_window': make_cednet(
+        'CEDNet, mixer window', (24, 32, 64, 120), *[(1, 1, 1)] * 3, stem_blocks=0, mixer='window'
+    ),
+    'plain_window': make_plain(
+        'window blocks + FPN', (20, 32, 60, 128), (2, 4, 3), stem_blocks=0, mixer='window'
+    ),
+    'cednet_cross': make_cednet(
+        'CEDNet, mixer cross_window',
+        (20, 40, 64, 120),
+        *[(1, 1, 1)] * 3,
+        stem_blocks=0,
+        mixer='cross_window',
+    ),
+    'plain_cross': make_plain(
+        'cross_window blocks + FPN', (20, 32, 72, 120), (2, 4, 3), stem_blocks=0, mixer='cross_window'
+    ),
 }

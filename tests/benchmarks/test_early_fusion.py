@@ -87,6 +87,18 @@ def test_best_recipe_on_validation_images(fusion, run, tmp_path):
     assert (tuned.iters, tuned.seed) == (8, 1)
 
 
+@pytest.mark.slow
+def test_given_recipe(fusion, root, tmp_path):
+    draw_dataset(tmp_path / 'cells', train=4, val=2, size=64, seed=0)
+    command = [sys.executable, root / 'benchmarks' / 'early_fusion.py', '--data', tmp_path / 'cells']
+    command += ['--models', 'cednet_m1', '--seeds', '1', '--iters', '4', '--recipe', '3e-4', '0.1']
+    command += ['--results', tmp_path / 'results.json', '--out', tmp_path / 'out']
+    env = dict(os.environ, PYTHONPATH=str(root))
+    subprocess.run(list(map(str, command)), env=env, check=True)
+    (row,) = json.loads((tmp_path / 'results.json').read_text())['runs']
+    assert (row['lr'], row['weight_decay'], row['seed']) == (3e-4, 0.1, 1)
+
+
 def test_finished_runs_are_found_again(fusion, run, tmp_path):
     path = tmp_path / 'results.json'
     fusion.results.Results(path).add(make_row(run, 40.0))
@@ -111,14 +123,18 @@ def test_table(fusion, run, tmp_path):
         for seed, score in enumerate(values, 1):
             changed = fusion.training.Run(**dict(asdict(run), model=model, seed=seed))
             results.add(make_row(changed, score))
+    other_recipe = fusion.training.Run(**dict(asdict(run), model='cednet_m3', lr=2e-3))
+    results.add(make_row(other_recipe, 41.5))
     results.add(make_row(fusion.training.Run(**dict(asdict(run), seed=0)), 99.0))  # of the tuning
     fusion.report.write_report(results, 'cells', 'retinanet', 8, tmp_path)
     rows = (tmp_path / 'cells-retinanet-8.md').read_text().splitlines()
-    cells = {row.split(' | ')[0].strip('| '): row.strip('| ').split(' | ') for row in rows[2:]}
-    assert cells['ConvNeXt + FPN'][5:7] == ['3', '42.0 ± 1.2']
+    cells = [row.strip('| ').split(' | ') for row in rows[2:]]
+    assert [row[0] for row in cells] == ['ConvNeXt + FPN', 'CEDNet, 3 stages', 'CEDNet, 3 stages']
+    assert cells[0][5:7] == ['3', '42.0 ± 1.2']
     differences = np.subtract(scores['cednet_m3'], scores['convnext_fpn'])
     error = differences.std(ddof=1) / 3**0.5
-    assert cells['CEDNet, 3 stages'][6:8] == ['45.0 ± 1.2', f'+{differences.mean():.1f} ± {error:.1f}']
+    assert cells[1][6:8] == ['45.0 ± 1.2', f'+{differences.mean():.1f} ± {error:.1f}']
+    assert cells[2][3:8] == ['0.002', '0.05', '1', '41.5', '+1.5']
     assert cv2.imread(str(tmp_path / 'cells-retinanet-8.png')) is not None
 
 

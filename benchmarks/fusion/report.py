@@ -32,8 +32,8 @@ def group_runs(results: Results, data: str, framework: str, iters: int) -> Group
     """The runs that are compared, by seed.
 
     Returns:
-        (network, learning rate, weight decay) -> runs; networks in the order of ``NETWORKS``, recipes of a
-        network in the order of their runs.
+        (network, learning rate, weight decay) -> runs; networks in the order of ``NETWORKS``, recipes
+        of a network in the order of their runs.
     """
     models = list(NETWORKS)
     groups: Groups = {}

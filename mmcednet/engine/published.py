@@ -4,11 +4,8 @@ import hashlib
 import io
 import json
 from pathlib import Path
-from typing import Any
 
 import torch
-from mmengine.runner import CheckpointLoader
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from mmcednet.models.pretrained import get_state_dict
@@ -16,41 +13,11 @@ from mmcednet.version import __version__
 
 from .checks.checkpoint import load_checkpoint
 from .files import atomic_write
+from .safetensors_reader import META_KEY
 
 SUFFIXES = ('.safetensors', '.pth')
-META_KEY = 'meta'  # of the safetensors header, whose values are strings: JSON
 META = ('cfg', 'dataset_meta', 'epoch', 'iter')  # what is kept of the meta data that mmengine saves
 HASH_LENGTH = 8
-
-
-@CheckpointLoader.register_scheme(prefixes=r'.*\.safetensors$')
-def read_safetensors(filename: str, map_location: Any = None) -> dict[str, Any]:
-    """Read a safetensors file as mmengine reads a checkpoint.
-
-    It is registered with mmengine's ``CheckpointLoader``, so that ``init_cfg``, ``load_from`` and the
-    toolboxes' inferencers read such files, too.
-
-    Args:
-        filename: The file; one of other software, such as timm, has weights only.
-        map_location: Ignored; the tensors are on the CPU.
-
-    Returns:
-        'state_dict' and 'meta', the latter empty if :func:`publish` has not written the file.
-
-    Raises:
-        FileNotFoundError: The file does not exist.
-        ValueError: It is not a safetensors file.
-    """
-    if not Path(filename).is_file():
-        raise FileNotFoundError(f'{filename} does not exist')
-    try:
-        with safe_open(filename, framework='pt') as file:
-            keys = file.keys()
-            weights = {key: file.get_tensor(key) for key in keys}
-            meta = json.loads((file.metadata() or {}).get(META_KEY, '{}'))
-    except (SafetensorError, ValueError) as error:
-        raise ValueError(f'{filename} is damaged or not a safetensors file: {error}') from None
-    return dict(meta=meta, state_dict=weights)
 
 
 def publish(checkpoint: str, out: Path) -> Path:

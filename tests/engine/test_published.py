@@ -8,7 +8,8 @@ from mmengine.registry import MODELS
 from mmengine.runner import load_checkpoint
 from safetensors.torch import save_file
 
-from mmcednet.engine.published import SUFFIXES, publish, read_safetensors
+from mmcednet.engine.published import SUFFIXES, publish
+from mmcednet.engine.safetensors_reader import read_safetensors
 from mmcednet.models import CEDNet
 
 META = dict(

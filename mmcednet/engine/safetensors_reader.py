@@ -22,7 +22,7 @@ def read_safetensors(filename: str, map_location: Any = None) -> dict[str, Any]:
         map_location: Ignored; the tensors are on the CPU.
 
     Returns:
-        'state_dict' and 'meta', which is empty in files that ``mmcednet.engine.published`` has not written.
+        'state_dict' and 'meta', which is empty in files that ``engine.published`` has not written.
 
     Raises:
         FileNotFoundError: The file does not exist.

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from .layers import EPS, DropPath, LayerNorm2d
+from .layers import EPS, DropPath, LayerNorm2d, Run, compute, recompute
 from .mixers import CrossWindowAttention, WindowAttention
 
 DILATION = 3
@@ -28,17 +28,23 @@ class MLP(nn.Module):
 
     Takes and returns (N, H, W, C): with contiguous channels a linear layer is one matrix product,
     which is faster than a 1x1 convolution.
+
+    Args:
+        channels: C.
+        layer_scale: Initial value of gamma; 0 leaves gamma out. Default: 0.
+        run: ``recompute`` does not keep the output of GELU for the backward pass. Default: ``compute``.
     """
 
-    def __init__(self, channels: int, layer_scale: float = 0.0) -> None:
+    def __init__(self, channels: int, layer_scale: float = 0.0, run: Run = compute) -> None:
         super().__init__()
         self.pwconv1 = nn.Linear(channels, 4 * channels)
         self.act = nn.GELU()
         self.pwconv2 = nn.Linear(4 * channels, channels)
         self.gamma = nn.Parameter(torch.full((channels,), layer_scale)) if layer_scale > 0 else None
+        self.run = run
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.pwconv2(self.act(self.pwconv1(x)))
+        x = self.run(lambda x: self.pwconv2(self.act(x)), self.pwconv1(x))
         return x if self.gamma is None else self.gamma * x
 
 
@@ -57,13 +63,20 @@ class CEDBlock(nn.Module):
         channels: C.
         drop_path: Rate of stochastic depth. Default: 0.
         layer_scale: Initial value of gamma; 0 leaves gamma out. Default: 1e-6.
+        run: ``recompute`` keeps no outputs of GELU for the backward pass. Default: ``compute``.
     """
 
-    def __init__(self, channels: int, drop_path: float = 0.0, layer_scale: float = 1e-6) -> None:
+    def __init__(
+        self,
+        channels: int,
+        drop_path: float = 0.0,
+        layer_scale: float = 1e-6,
+        run: Run = compute,
+    ) -> None:
         super().__init__()
         self.dwconv = build_depthwise_conv(channels)
         self.norm = LayerNorm2d(channels)
-        self.mlp = MLP(channels, layer_scale)
+        self.mlp = MLP(channels, layer_scale, run)
         self.drop_path = DropPath(drop_path)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -78,19 +91,26 @@ class LongRangeCEDBlock(nn.Module):
     Arguments as for :class:`CEDBlock`.
     """
 
-    def __init__(self, channels: int, drop_path: float = 0.0, layer_scale: float = 1e-6) -> None:
+    def __init__(
+        self,
+        channels: int,
+        drop_path: float = 0.0,
+        layer_scale: float = 1e-6,
+        run: Run = compute,
+    ) -> None:
         super().__init__()
         self.dwconv1 = build_depthwise_conv(channels)
         self.norm1 = LayerNorm2d(channels)
         self.dwconv2 = build_depthwise_conv(channels, DILATION)
         self.norm2 = LayerNorm2d(channels)
         self.act = nn.GELU()
-        self.mlp = MLP(channels, layer_scale)
+        self.mlp = MLP(channels, layer_scale, run)
         self.drop_path = DropPath(drop_path)
+        self.run = run
 
     def forward(self, x: Tensor) -> Tensor:
-        y = self.act(self.norm1(self.dwconv1(x))) + x
-        z = self.act(self.norm2(self.dwconv2(y))) + y
+        y = self.run(lambda x: self.act(self.norm1(x)), self.dwconv1(x)) + x
+        z = self.run(lambda x: self.act(self.norm2(x)), self.dwconv2(y)) + y
         return x + self.drop_path(to_channels_first(self.mlp(to_channels_last(z))))
 
 
@@ -141,14 +161,17 @@ class AttentionCEDBlock(nn.Module):
         channels: C.
         mixer: Maps (N, H, W, C) to the same shape.
         drop_path: Rate of stochastic depth of both residual branches. Default: 0.
+        run: As for :class:`CEDBlock`, for the MLP and the activations. Default: ``compute``.
     """
 
-    def __init__(self, channels: int, mixer: nn.Module, drop_path: float = 0.0) -> None:
+    def __init__(
+        self, channels: int, mixer: nn.Module, drop_path: float = 0.0, run: Run = compute
+    ) -> None:
         super().__init__()
         self.norm1 = nn.LayerNorm(channels, eps=EPS)
         self.mixer = mixer
         self.norm2 = nn.LayerNorm(channels, eps=EPS)
-        self.mlp = MLP(channels)
+        self.mlp = MLP(channels, run=run)
         self.drop_path = DropPath(drop_path)
 
     def mix(self, x: Tensor) -> Tensor:
@@ -164,19 +187,23 @@ class AttentionCEDBlock(nn.Module):
 class LongRangeAttentionCEDBlock(AttentionCEDBlock):
     """Adds a dilated depth-wise 7x7 convolution after the mixer, each with its own shortcut."""
 
-    def __init__(self, channels: int, mixer: nn.Module, drop_path: float = 0.0) -> None:
-        super().__init__(channels, mixer, drop_path)
+    def __init__(
+        self, channels: int, mixer: nn.Module, drop_path: float = 0.0, run: Run = compute
+    ) -> None:
+        super().__init__(channels, mixer, drop_path, run)
         self.mixer_norm = LayerNorm2d(channels)
         self.dwconv = build_depthwise_conv(channels, DILATION)
         self.dwconv_norm = LayerNorm2d(channels)
         self.act = nn.GELU()
+        self.run = run
 
     def mix(self, x: Tensor) -> Tensor:
         # Normalise and activate in (N, C, H, W), as LongRangeCEDBlock does: gradients arrive in either
         # memory layout, and for a contiguous (N, H, W, C) input with a gradient that is not contiguous
         # the backward pass of GELU in torch 2.1 on the CPU returns uninitialised memory.
-        y = self.act(self.mixer_norm(to_channels_first(self.mixer(x)))) + to_channels_first(x)
-        return to_channels_last(self.act(self.dwconv_norm(self.dwconv(y))) + y)
+        y = to_channels_first(self.mixer(x))
+        y = self.run(lambda y: self.act(self.mixer_norm(y)), y) + to_channels_first(x)
+        return to_channels_last(self.run(lambda y: self.act(self.dwconv_norm(y)), self.dwconv(y)) + y)
 
 
 @dataclass(frozen=True)
@@ -188,6 +215,7 @@ class BlockSpec:
     channels: int
     drop_path: float
     layer_scale: float
+    run: Run = compute
 
 
 class MixerSpec(NamedTuple):
@@ -214,8 +242,8 @@ def build_cross_window_attention(spec: BlockSpec, stripe: int | None) -> CrossWi
 
 MIXERS = {
     'dwconv': MixerSpec(
-        lambda spec: CEDBlock(spec.channels, spec.drop_path, spec.layer_scale),
-        lambda spec: LongRangeCEDBlock(spec.channels, spec.drop_path, spec.layer_scale),
+        lambda spec: CEDBlock(spec.channels, spec.drop_path, spec.layer_scale, spec.run),
+        lambda spec: LongRangeCEDBlock(spec.channels, spec.drop_path, spec.layer_scale, spec.run),
     ),
     'conv': MixerSpec(
         lambda spec: ConvCEDBlock(spec.channels, spec.drop_path),
@@ -224,9 +252,11 @@ MIXERS = {
         act=nn.ReLU,
     ),
     'window': MixerSpec(
-        lambda spec: AttentionCEDBlock(spec.channels, build_window_attention(spec), spec.drop_path),
+        lambda spec: AttentionCEDBlock(
+            spec.channels, build_window_attention(spec), spec.drop_path, spec.run
+        ),
         lambda spec: LongRangeAttentionCEDBlock(
-            spec.channels, build_window_attention(spec), spec.drop_path
+            spec.channels, build_window_attention(spec), spec.drop_path, spec.run
         ),
     ),
     'cross_window': MixerSpec(
@@ -234,16 +264,21 @@ MIXERS = {
             spec.channels,
             build_cross_window_attention(spec, CROSS_WINDOW_STRIPES[spec.level]),
             spec.drop_path,
+            spec.run,
         ),
         lambda spec: AttentionCEDBlock(
-            spec.channels, build_cross_window_attention(spec, None), spec.drop_path
+            spec.channels, build_cross_window_attention(spec, None), spec.drop_path, spec.run
         ),
     ),
 }
 
 
+# What is computed again in the backward pass instead of being kept
+RECOMPUTE = ('none', 'cheap', 'full')
+
+
 class Blocks(nn.Sequential):
-    """Blocks in sequence; ``with_cp`` recomputes their activations in the backward pass."""
+    """Blocks in sequence; ``with_cp`` computes their activations again in the backward pass."""
 
     def __init__(self, *blocks: nn.Module, with_cp: bool = False) -> None:
         super().__init__(*blocks)
@@ -269,7 +304,7 @@ class BlockFactory:
         long_range: Long-range blocks at level 5.
         drop_path_rates: Rate of each block, in that order.
         layer_scale: Initial value of gamma, for blocks that have one.
-        with_cp: Recompute activations in the backward pass (activation checkpointing).
+        recompute: 'none', 'cheap': outputs of GELU, or 'full': everything in a block.
     """
 
     def __init__(
@@ -279,25 +314,31 @@ class BlockFactory:
         long_range: bool,
         drop_path_rates: Sequence[float],
         layer_scale: float,
-        with_cp: bool,
+        recompute: str,
     ) -> None:
         self.mixer = mixer
         self.channels = dict(zip((2, 3, 4, 5), channels))
         self.long_range = long_range
         self.rates = iter(drop_path_rates)  # consumed block by block: construct in forward order
         self.layer_scale = layer_scale
-        self.with_cp = with_cp
+        self.recompute = recompute
 
     def build_group(self, level: int, number: int) -> Blocks:
         """The next ``number`` blocks of the network, at stride 2^level."""
         blocks = (self._build_block(level, index, next(self.rates)) for index in range(number))
-        return Blocks(*blocks, with_cp=self.with_cp)
+        return Blocks(*blocks, with_cp=self.recompute == 'full')
 
     def build_lateral(self, level: int) -> Blocks:
         """A block of a lateral connection, without stochastic depth."""
-        return Blocks(self._build_block(level, 0, 0.0), with_cp=self.with_cp)
+        return Blocks(self._build_block(level, 0, 0.0), with_cp=self.recompute == 'full')
+
+    @property
+    def run(self) -> Run:
+        """How GELU is computed."""
+        return recompute if self.recompute == 'cheap' else compute
 
     def _build_block(self, level: int, index: int, drop_path: float) -> nn.Module:
         long_range = level == 5 and self.long_range
         build = self.mixer.long_range_block if long_range else self.mixer.block
-        return build(BlockSpec(level, index, self.channels[level], drop_path, self.layer_scale))
+        channels = self.channels[level]
+        return build(BlockSpec(level, index, channels, drop_path, self.layer_scale, self.run))

@@ -9,7 +9,8 @@ from mmengine.registry import MODELS
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from .blocks import MIXERS, BlockFactory
+from .blocks import MIXERS, RECOMPUTE, BlockFactory
+from .layers import compute
 from .pretrained import load_pretrained
 from .pyramid import Pyramid
 from .stage import STYLES, Decoder, Stage, build_downsample
@@ -97,13 +98,15 @@ class Stem(nn.Module):
         self.conv2 = nn.Conv2d(STEM_CHANNELS, c2, 3, stride=2, padding=1)
         self.norm2 = norm(c2)
         self.act = factory.mixer.act()
+        # BatchNorm would update its statistics twice
+        self.run = compute if isinstance(self.norm1, _BatchNorm) else factory.run
         self.blocks = factory.build_group(2, blocks)
         self.downsample = build_downsample(c2, c3, norm)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """(N, 3, H, W) -> c2 (N, C0, H/4, W/4) and the first stage's input (N, C1, H/8, W/8)."""
-        x = self.act(self.norm1(self.conv1(x)))
-        x = self.act(self.norm2(self.conv2(x)))
+        x = self.run(lambda x: self.act(self.norm1(x)), self.conv1(x))
+        x = self.run(lambda x: self.act(self.norm2(x)), self.conv2(x))
         c2 = self.blocks(x)
         return c2, self.downsample(c2)
 
@@ -169,8 +172,11 @@ class CEDNet(BaseModule):
         frozen_stages: -1 trains everything, 0 freezes the stem, k > 0 the stem and the first k
             stages, including BatchNorm statistics. Default: -1.
         norm_eval: Keep BatchNorm in evaluation mode during training. Default: False.
-        with_cp: Recompute the blocks' activations in the backward pass to save memory (activation
-            checkpointing); BatchNorm then updates its statistics twice per batch. Default: False.
+        recompute: What the backward pass computes again, to save memory in training: 'none'; 'cheap':
+            outputs of GELU, and of LayerNorm before it; 'full': everything in a block (activation
+            checkpointing), where BatchNorm then updates its statistics twice per batch. Default:
+            'cheap'.
+        with_cp: The same as ``recompute='full'``, by the name of mmdet's backbones. Default: False.
         in_channels: Channels of the image. Default: 3.
         init_cfg: Initialization config of mmengine. ``dict(type='Pretrained', checkpoint=...)`` loads
             the backbone's weights from a checkpoint of a classifier, detector, segmenter or backbone,
@@ -201,6 +207,7 @@ class CEDNet(BaseModule):
         top_down_init: float = 0.1,
         frozen_stages: int = -1,
         norm_eval: bool = False,
+        recompute: str = 'cheap',
         with_cp: bool = False,
         in_channels: int = 3,
         init_cfg: dict | None = None,
@@ -223,9 +230,10 @@ class CEDNet(BaseModule):
             raise ValueError(f'top_down_init {top_down_init} must be 0 or more')
         if aux_level not in (3, 4, 5):
             raise ValueError(f'aux_level {aux_level} must be 3, 4 or 5')
+        recompute = 'full' if with_cp else check_choice('recompute', recompute, RECOMPUTE)
         num_blocks = stem_blocks + sum(map(sum, stages))
         rates = torch.linspace(0, drop_path_rate, num_blocks, device='cpu').tolist()
-        factory = BlockFactory(mixer_spec, channels, long_range, rates, layer_scale, with_cp)
+        factory = BlockFactory(mixer_spec, channels, long_range, rates, layer_scale, recompute)
 
         self.stem = Stem(in_channels, factory, stem_blocks)
         self.stages = nn.ModuleList(

@@ -1,8 +1,11 @@
-"""Two layers that torch has no module for: channel LayerNorm and stochastic depth."""
+"""Layers that torch has no module for: channel LayerNorm, stochastic depth, recomputed activations."""
+
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 EPS = 1e-6  # of every LayerNorm in the network
 
@@ -49,3 +52,27 @@ class DropPath(nn.Module):
 
     def extra_repr(self) -> str:
         return f'rate={self.rate:.3f}'
+
+
+Run = Callable[[Callable[[Tensor], Tensor], Tensor], Tensor]  # ``compute`` or ``recompute``
+
+
+def compute(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """Return ``function(x)``; its activations are kept for the backward pass."""
+    return function(x)
+
+
+def recompute(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """Return ``function(x)``; only ``x`` is kept for the backward pass, which computes the rest again.
+
+    It stops at the last activation that it needs: in GELU -> linear, the matrix product is not
+    repeated. The gradients are the same.
+
+    Args:
+        function: Draws no random numbers.
+        x: Its input.
+    """
+    # torch.compile chooses by itself what to compute again.
+    if not torch.is_grad_enabled() or torch.compiler.is_compiling():
+        return function(x)
+    return checkpoint(function, x, use_reentrant=False, preserve_rng_state=False)

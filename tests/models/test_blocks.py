@@ -8,34 +8,37 @@ from torch import nn
 from torch.nn import functional as F
 
 from mmcednet.models.blocks import MIXERS, BlockFactory, BlockSpec, CEDBlock, LongRangeCEDBlock
+from mmcednet.models.layers import Run, compute, recompute
 
 CHANNELS = {'dwconv': 4, 'conv': 4, 'window': 32, 'cross_window': 4}
 
 
-def build_block(mixer: str, kind: str, index: int = 0) -> nn.Module:
+def build_block(mixer: str, kind: str, index: int = 0, run: Run = compute) -> nn.Module:
     """A block in float64, with parameters large enough that all of them matter."""
-    spec = BlockSpec(level=2, index=index, channels=CHANNELS[mixer], drop_path=0.0, layer_scale=0.5)
+    spec = BlockSpec(2, index, CHANNELS[mixer], drop_path=0.0, layer_scale=0.5, run=run)
     block = getattr(MIXERS[mixer], kind)(spec).double()
     for param in block.parameters():
         nn.init.normal_(param, std=0.3)
     return block
 
 
+@pytest.mark.parametrize('run', [compute, recompute])
 @pytest.mark.parametrize('index', [0, 1])
 @pytest.mark.parametrize('kind', ['block', 'long_range_block'])
 @pytest.mark.parametrize('mixer', MIXERS)
-def test_gradients(mixer, kind, index):
+def test_gradients(mixer, kind, index, run):
     if mixer != 'window' and index:
         pytest.skip('only windows shift')
-    block = build_block(mixer, kind, index)
+    block = build_block(mixer, kind, index, run)
     x = torch.randn(2, CHANNELS[mixer], 8, 3, dtype=torch.float64, requires_grad=True)
     params = tuple(block.parameters())
     assert torch.autograd.gradcheck(lambda x, *_: block(x), (x, *params), fast_mode=True)
 
 
+@pytest.mark.parametrize('run', [compute, recompute])
 @pytest.mark.parametrize('block', [CEDBlock, LongRangeCEDBlock])
-def test_gradients_of_blocks(block):
-    module = block(3, layer_scale=0.7).double()
+def test_gradients_of_blocks(block, run):
+    module = block(3, layer_scale=0.7, run=run).double()
     x = torch.randn(1, 3, 4, 5, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(module, x)
 
@@ -112,7 +115,7 @@ def test_cross_window_heads_and_stripes_depend_on_the_level():
 
 
 def test_windows_shift_in_every_second_block_of_a_group():
-    factory = BlockFactory(MIXERS['window'], (32,) * 4, True, [0.0] * 5, 0.0, False)
+    factory = BlockFactory(MIXERS['window'], (32,) * 4, True, [0.0] * 5, 0.0, 'none')
     for number in (3, 2):
         shifts = [block.mixer.shift for block in factory.build_group(3, number)]
         assert shifts == [0, 3, 0][:number]

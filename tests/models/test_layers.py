@@ -1,9 +1,12 @@
 """Channel LayerNorm and stochastic depth against their definitions."""
 
+import collections
+
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from mmcednet.models.layers import DropPath, LayerNorm2d
+from mmcednet.models.layers import DropPath, LayerNorm2d, compute, recompute
 
 
 def test_layer_norm_is_over_channels():
@@ -41,3 +44,33 @@ def test_drop_path_keeps_the_expectation_and_whole_samples():
     assert 0 < len(kept) < len(values)
     assert out.mean().item() == pytest.approx(1, abs=0.05)
     assert torch.equal(drop.eval()(torch.ones(3, 1)), torch.ones(3, 1))
+
+
+class Counter(TorchDispatchMode):
+    """Counts the operators that run."""
+
+    def __init__(self):
+        super().__init__()
+        self.calls = collections.Counter()
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        self.calls[function.overloadpacket.__name__] += 1
+        return function(*args, **(kwargs or {}))
+
+
+def test_recomputing_repeats_no_matrix_product():
+    norm, first, second = torch.nn.LayerNorm(8), torch.nn.Linear(8, 32), torch.nn.Linear(32, 8)
+    x = torch.randn(2, 4, 4, 8, requires_grad=True)
+    calls = []
+    for run in (compute, recompute):
+        y = run(lambda x: first(norm(x)), x)
+        y = run(lambda y: second(torch.nn.functional.gelu(y)), y)
+        with Counter() as counter:
+            y.sum().backward()
+        calls.append(counter.calls)
+    expected = collections.Counter(gelu=1, native_layer_norm=1)
+    names = ('mm', 'addmm', 'gelu', 'native_layer_norm')
+    assert {name: calls[1][name] - calls[0][name] for name in names} == {
+        name: expected[name] for name in names
+    }
+    assert calls[0]['mm'] == 4

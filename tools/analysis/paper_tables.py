@@ -1,5 +1,8 @@
 #!/usr/bin/env python3
-"""Prints the paper's tables: Params and multiply-adds of our configs next to the paper's."""
+"""Prints the paper's tables: Params and multiply-adds of our configs next to the paper's.
+
+With --speed: the speed of the detectors of Table 1 on this machine, and the paper's.
+"""
 
 import argparse
 import json
@@ -8,7 +11,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mmcednet.engine.command_line import exit_on_error
+from mmcednet.paper.table_speed import measure_table
 from mmcednet.paper.tables import (
+    IMAGE_SIZES,
     KNOWN_DEVIATIONS,
     Row,
     find_deviations,
@@ -18,6 +23,21 @@ from mmcednet.paper.tables import (
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 HEADER = ('Table', 'Method', 'Params (M)', 'paper', 'GMAC', 'paper', "paper's AP / mIoU", 'Config')
+SPEED_HEADER = ('Method', 'ms', 'spread', 'speed', "paper's speed", 'Config')
+
+
+def print_speed(image_size: tuple[int, int]) -> None:
+    """Print the speed of the detectors of Table 1, as ratios to ConvNeXt-T with FPN."""
+    rows = measure_table(CONFIGS, image_size)
+    print('| ' + ' | '.join(SPEED_HEADER) + ' |')
+    print('|' + ' --- |' * len(SPEED_HEADER))
+    for row in rows:
+        if row.seconds is None:
+            cells = ['', '', '']
+        else:
+            cells = [f'{1e3 * row.seconds:.0f}', f'±{row.spread:.1%}', f'{row.ratio:.3f}']
+        cells += [f'{row.paper_ratio:.3f}', row.config or 'no config yet']
+        print('| ' + ' | '.join([row.method, *cells]) + ' |')
 
 
 def format_cells(row: Row) -> list[str]:
@@ -51,9 +71,25 @@ def main(argv: Sequence[str] | None = None) -> int:
         '--check', action='store_true', help='exit with 1 if a value is out of tolerance'
     )
     parser.add_argument('--format', choices=('md', 'json'), default='md', help='default: md')
+    parser.add_argument(
+        '--speed', action='store_true', help='with --table 1: time the networks on this machine'
+    )
+    parser.add_argument(
+        '--size',
+        type=int,
+        nargs=2,
+        default=IMAGE_SIZES['coco'],
+        metavar=('H', 'W'),
+        help='of --speed: size of the image; default: 800 1280',
+    )
     args = parser.parse_args(argv)
     with exit_on_error():
         load_paper_rows(args.table, args.method)
+        if args.speed:
+            if args.table != '1' or args.method or args.check:
+                raise ValueError('--speed measures Table 1 as a whole; use: --table 1 --speed')
+            print_speed(tuple(args.size))
+            return 0
 
     rows = []
     if args.format == 'md':

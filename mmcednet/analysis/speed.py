@@ -1,0 +1,149 @@
+"""Speed and memory of functions: timed in turn, and compared with what the machine can do."""
+
+import statistics
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
+
+import torch
+from rich.progress import track
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import FlopCounterMode
+
+MATRIX = 2048  # rows and columns of the matrix product that measures the machine
+COPY_BYTES = 2**28  # larger than caches
+MACHINE_ROUNDS = 5
+
+
+class Machine(NamedTuple):
+    """What a machine can do."""
+
+    flops: float  # FLOP/s of a large matrix product
+    bandwidth: float  # bytes/s that a copy reads and writes
+
+
+class Work(NamedTuple):
+    """What a function does in one call."""
+
+    flops: int  # of convolutions, linear layers and matrix products; a multiply-add is two
+    traffic: int  # bytes that all operators read and write
+
+
+def time_in_turn(
+    steps: Mapping[str, Callable[[], Any]], rounds: int, device: torch.device
+) -> dict[str, list[float]]:
+    """Time functions in turn, A B A B ..., so that a machine that slows down slows all of them.
+
+    Args:
+        steps: Functions by name; each is called once before the measurement.
+        rounds: Number of calls that are timed.
+        device: Device that they run on.
+
+    Returns:
+        Seconds of each call.
+    """
+    seconds: dict[str, list[float]] = {name: [] for name in steps}
+    for index in track(range(rounds + 1), 'timing'):
+        for name, step in steps.items():
+            elapsed = time_once(step, device)
+            if index > 0:
+                seconds[name].append(elapsed)
+    return seconds
+
+
+def time_once(step: Callable[[], Any], device: torch.device) -> float:
+    """Seconds of one call, until the device has finished."""
+    synchronize(device)
+    start = time.perf_counter()
+    step()
+    synchronize(device)
+    return time.perf_counter() - start
+
+
+def synchronize(device: torch.device) -> None:
+    if device.type == 'cuda':
+        torch.cuda.synchronize(device)
+
+
+def compute_spread(seconds: list[float]) -> float:
+    """Half of the range between the quartiles, as a share of the median; 0 for fewer than 4 values."""
+    if len(seconds) < 4:
+        return 0.0
+    lower, median, upper = statistics.quantiles(seconds, n=4)
+    return (upper - lower) / 2 / median
+
+
+def measure_machine(device: torch.device, dtype: torch.dtype) -> Machine:
+    """Measure the rates of a matrix product and of a copy, the best of several.
+
+    Args:
+        device: Device to measure.
+        dtype: Type of the matrices.
+    """
+    a, b = (torch.randn(MATRIX, MATRIX, device=device, dtype=dtype) for _ in range(2))
+    source = torch.zeros(COPY_BYTES // 4, device=device)
+    target = torch.empty_like(source)
+    steps = {'matrix': lambda: a @ b, 'copy': lambda: target.copy_(source)}
+    seconds = {
+        name: min(time_once(step, device) for _ in range(MACHINE_ROUNDS))
+        for name, step in steps.items()
+    }
+    return Machine(2 * MATRIX**3 / seconds['matrix'], 2 * COPY_BYTES / seconds['copy'])
+
+
+class TrafficCounter(TorchDispatchMode):
+    """Adds up the bytes of the inputs and outputs of all operators that are not views."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bytes = 0
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None
+    ) -> Any:
+        out = func(*args, **(kwargs or {}))
+        if not func.is_view:
+            tensors = [x for x in tree_leaves((args, kwargs, out)) if isinstance(x, Tensor)]
+            self.bytes += sum(x.numel() * x.element_size() for x in tensors)
+        return out
+
+
+def count_work(step: Callable[[], Any]) -> Work:
+    """Count what a call does; operators of torch.compile are not seen, so count before compiling."""
+    with TrafficCounter() as traffic, FlopCounterMode(display=False) as flops:
+        step()
+    return Work(flops.get_total_flops(), traffic.bytes)
+
+
+def count_saved_bytes(forward: Callable[[], Any], parameters: Iterable[nn.Parameter]) -> int:
+    """Count the bytes that the forward pass keeps for the backward pass, each storage once.
+
+    Args:
+        forward: Computes a loss.
+        parameters: These do not count.
+    """
+    excluded = {id_of_storage(parameter) for parameter in parameters}
+    kept: dict[int, Any] = {}  # the storages, so that their addresses are not used again
+
+    def pack(x: Tensor) -> Tensor:
+        if id_of_storage(x) not in excluded:
+            kept[id_of_storage(x)] = x.untyped_storage()
+        return x
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda x: x):
+        loss = forward()
+    del loss
+    return sum(storage.nbytes() for storage in kept.values())
+
+
+def id_of_storage(x: Tensor) -> int:
+    return x.untyped_storage()._cdata
+
+
+def measure_peak_memory(step: Callable[[], Any], device: torch.device) -> int:
+    """Peak of the memory that torch allocates on a GPU during a call, in bytes."""
+    torch.cuda.reset_peak_memory_stats(device)
+    step()
+    return torch.cuda.max_memory_allocated(device)

@@ -1,0 +1,77 @@
+"""Speed of the detectors of Table 1 on this machine, next to the paper's."""
+
+from functools import partial
+from pathlib import Path
+from statistics import median
+from typing import NamedTuple
+
+import torch
+from mmengine.config import Config
+from mmengine.registry import MODELS, DefaultScope
+from torch import Tensor, nn
+
+from mmcednet.analysis.speed import compute_spread, time_in_turn
+
+from .tables import CONFIGS, IMAGE_SIZES, load_paper_rows
+
+TABLE = '1'
+REFERENCE = 'ConvNeXt-T w/ FPN'
+
+
+class SpeedRow(NamedTuple):
+    """Speed of a detector."""
+
+    method: str
+    seconds: float | None  # median; None without a config
+    spread: float | None  # half of the range between the quartiles, as a share of the median
+    ratio: float | None  # to the reference
+    paper_ratio: float
+    config: str | None
+
+
+def measure_table(
+    configs: Path, image_size: tuple[int, int] = IMAGE_SIZES['coco'], rounds: int = 5
+) -> list[SpeedRow]:
+    """Time the networks of Table 1, from an image to the outputs of the head, on one image.
+
+    They run on the GPU if there is one, with random weights.
+
+    Args:
+        configs: Folder of the configs.
+        image_size: (H, W) in px. Default: the paper's, (800, 1280).
+        rounds: Timed calls per network. Default: 5.
+    """
+    device = torch.device('cuda' if torch.cuda.is_available() else 'cpu')
+    images = torch.randn(1, 3, *image_size, device=device)
+    rows = load_paper_rows(TABLE)
+    steps = {}
+    for row in rows:
+        config = CONFIGS.get((TABLE, row['method']))
+        if config is not None:
+            steps[row['method']] = partial(run, build(configs / config).to(device), images)
+    seconds = time_in_turn(steps, rounds, device)
+    reference = median(seconds[REFERENCE])
+    paper_reference = next(row['fps_rtx3090'] for row in rows if row['method'] == REFERENCE)
+    measured = []
+    for row in rows:
+        method, paper_ratio = row['method'], row['fps_rtx3090'] / paper_reference
+        if method in seconds:
+            own = median(seconds[method])
+            spread = compute_spread(seconds[method])
+            measured.append(
+                SpeedRow(method, own, spread, reference / own, paper_ratio, CONFIGS[TABLE, method])
+            )
+        else:
+            measured.append(SpeedRow(method, None, None, None, paper_ratio, None))
+    return measured
+
+
+def build(config: Path) -> nn.Module:
+    cfg = Config.fromfile(config)
+    with DefaultScope.overwrite_default_scope(cfg.default_scope):
+        return MODELS.build(cfg.model).eval()
+
+
+@torch.no_grad()
+def run(model: nn.Module, images: Tensor) -> None:
+    model(images, mode='tensor')

@@ -14,6 +14,7 @@ from torch.utils.checkpoint import checkpoint
 
 from .layers import EPS, DropPath, LayerNorm2d, Run, compute, recompute
 from .mixers import CrossWindowAttention, WindowAttention
+from .mlp import MLP
 
 DILATION = 3
 
@@ -21,31 +22,6 @@ DILATION = 3
 def build_depthwise_conv(channels: int, dilation: int = 1) -> nn.Conv2d:
     """Depth-wise 7x7 convolution that keeps H and W."""
     return nn.Conv2d(channels, channels, 7, padding=3 * dilation, dilation=dilation, groups=channels)
-
-
-class MLP(nn.Module):
-    """Linear C -> 4C, GELU, Linear 4C -> C, scaled per channel by ``gamma`` (layer scale).
-
-    Takes and returns (N, H, W, C): with contiguous channels a linear layer is one matrix product,
-    which is faster than a 1x1 convolution.
-
-    Args:
-        channels: C.
-        layer_scale: Initial value of gamma; 0 leaves gamma out. Default: 0.
-        run: ``recompute`` does not keep the output of GELU for the backward pass. Default: ``compute``.
-    """
-
-    def __init__(self, channels: int, layer_scale: float = 0.0, run: Run = compute) -> None:
-        super().__init__()
-        self.pwconv1 = nn.Linear(channels, 4 * channels)
-        self.act = nn.GELU()
-        self.pwconv2 = nn.Linear(4 * channels, channels)
-        self.gamma = nn.Parameter(torch.full((channels,), layer_scale)) if layer_scale > 0 else None
-        self.run = run
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.run(lambda x: self.pwconv2(self.act(x)), self.pwconv1(x))
-        return x if self.gamma is None else self.gamma * x
 
 
 def to_channels_last(x: Tensor) -> Tensor:

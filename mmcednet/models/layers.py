@@ -62,6 +62,15 @@ def compute(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     return function(x)
 
 
+def is_traced() -> bool:
+    """Whether an exporter, or torch.compile, which chooses by itself what to keep, is recording."""
+    if torch.jit.is_tracing():
+        return True
+    if hasattr(torch.compiler, 'is_compiling'):
+        return torch.compiler.is_compiling()
+    return torch._dynamo.is_compiling()  # torch < 2.3
+
+
 def recompute(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     """Return ``function(x)``; only ``x`` is kept for the backward pass, which computes the rest again.
 
@@ -72,7 +81,6 @@ def recompute(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
         function: Draws no random numbers.
         x: Its input.
     """
-    # torch.compile chooses by itself what to compute again.
-    if not torch.is_grad_enabled() or torch.compiler.is_compiling():
+    if not torch.is_grad_enabled() or is_traced():
         return function(x)
     return checkpoint(function, x, use_reentrant=False, preserve_rng_state=False)

@@ -1,0 +1,117 @@
+"""The MLP of the blocks (paper, section 3.3)."""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+from .layers import Run, compute, is_traced, recompute
+
+CHUNK_BYTES = 2**21  # of hidden activations, so that they stay in a processor's second-level cache
+
+
+class MLP(nn.Module):
+    """Linear C -> 4C, GELU, Linear 4C -> C, scaled per channel by ``gamma`` (layer scale).
+
+    Takes and returns (N, H, W, C): with contiguous channels a linear layer is one matrix product,
+    which is faster than a 1x1 convolution.
+
+    Args:
+        channels: C.
+        layer_scale: Initial value of gamma; 0 leaves gamma out. Default: 0.
+        run: ``recompute`` does not keep the output of GELU for the backward pass. Default: ``compute``.
+    """
+
+    def __init__(self, channels: int, layer_scale: float = 0.0, run: Run = compute) -> None:
+        super().__init__()
+        self.pwconv1 = nn.Linear(channels, 4 * channels)
+        self.act = nn.GELU()
+        self.pwconv2 = nn.Linear(4 * channels, channels)
+        self.gamma = nn.Parameter(torch.full((channels,), layer_scale)) if layer_scale > 0 else None
+        self.run = run
+
+    def forward(self, x: Tensor) -> Tensor:
+        keep = torch.is_grad_enabled()
+        if can_be_chunked(x) and (self.run is recompute or not keep):
+            weights = (self.pwconv1.weight, self.pwconv1.bias, self.pwconv2.weight, self.pwconv2.bias)
+            return ChunkedMLP.apply(x, *weights, self.gamma, keep)
+        x = self.run(lambda x: self.pwconv2(self.act(x)), self.pwconv1(x))
+        return x if self.gamma is None else self.gamma * x
+
+
+def can_be_chunked(x: Tensor) -> bool:
+    """Whether to use :class:`ChunkedMLP`: on a processor, without mixed precision, not traced."""
+    if x.device.type != 'cpu' or is_traced():
+        return False
+    try:
+        return not torch.is_autocast_enabled('cpu')
+    except TypeError:  # torch < 2.4
+        return not torch.is_autocast_cpu_enabled()
+
+
+class ChunkedMLP(torch.autograd.Function):
+    """The MLP on a processor: as many pixels at a time as stay in its cache.
+
+    For the backward pass it keeps the input and the first linear layer's output, but not those of GELU
+    and of the second linear layer. ``gamma`` is multiplied with the second layer's weights.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        weight1: Tensor,
+        bias1: Tensor,
+        weight2: Tensor,
+        bias2: Tensor,
+        gamma: Tensor | None,
+        keep: bool,
+    ) -> Tensor:
+        rows = x.reshape(-1, x.shape[-1])
+        size = max(1, CHUNK_BYTES // (bias1.numel() * x.element_size()))
+        scaled, bias = scale_rows(weight2, gamma), scale_rows(bias2, gamma)
+        out = torch.empty_like(rows)
+        hidden = rows.new_empty(len(rows) if keep else min(size, len(rows)), bias1.numel())
+        for start in range(0, len(rows), size):
+            part = rows[start : start + size]
+            h = hidden[start : start + size] if keep else hidden[: len(part)]
+            torch.addmm(bias1, part, weight1.t(), out=h)
+            activated = F.gelu(h) if keep else torch.ops.aten.gelu_(h)
+            torch.addmm(bias, activated, scaled.t(), out=out[start : start + size])
+        if keep:
+            ctx.size = size
+            ctx.save_for_backward(rows, hidden, weight1, weight2, bias2, gamma)
+        return out.view_as(x)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        rows, hidden, weight1, weight2, bias2, gamma = ctx.saved_tensors
+        scaled = scale_rows(weight2, gamma)
+        grads = grad.reshape(rows.shape)
+        grad_rows = torch.empty_like(rows)
+        grad_weight1, product = torch.zeros_like(weight1), torch.zeros_like(weight2)
+        grad_bias1 = hidden.new_zeros(hidden.shape[1])
+        for start in range(0, len(rows), ctx.size):
+            part = slice(start, start + ctx.size)
+            h = hidden[part]
+            torch.addmm(product, grads[part].t(), F.gelu(h), out=product)
+            grad_h = torch.ops.aten.gelu_backward(grads[part] @ scaled, h)
+            torch.addmm(grad_weight1, grad_h.t(), rows[part], out=grad_weight1)
+            grad_bias1 += grad_h.sum(0)
+            torch.mm(grad_h, weight1, out=grad_rows[part])
+        total = grads.sum(0)
+        grad_gamma = None if gamma is None else (product * weight2).sum(1) + total * bias2
+        return (
+            *(grad_rows.view_as(grad), grad_weight1, grad_bias1),
+            *(scale_rows(product, gamma), scale_rows(total, gamma), grad_gamma, None),
+        )
+
+
+def scale_rows(x: Tensor, gamma: Tensor | None) -> Tensor:
+    """Multiply the first dimension of ``x`` by ``gamma``, if there is one."""
+    if gamma is None:
+        return x
+    return gamma[:, None] * x if x.ndim == 2 else gamma * x

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from .layers import EPS, DropPath, LayerNorm2d, Run, compute, recompute
+from .layers import EPS, DropPath, LayerNorm2d, Run, add, compute, recompute
 from .mixers import CrossWindowAttention, WindowAttention
 from .mlp import MLP
 
@@ -57,7 +57,7 @@ class CEDBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.norm(self.dwconv(x))
-        return x + self.drop_path(to_channels_first(self.mlp(to_channels_last(y))))
+        return add(x, self.drop_path(to_channels_first(self.mlp(to_channels_last(y)))))
 
 
 class LongRangeCEDBlock(nn.Module):
@@ -85,9 +85,9 @@ class LongRangeCEDBlock(nn.Module):
         self.run = run
 
     def forward(self, x: Tensor) -> Tensor:
-        y = self.run(lambda x: self.act(self.norm1(x)), self.dwconv1(x)) + x
-        z = self.run(lambda x: self.act(self.norm2(x)), self.dwconv2(y)) + y
-        return x + self.drop_path(to_channels_first(self.mlp(to_channels_last(z))))
+        y = add(x, self.run(lambda x: self.act(self.norm1(x)), self.dwconv1(x)))
+        z = add(y, self.run(lambda x: self.act(self.norm2(x)), self.dwconv2(y)))
+        return add(x, self.drop_path(to_channels_first(self.mlp(to_channels_last(z)))))
 
 
 class ConvCEDBlock(nn.Module):
@@ -155,8 +155,8 @@ class AttentionCEDBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = to_channels_last(x)
-        x = x + self.drop_path(self.mix(self.norm1(x)))
-        x = x + self.drop_path(self.mlp(self.norm2(x)))
+        x = add(x, self.drop_path(self.mix(self.norm1(x))))
+        x = add(x, self.drop_path(self.mlp(self.norm2(x))))
         return to_channels_first(x)
 
 

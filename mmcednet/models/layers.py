@@ -54,6 +54,13 @@ class DropPath(nn.Module):
         return f'rate={self.rate:.3f}'
 
 
+def add(x: Tensor, y: Tensor) -> Tensor:
+    """Return x + y; without gradients it is written into ``y``, which must be of no further use."""
+    if torch.is_grad_enabled() or x.dtype != y.dtype:
+        return x + y
+    return y.add_(x)
+
+
 Run = Callable[[Callable[[Tensor], Tensor], Tensor], Tensor]  # ``compute`` or ``recompute``
 
 

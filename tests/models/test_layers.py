@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from mmcednet.models.layers import DropPath, LayerNorm2d, compute, recompute
+from mmcednet.models.layers import DropPath, LayerNorm2d, add, compute, recompute
 
 
 def test_layer_norm_is_over_channels():
@@ -44,6 +44,21 @@ def test_drop_path_keeps_the_expectation_and_whole_samples():
     assert 0 < len(kept) < len(values)
     assert out.mean().item() == pytest.approx(1, abs=0.05)
     assert torch.equal(drop.eval()(torch.ones(3, 1)), torch.ones(3, 1))
+
+
+def test_sums_are_written_into_the_second_operand_only_without_gradients():
+    x, y = torch.ones(2), torch.ones(2, requires_grad=True)
+    total = add(x, y)
+    assert total.tolist() == [2, 2]
+    assert y.tolist() == [1, 1]
+    with torch.no_grad():
+        other = torch.ones(2)
+        assert add(x, other) is other
+        assert other.tolist() == [2, 2]
+        half = torch.ones(2, dtype=torch.bfloat16)  # in mixed precision, the sum is in float32
+        assert add(x, half).dtype == torch.float32
+        assert half.tolist() == [1, 1]
+    assert x.tolist() == [1, 1]
 
 
 class Counter(TorchDispatchMode):

@@ -13,6 +13,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGES = {
     'README.md': 'index.md',
     'configs/README.md': 'configs.md',
+    'examples/README.md': 'examples.md',
     'CONTRIBUTING.md': 'contributing.md',
     'CHANGELOG.md': 'changelog.md',
 }

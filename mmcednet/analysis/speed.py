@@ -12,7 +12,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
-MATRIX = 2048  # rows and columns of the matrix product that measures the machine
+PRODUCT = (
+    8192,
+    512,
+    2048,
+)  # rows, inner dimension and columns of the product that measures the machine
 COPY_BYTES = 2**28  # larger than caches
 MACHINE_ROUNDS = 5
 
@@ -82,7 +86,9 @@ def measure_machine(device: torch.device, dtype: torch.dtype) -> Machine:
         device: Device to measure.
         dtype: Type of the matrices.
     """
-    a, b = (torch.randn(MATRIX, MATRIX, device=device, dtype=dtype) for _ in range(2))
+    rows, inner, columns = PRODUCT
+    a = torch.randn(rows, inner, device=device, dtype=dtype)
+    b = torch.randn(inner, columns, device=device, dtype=dtype)
     source = torch.zeros(COPY_BYTES // 4, device=device)
     target = torch.empty_like(source)
     steps = {'matrix': lambda: a @ b, 'copy': lambda: target.copy_(source)}
@@ -90,7 +96,7 @@ def measure_machine(device: torch.device, dtype: torch.dtype) -> Machine:
         name: min(time_once(step, device) for _ in range(MACHINE_ROUNDS))
         for name, step in steps.items()
     }
-    return Machine(2 * MATRIX**3 / seconds['matrix'], 2 * COPY_BYTES / seconds['copy'])
+    return Machine(2 * rows * inner * columns / seconds['matrix'], 2 * COPY_BYTES / seconds['copy'])
 
 
 class TrafficCounter(TorchDispatchMode):

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Times networks in turn on this machine, and compares them with the first one.
 
-A MODEL is a config file, or a backbone with the pyramid of RetinaNet: an arch of CEDNet such as 'tiny',
-or 'plain:tiny', the same network written the straightforward way (benchmarks/plain.py). Backbones need
-torch and mmengine only.
+A MODEL is a config file, or a backbone with the pyramid of RetinaNet: an arch of CEDNet such as 'tiny';
+'none:tiny' or 'full:tiny', the same with another recompute; 'plain:tiny', the same network written the
+straightforward way (benchmarks/plain.py). Backbones need torch and mmengine only.
+Detectors compute their losses with --mode train; other models, the mean of their outputs.
 """
 
 import argparse
@@ -13,7 +14,7 @@ import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from mmengine.config import Config
@@ -27,12 +28,16 @@ from mmcednet.analysis import speed
 from mmcednet.engine.command_line import exit_on_error
 from mmcednet.engine.files import atomic_write
 from mmcednet.models import ARCHS, CEDNet
+from mmcednet.models.blocks import RECOMPUTE
 
 DTYPES = {'float32': torch.float32, 'bfloat16': torch.bfloat16, 'float16': torch.float16}
 PYRAMID = dict(levels=(3, 4, 5, 6, 7))
 COLUMNS = ('model', 'params (M)', 'GFLOP', 'median (ms)', 'spread', 'speed', 'memory (MiB)')
 COLUMNS += ('GFLOP/s', 'of matrix rate', 'of bandwidth')
 OPERATORS = 20  # lines of a profile
+BUILDERS: dict[str, Callable[..., nn.Module]] = {'': CEDNet, 'plain': build_plain_cednet}
+BUILDERS |= {name: partial(CEDNet, recompute=name) for name in RECOMPUTE}
+BOXES = 10  # objects per image in training
 
 
 class Backbone(nn.Module):
@@ -52,18 +57,18 @@ def build_model(name: str, part: str) -> nn.Module:
     """Build a MODEL; see the module's docstring.
 
     Args:
-        name: Config file, arch, or 'plain:' and an arch.
+        name: Config file, or an arch, perhaps with a prefix among ``BUILDERS``.
         part: Of a config: 'backbone', with neck, or 'model'.
 
     Raises:
         ValueError: There is no such arch or file.
     """
-    arch = name.removeprefix('plain:')
-    if arch in ARCHS:
-        build = build_plain_cednet if name.startswith('plain:') else CEDNet
-        return Backbone(build(arch, pyramid=PYRAMID), None)
+    prefix, _, arch = name.rpartition(':')
+    if arch in ARCHS and prefix in BUILDERS:
+        return Backbone(BUILDERS[prefix](arch, pyramid=PYRAMID), None)
     if not Path(name).is_file():
-        raise ValueError(f'{name} is neither a config file nor one of: {", ".join(ARCHS)}, plain:ARCH')
+        prefixes = ', '.join(f'{prefix}:ARCH' for prefix in BUILDERS if prefix)
+        raise ValueError(f'{name} is neither a config file nor one of: {", ".join(ARCHS)}, {prefixes}')
     cfg = Config.fromfile(name)
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmengine')):
         if part == 'backbone':
@@ -72,99 +77,123 @@ def build_model(name: str, part: str) -> nn.Module:
         return MODELS.build(cfg.model)
 
 
-def make_forward(model: nn.Module, images: Tensor, mode: str) -> Callable[[], Any]:
-    """Return a function that computes outputs, or for 'train' a loss.
-
-    Raises:
-        ValueError: The model needs more than images.
-    """
+def make_forward(model: nn.Module, images: Tensor, args: argparse.Namespace) -> Callable[[], Any]:
+    """Return a function that computes outputs, or with --mode train a loss, in the precision of --dtype."""
+    training = args.mode == 'train'
     if isinstance(model, Backbone):
-        run = model
-    elif hasattr(model, 'roi_head') or hasattr(model, 'decoder'):
-        raise ValueError('whole models must be dense ones, such as RetinaNet; use --part backbone')
+        run = partial(model, images)
+    elif is_detector(model):
+        run = make_detector_forward(model, images, training)
     else:
-        run = partial(model, mode='tensor')
+        run = partial(model, images, mode='tensor')
+    dtype = DTYPES[args.dtype]
 
     def forward() -> Any:
-        outs = run(images)
-        if mode == 'infer':
-            return outs
-        return sum(out.float().mean() for out in tree_leaves(outs))
+        with torch.autocast(args.device.type, dtype, enabled=dtype != torch.float32):
+            outs = run()
+            if not training:
+                return outs
+            return sum(out.float().mean() for out in tree_leaves(outs) if isinstance(out, Tensor))
 
     return forward
+
+
+def is_detector(model: nn.Module) -> bool:
+    from mmdet.models import BaseDetector
+
+    return isinstance(model, BaseDetector)
+
+
+def make_detector_forward(model: Any, images: Tensor, training: bool) -> Callable[[], Any]:
+    """Return a function that computes the outputs of a detector of MMDetection, or its losses."""
+    from mmdet.testing import demo_mm_inputs
+
+    batch, *shape = images.shape
+    data = demo_mm_inputs(batch, [shape] * batch, num_items=[BOXES] * batch, with_mask=model.with_mask)
+    samples = model.data_preprocessor(data, training=True)['data_samples']
+    for sample in samples:
+        sample.gt_instances.labels.zero_()  # a class that every detector has
+    if not training:
+        return partial(model, images, samples, mode='tensor')
+    return lambda: model(images, samples, mode='loss')
 
 
 def make_step(
     forward: Callable[[], Any], model: nn.Module, args: argparse.Namespace
 ) -> Callable[[], Any]:
     """Return what is timed: inference, or a forward and a backward pass."""
-    autocast = partial(
-        torch.autocast, args.device.type, DTYPES[args.dtype], enabled=args.dtype != 'float32'
-    )
 
     def infer() -> None:
-        with torch.no_grad(), autocast():
+        with torch.no_grad():
             forward()
 
     def train() -> None:
         model.zero_grad()
-        with autocast():
-            loss = forward()
-        loss.backward()
+        forward().backward()
 
     return train if args.mode == 'train' else infer
 
 
+class Candidate(NamedTuple):
+    """A network to time, and what one call of it does."""
+
+    params: float  # M
+    work: speed.Work
+    memory: float  # bytes
+    step: Callable[[], Any]
+
+
+def prepare(name: str, model: nn.Module, images: Tensor, args: argparse.Namespace) -> Candidate:
+    """Count what a model does, and compile it with --compile."""
+    forward = make_forward(model, images, args)
+    step = make_step(forward, model, args)
+    work = speed.count_work(step)
+    if args.device.type == 'cuda':
+        model.zero_grad()
+        memory = speed.measure_peak_memory(step, args.device)
+    else:
+        memory = speed.count_saved_bytes(forward, model.parameters()) if args.mode == 'train' else 0
+    if args.profile:
+        print_profile(name, step, args.device)
+    if args.compile:
+        model.compile()
+    params = sum(param.numel() for param in model.parameters())
+    return Candidate(params / 1e6, work, memory, step)
+
+
 def measure(args: argparse.Namespace) -> list[dict[str, Any]]:
     """Measure all models; return a row of ``COLUMNS`` for each."""
-    device = args.device
+    device, dtype = args.device, DTYPES[args.dtype]
+    models = {
+        name: build_model(name, args.part).to(device).train(args.mode == 'train') for name in args.models
+    }
+    machines = [speed.measure_machine(device, dtype)]
     images = torch.randn(args.batch, 3, *args.size, device=device)
-    machines = [speed.measure_machine(device, DTYPES[args.dtype])]
-    steps, rows = {}, []
-    for name in args.models:
-        model = build_model(name, args.part).to(device).train(args.mode == 'train')
-        forward = make_forward(model, images, args.mode)
-        step = make_step(forward, model, args)
-        work = speed.count_work(step)
-        if device.type == 'cuda':
-            memory = speed.measure_peak_memory(step, device)
-        else:
-            memory = speed.count_saved_bytes(forward, model.parameters()) if args.mode == 'train' else 0
-        if args.profile:
-            print_profile(name, step)
-        if args.compile:
-            model.compile()
-        steps[name] = step
-        params = sum(param.numel() for param in model.parameters()) / 1e6
-        rows.append(dict(model=name, params=params, work=work, memory=memory / 2**20))
+    candidates = {name: prepare(name, model, images, args) for name, model in models.items()}
+    steps = {name: candidate.step for name, candidate in candidates.items()}
     seconds = speed.time_in_turn(steps, args.rounds, device)
-    machines.append(speed.measure_machine(device, DTYPES[args.dtype]))
+    machines.append(speed.measure_machine(device, dtype))
     machine = speed.Machine(*map(max, *machines))  # its speed may vary
     first = statistics.median(seconds[args.models[0]])
     table = []
-    for row in rows:
-        median = statistics.median(seconds[row['model']])
-        flops, traffic = row['work']
+    for name, (params, work, memory, _) in candidates.items():
+        median = statistics.median(seconds[name])
+        flops = work.flops / median
         values = (
-            *(row['model'], row['params'], flops / 1e9, 1e3 * median),
-            *(speed.compute_spread(seconds[row['model']]), first / median, row['memory']),
-            *(
-                flops / median / 1e9,
-                flops / median / machine.flops,
-                traffic / median / machine.bandwidth,
-            ),
+            *(name, params, work.flops / 1e9, 1e3 * median, speed.compute_spread(seconds[name])),
+            *(first / median, memory / 2**20, flops / 1e9, flops / machine.flops),
+            work.traffic / median / machine.bandwidth,
         )
         table.append(dict(zip(COLUMNS, values)))
     return table
 
 
-def print_profile(name: str, step: Callable[[], Any]) -> None:
+def print_profile(name: str, step: Callable[[], Any], device: torch.device) -> None:
     """Print where the time of one call goes, by operator."""
     activities = [ProfilerActivity.CPU]
-    key = 'self_cpu_time_total'
-    if torch.cuda.is_available():
+    if device.type == 'cuda':
         activities.append(ProfilerActivity.CUDA)
-        key = 'self_cuda_time_total'
+    key = f'self_{device.type}_time_total'
     with profile(activities=activities) as profiler:
         step()
     print(f'{name}:')
@@ -173,18 +202,8 @@ def print_profile(name: str, step: Callable[[], Any]) -> None:
 
 def format_table(table: Sequence[dict[str, Any]]) -> str:
     """Make a Markdown table."""
-    forms = (
-        '{}',
-        '{:.1f}',
-        '{:.1f}',
-        '{:.1f}',
-        '±{:.1%}',
-        '{:.3f}',
-        '{:.0f}',
-        '{:.1f}',
-        '{:.0%}',
-        '{:.0%}',
-    )
+    forms = ('{}', '{:.1f}', '{:.1f}', '{:.1f}', '±{:.1%}')
+    forms += ('{:.3f}', '{:.0f}', '{:.1f}', '{:.0%}', '{:.0%}')
     lines = ['| ' + ' | '.join(COLUMNS) + ' |', '| --- ' * len(COLUMNS) + '|']
     for row in table:
         cells = [form.format(row[column]) for form, column in zip(forms, COLUMNS)]
@@ -212,6 +231,10 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     for name in ('batch', 'rounds'):
         if getattr(args, name) < 1:
             parser.error(f'--{name} {getattr(args, name)} must be at least 1')
+    if len(set(args.models)) < len(args.models):
+        parser.error(f'each MODEL must be given once, but there are: {" ".join(args.models)}')
+    if args.device.type == 'cpu' and args.dtype == 'float16':
+        parser.error('--dtype float16 needs a GPU; a CPU has float32 and bfloat16')
     return args
 
 

@@ -1,7 +1,8 @@
 """CEDNet written the straightforward way: what the fast paths of mmcednet.models are compared with.
 
-Features stay (N, C, H, W) in memory, LayerNorm is computed from mean and variance over dimension 1, and
-linear layers stand between two permutations. Weights have the same names, and outputs are the same.
+Features are (N, C, H, W), LayerNorm is computed from mean and variance over dimension 1, linear layers
+stand between two permutations, and every result is a new tensor. Weights have the same names, and
+outputs are the same.
 """
 
 from typing import Any
@@ -10,28 +11,81 @@ import torch
 from torch import Tensor, nn
 
 from mmcednet.models import CEDNet
-from mmcednet.models.layers import LayerNorm2d
+from mmcednet.models.blocks import DILATION, MIXERS, BlockSpec, MixerSpec, build_depthwise_conv
+from mmcednet.models.layers import EPS, DropPath
 
 
 class PlainLayerNorm2d(nn.Module):
     """LayerNorm over the channels of (N, C, H, W), from its definition."""
 
-    def __init__(self, norm: LayerNorm2d) -> None:
+    def __init__(self, channels: int) -> None:
         super().__init__()
-        self.weight, self.bias, self.eps = norm.weight, norm.bias, norm.eps
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
 
     def forward(self, x: Tensor) -> Tensor:
         mean = x.mean(1, keepdim=True)
         variance = (x - mean).pow(2).mean(1, keepdim=True)
-        x = (x - mean) / torch.sqrt(variance + self.eps)
+        x = (x - mean) / torch.sqrt(variance + EPS)
         return self.weight[:, None, None] * x + self.bias[:, None, None]
 
 
+class PlainMLP(nn.Module):
+    """Linear, GELU, linear, layer scale, between two permutations of (N, C, H, W)."""
+
+    def __init__(self, channels: int, layer_scale: float) -> None:
+        super().__init__()
+        self.pwconv1 = nn.Linear(channels, 4 * channels)
+        self.act = nn.GELU()
+        self.pwconv2 = nn.Linear(4 * channels, channels)
+        self.gamma = nn.Parameter(torch.full((channels,), layer_scale)) if layer_scale > 0 else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.pwconv2(self.act(self.pwconv1(x.permute(0, 2, 3, 1))))
+        if self.gamma is not None:
+            x = self.gamma * x
+        return x.permute(0, 3, 1, 2)
+
+
+class PlainCEDBlock(nn.Module):
+    """mmcednet.models.blocks.CEDBlock."""
+
+    def __init__(self, spec: BlockSpec) -> None:
+        super().__init__()
+        self.dwconv = build_depthwise_conv(spec.channels)
+        self.norm = PlainLayerNorm2d(spec.channels)
+        self.mlp = PlainMLP(spec.channels, spec.layer_scale)
+        self.drop_path = DropPath(spec.drop_path)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.drop_path(self.mlp(self.norm(self.dwconv(x))))
+
+
+class PlainLongRangeCEDBlock(nn.Module):
+    """mmcednet.models.blocks.LongRangeCEDBlock."""
+
+    def __init__(self, spec: BlockSpec) -> None:
+        super().__init__()
+        self.dwconv1 = build_depthwise_conv(spec.channels)
+        self.norm1 = PlainLayerNorm2d(spec.channels)
+        self.dwconv2 = build_depthwise_conv(spec.channels, DILATION)
+        self.norm2 = PlainLayerNorm2d(spec.channels)
+        self.act = nn.GELU()
+        self.mlp = PlainMLP(spec.channels, spec.layer_scale)
+        self.drop_path = DropPath(spec.drop_path)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.act(self.norm1(self.dwconv1(x))) + x
+        z = self.act(self.norm2(self.dwconv2(y))) + y
+        return x + self.drop_path(self.mlp(z))
+
+
+MIXERS['plain'] = MixerSpec(PlainCEDBlock, PlainLongRangeCEDBlock, norm=PlainLayerNorm2d)
+
+
 def build_plain_cednet(*args: Any, **settings: Any) -> CEDNet:
-    """Build CEDNet with these arguments, the straightforward way; it keeps all activations."""
-    model = CEDNet(*args, recompute='none', **settings)
-    for module in list(model.modules()):
-        for name, child in module.named_children():
-            if isinstance(child, LayerNorm2d):
-                setattr(module, name, PlainLayerNorm2d(child))
-    return model
+    """Build CEDNet with these arguments and depth-wise convolutions, the straightforward way.
+
+    It keeps all activations for the backward pass.
+    """
+    return CEDNet(*args, mixer='plain', recompute='none', **settings)

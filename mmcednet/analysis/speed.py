@@ -12,11 +12,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
-PRODUCT = (
-    8192,
-    512,
-    2048,
-)  # rows, inner dimension and columns of the product that measures the machine
+# Rows, inner dimension and columns of the product that measures the machine
+PRODUCT = (8192, 512, 2048)
 COPY_BYTES = 2**28  # larger than caches
 MACHINE_ROUNDS = 5
 
@@ -100,7 +97,15 @@ def measure_machine(device: torch.device, dtype: torch.dtype) -> Machine:
 
 
 class TrafficCounter(TorchDispatchMode):
-    """Adds up the bytes of the inputs and outputs of all operators that are not views."""
+    """Adds up the bytes of the inputs and outputs of all operators that read or write memory."""
+
+    SKIPPED = (  # they only allocate
+        torch.ops.aten.empty,
+        torch.ops.aten.empty_like,
+        torch.ops.aten.empty_strided,
+        torch.ops.aten.new_empty,
+        torch.ops.aten.new_empty_strided,
+    )
 
     def __init__(self) -> None:
         super().__init__()
@@ -109,9 +114,11 @@ class TrafficCounter(TorchDispatchMode):
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None
     ) -> Any:
-        out = func(*args, **(kwargs or {}))
-        if not func.is_view:
-            tensors = [x for x in tree_leaves((args, kwargs, out)) if isinstance(x, Tensor)]
+        kwargs = kwargs or {}
+        out = func(*args, **kwargs)
+        if not func.is_view and func._overloadpacket not in self.SKIPPED:
+            inputs = (args, {key: value for key, value in kwargs.items() if key != 'out'})
+            tensors = [x for x in tree_leaves((inputs, out)) if isinstance(x, Tensor)]
             self.bytes += sum(x.numel() * x.element_size() for x in tensors)
         return out
 
@@ -149,7 +156,12 @@ def id_of_storage(x: Tensor) -> int:
 
 
 def measure_peak_memory(step: Callable[[], Any], device: torch.device) -> int:
-    """Peak of the memory that torch allocates on a GPU during a call, in bytes."""
+    """Peak of the memory that torch allocates on a GPU during a call, beyond what was there before it.
+
+    Returns:
+        Bytes; without the weights, with their gradients if they had none before the call.
+    """
     torch.cuda.reset_peak_memory_stats(device)
+    before = torch.cuda.memory_allocated(device)
     step()
-    return torch.cuda.max_memory_allocated(device)
+    return torch.cuda.max_memory_allocated(device) - before

@@ -4,7 +4,9 @@ import hashlib
 import io
 import json
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
 from safetensors.torch import save
 
@@ -39,7 +41,10 @@ def publish(checkpoint: str, out: Path) -> Path:
     if out.suffix not in SUFFIXES:
         raise ValueError(f'{out} must end in one of: {", ".join(SUFFIXES)}')
     loaded = load_checkpoint(checkpoint)
-    weights = {key: value.clone() for key, value in get_state_dict(loaded).items()}
+    weights = {
+        key: value.clone(memory_format=torch.contiguous_format)  # safetensors has no other layout
+        for key, value in get_state_dict(loaded).items()
+    }
     if not weights:
         raise ValueError(f'{checkpoint} contains no weights')
     found = loaded.get('meta') or {}
@@ -47,7 +52,7 @@ def publish(checkpoint: str, out: Path) -> Path:
     meta['mmcednet_version'] = __version__
     if out.suffix == '.safetensors':
         # one entry only: the order of several is random, and with it the hash
-        content = save(weights, {META_KEY: json.dumps(meta)})
+        content = save(weights, {META_KEY: json.dumps(meta, default=to_json)})
     else:
         buffer = io.BytesIO()
         torch.save(dict(meta=meta, state_dict=weights), buffer)
@@ -57,3 +62,19 @@ def publish(checkpoint: str, out: Path) -> Path:
     with atomic_write(target) as temporary:
         temporary.write_bytes(content)
     return target
+
+
+def to_json(value: object) -> Any:
+    """Convert what ``json`` cannot write but meta data of datasets may have: arrays, scalars, sets.
+
+    Raises:
+        ValueError: ``value`` is something else.
+    """
+    if isinstance(value, (np.ndarray, np.generic, torch.Tensor)):
+        return value.tolist()
+    if isinstance(value, (set, frozenset)):
+        return sorted(value, key=str)
+    raise ValueError(
+        f"the checkpoint's meta data has a {type(value).__name__}, which a safetensors file cannot "
+        'contain; write a .pth file'
+    )

@@ -34,7 +34,16 @@ def read_safetensors(filename: str, map_location: Any = None) -> dict[str, Any]:
         with safe_open(filename, framework='pt') as file:
             keys = file.keys()
             weights = {key: file.get_tensor(key) for key in keys}
-            meta = json.loads((file.metadata() or {}).get(META_KEY, '{}'))
-    except (SafetensorError, ValueError) as error:
+            header = (file.metadata() or {}).get(META_KEY, '')
+    except SafetensorError as error:
         raise ValueError(f'{filename} is damaged or not a safetensors file: {error}') from None
-    return dict(meta=meta, state_dict=weights)
+    return dict(meta=parse_meta(header), state_dict=weights)
+
+
+def parse_meta(header: str) -> dict[str, Any]:
+    """Parse the meta data; empty if other software has written something else there."""
+    try:
+        meta = json.loads(header)
+    except ValueError:
+        return {}
+    return meta if isinstance(meta, dict) else {}

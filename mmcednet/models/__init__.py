@@ -3,5 +3,6 @@
 from .bifpn import BiFPN
 from .cednet import ARCHS, CEDNet
 from .cls_head import CEDNetClsHead
+from .fuse import fuse
 
-__all__ = ['ARCHS', 'BiFPN', 'CEDNet', 'CEDNetClsHead']
+__all__ = ['ARCHS', 'BiFPN', 'CEDNet', 'CEDNetClsHead', 'fuse']

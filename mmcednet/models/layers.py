@@ -55,7 +55,10 @@ class DropPath(nn.Module):
 
 
 def add(x: Tensor, y: Tensor) -> Tensor:
-    """Return x + y; without gradients it is written into ``y``, which must be of no further use."""
+    """Return x + y; without gradients it is written into ``y``, which must be of no further use.
+
+    A forward hook that keeps ``y``, the output of a block's last layer, must clone it: ``y`` changes.
+    """
     if torch.is_grad_enabled() or x.dtype != y.dtype:
         return x + y
     return y.add_(x)

@@ -5,11 +5,11 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
 from .layers import Run, compute, is_traced, recompute
 
 CHUNK_BYTES = 2**21  # of hidden activations, so that they stay in a processor's second-level cache
+HOOKS = ('_forward_hooks', '_forward_pre_hooks', '_backward_hooks', '_backward_pre_hooks')  # of nn.Module
 
 
 class MLP(nn.Module):
@@ -34,11 +34,23 @@ class MLP(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         keep = torch.is_grad_enabled()
-        if can_be_chunked(x) and (self.run is recompute or not keep):
+        chunked = self.is_unchanged() and can_be_chunked(x)
+        if chunked and (self.run is recompute or not keep):
             weights = (self.pwconv1.weight, self.pwconv1.bias, self.pwconv2.weight, self.pwconv2.bias)
             return ChunkedMLP.apply(x, *weights, self.gamma, keep)
         x = self.run(lambda x: self.pwconv2(self.act(x)), self.pwconv1(x))
         return x if self.gamma is None else self.gamma * x
+
+    def is_unchanged(self) -> bool:
+        """Whether the layers are as constructed: neither replaced, by an adapter say, nor with hooks."""
+        layers = (self.pwconv1, self.act, self.pwconv2)
+        return (
+            [type(layer) for layer in layers] == [nn.Linear, nn.GELU, nn.Linear]
+            and self.act.approximate == 'none'
+            and self.pwconv1.bias is not None
+            and self.pwconv2.bias is not None
+            and not any(getattr(layer, hooks) for layer in layers for hooks in HOOKS)
+        )
 
 
 def can_be_chunked(x: Tensor) -> bool:
@@ -56,6 +68,9 @@ class ChunkedMLP(torch.autograd.Function):
 
     For the backward pass it keeps the input and the first linear layer's output, but not those of GELU
     and of the second linear layer. ``gamma`` is multiplied with the second layer's weights.
+
+    Raises:
+        RuntimeError: A derivative of its gradients would be needed (``create_graph=True``).
     """
 
     @staticmethod
@@ -86,8 +101,12 @@ class ChunkedMLP(torch.autograd.Function):
         return out.view_as(x)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        if torch.is_grad_enabled():
+            raise RuntimeError(
+                "recompute='cheap' has no second derivatives on a CPU (create_graph=True); build the "
+                "network with recompute='none'"
+            )
         rows, hidden, weight1, weight2, bias2, gamma = ctx.saved_tensors
         scaled = scale_rows(weight2, gamma)
         grads = grad.reshape(rows.shape)

@@ -37,6 +37,15 @@ def test_work_of_a_matrix_product():
     assert work.traffic == 4 * (a.numel() + b.numel() + 64 + 2 * 64)
 
 
+def test_traffic_counts_outputs_once_and_no_allocation():
+    a, b = torch.randn(4, 8), torch.randn(8, 16)
+    out = torch.empty(4, 16)
+    inputs = a.numel() + b.numel()
+    assert speed.count_work(lambda: torch.mm(a, b, out=out)).traffic == 4 * (inputs + out.numel())
+    assert speed.count_work(lambda: torch.empty_like(out)).traffic == 0
+    assert speed.count_work(lambda: out.add_(out)).traffic == 3 * 4 * out.numel()
+
+
 def test_saved_bytes_count_each_storage_once_and_no_parameters():
     linear = nn.Linear(8, 16)
     x = torch.randn(5, 8, requires_grad=True)
@@ -49,7 +58,9 @@ def test_saved_bytes_count_each_storage_once_and_no_parameters():
     assert kept == 4 * (x.numel() + 5 * 16 + 1)
 
 
-def test_machine():
+def test_machine(monkeypatch):
+    monkeypatch.setattr(speed, 'PRODUCT', (512, 512, 512))
+    monkeypatch.setattr(speed, 'COPY_BYTES', 2**22)
     machine = speed.measure_machine(CPU, torch.float32)
     assert machine.flops > 1e8
     assert machine.bandwidth > 1e7

@@ -9,8 +9,8 @@ import sys
 import pytest
 import torch
 
-from mmcednet.models import CEDNet
-from mmcednet.models.layers import LayerNorm2d
+from mmcednet.analysis import speed
+from mmcednet.models import CEDNet, blocks, layers, mlp
 
 
 @pytest.fixture
@@ -18,59 +18,96 @@ def network():
     return importlib.import_module('network')
 
 
-@pytest.mark.parametrize('mixer', ['dwconv', 'window', 'conv'])
-def test_plain_network_is_the_same(small, mixer):
+@pytest.fixture(autouse=True)
+def fast_machine(monkeypatch):
+    monkeypatch.setattr(speed, 'PRODUCT', (64, 64, 64))
+    monkeypatch.setattr(speed, 'COPY_BYTES', 2**16)
+
+
+def test_plain_network_is_the_same(small, monkeypatch):
     build_plain_cednet = importlib.import_module('plain').build_plain_cednet
-    small['channels'] = (32, 32, 64, 64)
-    model = CEDNet(small, mixer=mixer, layer_scale=0.5, pyramid=dict(channels=8)).eval()
-    plain = build_plain_cednet(small, mixer=mixer, layer_scale=0.5, pyramid=dict(channels=8)).eval()
+    settings = dict(layer_scale=0.5, pyramid=dict(channels=8))
+    model, plain = CEDNet(small, **settings).eval(), build_plain_cednet(small, **settings).eval()
     plain.load_state_dict(model.state_dict())
-    assert not any(isinstance(module, LayerNorm2d) for module in plain.modules())
     images = torch.randn(1, 3, 64, 96)
     with torch.no_grad():
-        for ours, theirs in zip(model(images), plain(images), strict=True):
+        outs = model(images)
+        monkeypatch.delattr(mlp, 'ChunkedMLP')  # a call would be an error
+        for ours, theirs in zip(outs, plain(images), strict=True):
             torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
+        fast = (layers.LayerNorm2d, mlp.MLP, blocks.CEDBlock, blocks.LongRangeCEDBlock)
+        assert not any(isinstance(module, fast) for module in plain.modules())
 
 
 def test_table(network, tmp_path, capsys):
     path = tmp_path / 'new' / 'table.json'
-    args = ['tiny', 'plain:tiny', '--size', '64', '64', '--mode', 'train', '--rounds', '4']
-    assert network.main([*args, '--profile', '--json', str(path)]) == 0
-    ours, plain = json.loads(path.read_text())
-    assert (ours['model'], plain['model']) == ('tiny', 'plain:tiny')
+    args = ['tiny', 'plain:tiny', 'full:tiny', '--size', '64', '64', '--mode', 'train', '--device', 'cpu']
+    assert network.main([*args, '--rounds', '4', '--profile', '--json', str(path)]) == 0
+    ours, plain, full = json.loads(path.read_text())
+    assert [row['model'] for row in (ours, plain, full)] == ['tiny', 'plain:tiny', 'full:tiny']
     assert ours['speed'] == 1
     assert plain['speed'] == pytest.approx(ours['median (ms)'] / plain['median (ms)'])
-    assert ours['params (M)'] == plain['params (M)']
+    assert ours['params (M)'] == plain['params (M)'] == full['params (M)']
     assert ours['GFLOP'] == pytest.approx(plain['GFLOP'], rel=1e-3)
     assert ours['memory (MiB)'] < 0.75 * plain['memory (MiB)']
+    assert full['memory (MiB)'] < 0.5 * ours['memory (MiB)']
     out = capsys.readouterr().out
     assert '| plain:tiny |' in out
     assert 'aten::addmm' in out
 
 
+def test_memory_in_mixed_precision(network, tmp_path):
+    """Most activations are kept with half of the bytes."""
+    kept = []
+    for dtype in ('float32', 'bfloat16'):
+        path = tmp_path / f'{dtype}.json'
+        args = ['none:tiny', '--size', '64', '64', '--mode', 'train', '--dtype', dtype, '--device', 'cpu']
+        assert network.main([*args, '--rounds', '1', '--json', str(path)]) == 0
+        kept.append(json.loads(path.read_text())[0]['memory (MiB)'])
+    assert 0.4 * kept[0] < kept[1] < 0.8 * kept[0]
+
+
 @pytest.mark.slow
-def test_whole_detectors(root, tmp_path):
-    configs = [f'configs/retinanet/{name}.py' for name in ('cednet_nano_shapes', 'r50_fpn')]
+@pytest.mark.parametrize('mode', ['infer', 'train'])
+def test_whole_detectors(root, mode):
+    """Dense, two-stage with masks, and DETR-like ones."""
+    names = ('retinanet/cednet_nano_shapes', 'mask_rcnn/cednet_nano_shapes')
+    names += ('deformable_detr/cednet_nano_shapes', 'retinanet/r50_fpn')
+    configs = [f'configs/{name}.py' for name in names]
     command = [sys.executable, 'benchmarks/network.py', *configs, '--size', '64', '96', '--rounds', '1']
+    command += ['--mode', mode, '--device', 'cpu']
     env = dict(os.environ, PYTHONPATH=str(root))
     done = subprocess.run(command, cwd=root, env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     rows = [line.split(' | ') for line in done.stdout.splitlines() if line.startswith('| configs/')]
     assert [row[0] for row in rows] == [f'| {config}' for config in configs]
-    assert float(rows[1][1]) == pytest.approx(38.0, abs=0.1)  # M parameters of RetinaNet with ResNet-50
+    assert float(rows[-1][1]) == pytest.approx(38.0, abs=0.1)  # M parameters of RetinaNet with ResNet-50
+
+
+@pytest.mark.slow
+def test_segmenter(network, root, capsys):
+    config = str(root / 'configs' / 'upernet' / 'cednet_nano_shapes.py')
+    args = [config, '--size', '64', '64', '--batch', '2', '--rounds', '1', '--device', 'cpu']
+    assert network.main([*args, '--mode', 'train']) == 0
+    assert f'| {config} |' in capsys.readouterr().out
 
 
 @pytest.mark.slow
 def test_compiled(network, root, capsys):
     config = str(root / 'configs' / 'retinanet' / 'cednet_nano_shapes.py')
     args = [config, '--part', 'backbone', '--size', '64', '64', '--rounds', '1', '--compile']
+    args += ['--device', 'cpu']
     assert network.main(args) == 0
     assert f'| {config} | 0.5 |' in capsys.readouterr().out
 
 
-def test_errors(network, root):
-    with pytest.raises(SystemExit, match='error: huge is neither a config file nor one of: tiny, '):
+def test_errors(network, capsys):
+    with pytest.raises(SystemExit, match='error: huge is neither a config file nor one of: tiny, .*plain:'):
         network.main(['huge'])
-    config = str(root / 'configs' / 'mask_rcnn' / 'cednet_t.py')
-    with pytest.raises(SystemExit, match=r'error: whole models must be dense .* use --part backbone'):
-        network.main([config, '--size', '32', '32'])
+    for args, message in (
+        (['tiny', 'tiny'], 'each MODEL must be given once'),
+        (['tiny', '--dtype', 'float16', '--device', 'cpu'], '--dtype float16 needs a GPU'),
+    ):
+        with pytest.raises(SystemExit):
+            network.main(args)
+        assert message in capsys.readouterr().err

@@ -26,5 +26,6 @@ def test_table(root):
 
 def test_other_tables_are_refused(root):
     main = runpy.run_path(str(root / 'tools' / 'analysis' / 'paper_tables.py'))['main']
-    with pytest.raises(SystemExit, match='error: --speed measures Table 1 as a whole'):
-        main(['--table', '2a', '--speed'])
+    for args in (['--table', '2a'], ['--table', '1', '--format', 'json']):
+        with pytest.raises(SystemExit, match='error: --speed prints Table 1 as a whole, as Markdown'):
+            main([*args, '--speed'])

@@ -44,12 +44,12 @@ def check_resumable(model: nn.Module, checkpoint: str) -> None:
         checkpoint: File, or another address that mmengine's loader accepts.
 
     Raises:
-        ValueError: As for :func:`check_checkpoint`, or there is no optimizer's state.
+        ValueError: As for :func:`check_checkpoint`, or there is no training state.
         FileNotFoundError: The file does not exist.
     """
     loaded = load_checkpoint(checkpoint)
     check_weights(model, loaded, checkpoint)
-    if 'optimizer' not in loaded:
+    if 'message_hub' not in loaded:  # the only state that mmengine needs, and always saves
         raise ValueError(
             f'{checkpoint} has weights but no training state, so that it cannot be resumed; to start '
             f'from its weights, use --cfg-options load_from={checkpoint}'

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Times training pipelines on one core, next to bare decoding of the same images.
 
-A CONFIG is a config file of a detector, or 'mmdet::common/lsj-100e_coco-instance.py' and the like, a file
-of MMDetection. Only its training pipeline is used, on the training images of --data. Configs that load
-masks need annotations with masks.
+A CONFIG is a config file of a detector, or a file of MMDetection such as
+'mmdet::common/lsj-100e_coco-instance.py'. Only its training pipeline is used, on the training images of
+--data. Configs that load masks need annotations with masks.
 """
 
 import argparse
@@ -99,7 +99,9 @@ def format_table(seconds: dict[str, list[float]]) -> str:
     bare = statistics.median(seconds[DECODING])
     for name, values in seconds.items():
         median = statistics.median(values)
-        lines.append(f'| {name} | {1 / median:.0f} | ±{compute_spread(values):.0%} | {bare / median:.2f} |')
+        lines.append(
+            f'| {name} | {1 / median:.0f} | ±{compute_spread(values):.0%} | {bare / median:.2f} |'
+        )
     return '\n'.join(lines)
 
 

@@ -78,7 +78,7 @@ def build_model(name: str, part: str) -> nn.Module:
 
 
 def make_forward(model: nn.Module, images: Tensor, args: argparse.Namespace) -> Callable[[], Any]:
-    """Return a function that computes outputs, or with --mode train a loss, in the precision of --dtype."""
+    """Return a function that computes outputs, or with --mode train a loss, in the type of --dtype."""
     training = args.mode == 'train'
     if isinstance(model, Backbone):
         run = partial(model, images)
@@ -165,7 +165,8 @@ def measure(args: argparse.Namespace) -> list[dict[str, Any]]:
     """Measure all models; return a row of ``COLUMNS`` for each."""
     device, dtype = args.device, DTYPES[args.dtype]
     models = {
-        name: build_model(name, args.part).to(device).train(args.mode == 'train') for name in args.models
+        name: build_model(name, args.part).to(device).train(args.mode == 'train')
+        for name in args.models
     }
     machines = [speed.measure_machine(device, dtype)]
     images = torch.randn(args.batch, 3, *args.size, device=device)

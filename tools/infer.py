@@ -6,10 +6,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from mmcednet.engine import launch
 from mmcednet.engine.command_line import exit_on_error
 from mmcednet.inference.inputs import find_sources
 from mmcednet.inference.outputs import check_out, write_predictions
 from mmcednet.inference.predict import load_predictor
+from mmcednet.models import compile_blocks
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -30,6 +32,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         '--batch', type=int, default=1, help='images of one size that are computed at once; default: 1'
     )
+    launch.add_compile_argument(parser)
     return parser.parse_args(argv)
 
 
@@ -41,6 +44,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         check_out(args.out, args.inputs)
         sources = find_sources(args.inputs)
         predictor = load_predictor(args.config, args.checkpoint, args.device)
+        if args.compile:
+            compile_blocks(predictor.inferencer.model)
         problems = write_predictions(predictor, sources, args.out, args.score, args.batch)
     print(f'drawn pictures and predictions.json: {args.out}')
     if problems:

@@ -15,6 +15,7 @@ from mmcednet.engine.checks import (
     check_segmentation,
 )
 from mmcednet.engine.command_line import exit_on_error
+from mmcednet.models import compile_blocks
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -53,6 +54,8 @@ def prepare(args: argparse.Namespace) -> Runner:
     check_features(runner.model)
     check_checkpoint(runner.model, args.checkpoint)
     check_segmentation(runner, 'test')
+    if args.compile:
+        compile_blocks(runner.model)
     return runner
 
 

@@ -15,6 +15,7 @@ from mmcednet.engine.checks import (
     check_segmentation,
 )
 from mmcednet.engine.command_line import exit_on_error
+from mmcednet.models import compile_blocks
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -67,6 +68,8 @@ def prepare(args: argparse.Namespace) -> Runner:
     if args.resume and cfg.load_from:
         check_resumable(runner.model, cfg.load_from)
     check_segmentation(runner, 'train', 'val')
+    if args.compile:
+        compile_blocks(runner.model)
     return runner
 
 

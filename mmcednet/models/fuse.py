@@ -11,10 +11,10 @@ from .mlp import MLP
 def fuse(model: nn.Module) -> nn.Module:
     """Fold scales that are constant in inference into weights; outputs are equal up to rounding.
 
-    In every block of CEDNet: layer scale (``gamma``) into the MLP's second linear layer; weight and bias
-    of a LayerNorm directly before an MLP into its first one. The folded parameters become None, so load a
-    checkpoint before. MLPs whose layers were replaced or have hooks stay as they are, and BatchNorm of the
-    mixer 'conv' is left to ``mmcv.cnn.fuse_conv_bn``.
+    In every block of CEDNet: layer scale (``gamma``) into the MLP's second linear layer; weight and
+    bias of a LayerNorm directly before an MLP into its first one. The folded parameters become None, so
+    load a checkpoint before. MLPs whose layers were replaced or have hooks stay as they are, and
+    BatchNorm of the mixer 'conv' is left to ``mmcv.cnn.fuse_conv_bn``.
 
     Args:
         model: A CEDNet, or a detector, segmenter or classifier with one, in evaluation mode; changed in
@@ -46,7 +46,8 @@ def fold_norm(norm: nn.LayerNorm, mlp: MLP) -> None:
     linear = mlp.pwconv1
     linear.bias.add_(linear.weight.double() @ norm.bias.double())
     linear.weight.mul_(norm.weight)
-    norm.weight = norm.bias = None
+    norm.register_parameter('weight', None)
+    norm.register_parameter('bias', None)
 
 
 def fold_layer_scale(mlp: MLP) -> None:
@@ -55,4 +56,4 @@ def fold_layer_scale(mlp: MLP) -> None:
         return
     mlp.pwconv2.weight.mul_(mlp.gamma[:, None])
     mlp.pwconv2.bias.mul_(mlp.gamma)
-    mlp.gamma = None
+    mlp.register_parameter('gamma', None)

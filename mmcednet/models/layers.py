@@ -37,18 +37,22 @@ class DropPath(nn.Module):
         rate: Probability of dropping, in [0, 1).
     """
 
+    keep: Tensor
+
     def __init__(self, rate: float = 0.0) -> None:
         super().__init__()
         if not 0 <= rate < 1:
             raise ValueError(f'drop path rate {rate} is not in [0, 1)')
         self.rate = rate
+        self.enabled = rate > 0
+        # a tensor, so that torch.compile does not compile a block for each rate
+        self.register_buffer('keep', torch.tensor(1.0 - rate), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.rate == 0 or not self.training:
+        if not self.enabled or not self.training:
             return x
-        keep = 1 - self.rate
-        mask = torch.empty(x.shape[0], *(1,) * (x.ndim - 1), dtype=x.dtype, device=x.device)
-        return x * mask.bernoulli_(keep).div_(keep)
+        mask = torch.bernoulli(self.keep.expand(x.shape[0])) / self.keep
+        return x * mask.to(x.dtype).view(-1, *(1,) * (x.ndim - 1))
 
     def extra_repr(self) -> str:
         return f'rate={self.rate:.3f}'

@@ -9,7 +9,12 @@ from torch import Tensor, nn
 from .layers import Run, compute, is_traced, recompute
 
 CHUNK_BYTES = 2**21  # of hidden activations, so that they stay in a processor's second-level cache
-HOOKS = ('_forward_hooks', '_forward_pre_hooks', '_backward_hooks', '_backward_pre_hooks')  # of nn.Module
+HOOKS = (
+    '_forward_hooks',
+    '_forward_pre_hooks',
+    '_backward_hooks',
+    '_backward_pre_hooks',
+)  # of nn.Module
 
 
 class MLP(nn.Module):
@@ -42,7 +47,7 @@ class MLP(nn.Module):
         return x if self.gamma is None else self.gamma * x
 
     def is_unchanged(self) -> bool:
-        """Whether the layers are as constructed: neither replaced, by an adapter say, nor with hooks."""
+        """Whether the layers are as constructed: not replaced, by an adapter say, and without hooks."""
         layers = (self.pwconv1, self.act, self.pwconv2)
         return (
             [type(layer) for layer in layers] == [nn.Linear, nn.GELU, nn.Linear]
@@ -67,7 +72,7 @@ class ChunkedMLP(torch.autograd.Function):
     """The MLP on a processor: as many pixels at a time as stay in its cache.
 
     For the backward pass it keeps the input and the first linear layer's output, but not those of GELU
-    and of the second linear layer. ``gamma`` is multiplied with the second layer's weights.
+    and of the second linear layer.
 
     Raises:
         RuntimeError: A derivative of its gradients would be needed (``create_graph=True``).
@@ -86,7 +91,6 @@ class ChunkedMLP(torch.autograd.Function):
     ) -> Tensor:
         rows = x.reshape(-1, x.shape[-1])
         size = max(1, CHUNK_BYTES // (bias1.numel() * x.element_size()))
-        scaled, bias = scale_rows(weight2, gamma), scale_rows(bias2, gamma)
         out = torch.empty_like(rows)
         hidden = rows.new_empty(len(rows) if keep else min(size, len(rows)), bias1.numel())
         for start in range(0, len(rows), size):
@@ -94,7 +98,9 @@ class ChunkedMLP(torch.autograd.Function):
             h = hidden[start : start + size] if keep else hidden[: len(part)]
             torch.addmm(bias1, part, weight1.t(), out=h)
             activated = F.gelu(h) if keep else torch.ops.aten.gelu_(h)
-            torch.addmm(bias, activated, scaled.t(), out=out[start : start + size])
+            result = torch.addmm(bias2, activated, weight2.t(), out=out[start : start + size])
+            if gamma is not None:
+                result.mul_(gamma)
         if keep:
             ctx.size = size
             ctx.save_for_backward(rows, hidden, weight1, weight2, bias2, gamma)
@@ -108,7 +114,6 @@ class ChunkedMLP(torch.autograd.Function):
                 "network with recompute='none'"
             )
         rows, hidden, weight1, weight2, bias2, gamma = ctx.saved_tensors
-        scaled = scale_rows(weight2, gamma)
         grads = grad.reshape(rows.shape)
         grad_rows = torch.empty_like(rows)
         grad_weight1, product = torch.zeros_like(weight1), torch.zeros_like(weight2)
@@ -117,20 +122,15 @@ class ChunkedMLP(torch.autograd.Function):
             part = slice(start, start + ctx.size)
             h = hidden[part]
             torch.addmm(product, grads[part].t(), F.gelu(h), out=product)
-            grad_h = torch.ops.aten.gelu_backward(grads[part] @ scaled, h)
+            scaled = grads[part] if gamma is None else grads[part] * gamma
+            grad_h = torch.ops.aten.gelu_backward(scaled @ weight2, h)
             torch.addmm(grad_weight1, grad_h.t(), rows[part], out=grad_weight1)
             grad_bias1 += grad_h.sum(0)
             torch.mm(grad_h, weight1, out=grad_rows[part])
         total = grads.sum(0)
-        grad_gamma = None if gamma is None else (product * weight2).sum(1) + total * bias2
-        return (
-            *(grad_rows.view_as(grad), grad_weight1, grad_bias1),
-            *(scale_rows(product, gamma), scale_rows(total, gamma), grad_gamma, None),
-        )
-
-
-def scale_rows(x: Tensor, gamma: Tensor | None) -> Tensor:
-    """Multiply the first dimension of ``x`` by ``gamma``, if there is one."""
-    if gamma is None:
-        return x
-    return gamma[:, None] * x if x.ndim == 2 else gamma * x
+        grad_gamma = None
+        if gamma is not None:
+            grad_gamma = (product * weight2).sum(1) + total * bias2
+            product.mul_(gamma[:, None])
+            total = total * gamma
+        return grad_rows.view_as(grad), grad_weight1, grad_bias1, product, total, grad_gamma, None

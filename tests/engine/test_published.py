@@ -89,16 +89,20 @@ def test_foreign_header(tmp_path, meta):
 def test_memory_layouts_and_arrays(tmp_path):
     weight = torch.randn(4, 3, 2, 2).to(memory_format=torch.channels_last)
     metainfo = dict(classes={'b', 'a'}, palette=np.arange(6).reshape(2, 3), size=np.int64(3))
-    torch.save(dict(state_dict=dict(weight=weight), meta=dict(dataset_meta=metainfo)), tmp_path / 'a.pth')
+    torch.save(
+        dict(state_dict=dict(weight=weight), meta=dict(dataset_meta=metainfo)), tmp_path / 'a.pth'
+    )
     loaded = read_safetensors(str(publish(str(tmp_path / 'a.pth'), tmp_path / 'a.safetensors')))
     assert torch.equal(loaded['state_dict']['weight'], weight)
-    assert loaded['meta']['dataset_meta'] == dict(classes=['a', 'b'], palette=[[0, 1, 2], [3, 4, 5]], size=3)
+    assert loaded['meta']['dataset_meta'] == dict(
+        classes=['a', 'b'], palette=[[0, 1, 2], [3, 4, 5]], size=3
+    )
 
 
 def test_meta_that_json_cannot_write(tmp_path):
     meta = dict(dataset_meta=dict(classes=('a',), size=1 + 2j))
     torch.save(dict(state_dict=dict(weight=torch.ones(2)), meta=meta), tmp_path / 'a.pth')
-    with pytest.raises(ValueError, match=r"meta data has a complex, .* write a \.pth file"):
+    with pytest.raises(ValueError, match=r'meta data has a complex, .* write a \.pth file'):
         publish(str(tmp_path / 'a.pth'), tmp_path / 'a.safetensors')
     assert publish(str(tmp_path / 'a.pth'), tmp_path / 'b.pth').is_file()
 

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from small_models import SHAPES, save_random_model
 
 
 @pytest.fixture
@@ -57,3 +58,18 @@ def test_missing_pretrained_weights(get_error, config):
 def test_pretrained_excludes_resuming_from_a_file(get_error, config):
     message = get_error('train.py', config, '--pretrained', 'x.pth', '--resume', 'y.pth')
     assert message.startswith('error: --pretrained x.pth has no effect with --resume y.pth')
+
+
+def test_only_cednet_is_compiled(get_error, config, shapes, tmp_path):
+    with config.open('a') as file:
+        file.write(
+            "resnet = dict(_delete_=True, type='ResNet', depth=18)\n"
+            "fpn = dict(_delete_=True, type='FPN', in_channels=[64, 128, 256, 512], out_channels=48)\n"
+            'model = dict(backbone=resnet, neck=dict(fpn, num_outs=4))\n'
+        )
+    checkpoint = save_random_model(config, tmp_path / 'a.pth', classes=SHAPES)
+    infer = [checkpoint, shapes / 'val', '-o', tmp_path / 'out', '--device', 'cpu']
+    for tool, args in (('train.py', []), ('test.py', [checkpoint]), ('infer.py', infer)):
+        message = get_error(tool, config, *args, '--compile')
+        assert message.startswith('error: there is no CEDNet in the model')
+    assert not (tmp_path / 'out').exists()

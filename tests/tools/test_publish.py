@@ -59,5 +59,7 @@ def test_same_predictions(run_tool, nano, shapes, tmp_path):
     for others in predictions[1:]:
         assert [box['category'] for box in others] == [box['category'] for box in predictions[0]]
         for key in ('bbox', 'score'):
-            theirs, ours = (torch.tensor([box[key] for box in boxes]) for boxes in (others, predictions[0]))
+            theirs, ours = (
+                torch.tensor([box[key] for box in boxes]) for boxes in (others, predictions[0])
+            )
             torch.testing.assert_close(theirs, ours, rtol=1e-4, atol=1e-3)

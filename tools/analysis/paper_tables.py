@@ -87,7 +87,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         load_paper_rows(args.table, args.method)
         if args.speed:
             if args.table != '1' or args.method or args.check or args.format != 'md':
-                raise ValueError('--speed prints Table 1 as a whole, as Markdown; use: --table 1 --speed')
+                raise ValueError(
+                    '--speed prints Table 1 as a whole, as Markdown; use: --table 1 --speed'
+                )
             print_speed(tuple(args.size))
             return 0
 

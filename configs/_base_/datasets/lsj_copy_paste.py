@@ -3,14 +3,7 @@ size = (1024, 1024)
 load_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations', with_bbox=True),
-    dict(type='RandomResize', scale=size, ratio_range=(0.1, 2.0), keep_ratio=True),
-    dict(
-        type='RandomCrop',
-        crop_type='absolute',
-        crop_size=size,
-        recompute_bbox=True,
-        allow_negative_crop=True,
-    ),
+    dict(type='LargeScaleJitter', size=size, ratio_range=(0.1, 2.0)),
     dict(type='FilterAnnotations', min_gt_bbox_wh=(1e-2, 1e-2), keep_empty=False),
     dict(type='RandomFlip', prob=0.5),
     # the mean colour (BGR), which normalisation maps to 0, the padding value of test images
@@ -34,6 +27,7 @@ lsj_copy_paste_dataloader = dict(
         ),
         pipeline=[
             dict(type='BoxCopyPaste', max_iou=0.2, max_pasted=7, margin=15),
+            dict(type='RasterizePolygons'),
             dict(type='PackDetInputs'),
         ],
     ),

@@ -40,11 +40,11 @@ class LargeScaleJitter:
         if not 0 < ratio_range[0] <= ratio_range[1]:
             raise ValueError(f'ratio_range {ratio_range} must be two positive increasing numbers')
         self.size = tuple(size)
-        self.ratio_range = tuple(ratio_range)
+        self.lowest, self.highest = ratio_range
 
     def __call__(self, results: dict) -> dict | None:
         height, width = results['img'].shape[:2]
-        ratio = np.random.uniform(*self.ratio_range)
+        ratio = np.random.uniform(self.lowest, self.highest)
         longest, shortest = max(self.size), min(self.size)
         scale = ratio * min(longest / max(height, width), shortest / min(height, width))
         if scale * width > self.size[0] or scale * height > self.size[1]:
@@ -59,7 +59,7 @@ class LargeScaleJitter:
         return build('Resize', scale=target, keep_ratio=False)(results)
 
     def __repr__(self) -> str:
-        return f'{type(self).__name__}(size={self.size}, ratio_range={self.ratio_range})'
+        return f'{type(self).__name__}(size={self.size}, ratio_range={(self.lowest, self.highest)})'
 
 
 @TRANSFORMS.register_module()

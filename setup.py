@@ -29,6 +29,7 @@ OPENMMLAB = [
 ]
 
 WEB = ['gradio>=6']
+ONNX = ['torch>=2.10', 'onnx', 'onnxscript>=0.7', 'onnxruntime']
 DOCS = ['mkdocs-material', 'mkdocstrings[python]']
 
 ROOT = Path(__file__).parent
@@ -45,5 +46,5 @@ setup(
     package_data={'mmcednet': ['paper/paper_tables.json', '.mim/model-index.yml', '.mim/**/*']},
     python_requires='>=3.10',
     install_requires=['torch>=2.1', 'numpy', 'safetensors'],
-    extras_require={'onedl': ONEDL, 'openmmlab': OPENMMLAB, 'web': WEB, 'docs': DOCS},
+    extras_require={'onedl': ONEDL, 'openmmlab': OPENMMLAB, 'web': WEB, 'onnx': ONNX, 'docs': DOCS},
 )

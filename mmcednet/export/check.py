@@ -1,9 +1,11 @@
 """Compares an ONNX file, run by onnxruntime, with the toolbox's own prediction in torch."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import mmcv
 import numpy as np
@@ -19,6 +21,7 @@ SCALES = (1.0, 0.75, 0.5)
 MIN_SIZE = 64  # pixels
 BOX_TOLERANCE = 0.1  # pixels
 SCORE_TOLERANCE = 1e-3
+Result = TypeVar('Result')
 
 
 @dataclass
@@ -30,12 +33,14 @@ class Difference:
         scores: Of scores; for segmenters, of logits.
         unmatched: Number of detections that only one of the predictions has.
         compared: Number of detections, or of images without boxes, that were compared.
+        seconds: Time of torch and of onnxruntime, of each image.
     """
 
     boxes: float = 0.0
     scores: float = 0.0
     unmatched: int = 0
     compared: int = 0
+    seconds: list[tuple[float, float]] = field(default_factory=list)
 
     def __add__(self, other: 'Difference') -> 'Difference':
         return Difference(
@@ -43,6 +48,7 @@ class Difference:
             max(self.scores, other.scores),
             self.unmatched + other.unmatched,
             self.compared + other.compared,
+            self.seconds + other.seconds,
         )
 
     @property
@@ -69,15 +75,28 @@ def compare(
     total = Difference()
     for image in iter_sizes([read_image(picture) for picture in pictures], metadata):
         given = image if metadata['color'] == 'bgr' else image[..., ::-1]
-        outputs = session.run(None, {INPUT: np.ascontiguousarray(given)[None]})
+        inputs = {INPUT: np.ascontiguousarray(given)[None]}
+        sample, torch_seconds = measure(partial(predict_in_torch, predictor, image))
+        outputs, onnx_seconds = measure(partial(session.run, None, inputs))
         found = dict(zip((output.name for output in session.get_outputs()), (x[0] for x in outputs)))
-        total += COMPARE[metadata['task']](found, predict_in_torch(predictor, image))
+        total += COMPARE[metadata['task']](found, sample)
+        total.seconds.append((torch_seconds, onnx_seconds))
     if not total.compared:
         raise ValueError(
             'nothing was detected in the pictures of --check, so that nothing could be compared; '
             'choose pictures like those that the model was trained on'
         )
     return total
+
+
+def measure(function: Callable[[], Result]) -> tuple[Result, float]:
+    """Run a function twice; return its result and the shorter time, in seconds."""
+    seconds = []
+    for _ in range(2):
+        start = time.perf_counter()
+        result = function()
+        seconds.append(time.perf_counter() - start)
+    return result, min(seconds)
 
 
 def iter_sizes(images: Sequence[np.ndarray], metadata: dict[str, Any]) -> Iterator[np.ndarray]:

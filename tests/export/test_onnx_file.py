@@ -56,7 +56,8 @@ def bare(tmp_path_factory):
 
 def run_bare(bare, *args):
     command = [sys.executable, '-S', *map(str, args)]
-    return subprocess.run(command, capture_output=True, text=True, env=bare)
+    folder = bare['PYTHONPATH']  # not the repository, whose packages Python would find
+    return subprocess.run(command, capture_output=True, text=True, env=bare, cwd=folder)
 
 
 def get_pictures(root, name):

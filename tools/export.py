@@ -43,6 +43,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise ValueError(f"export needs {', '.join(missing)}: pip install 'mmcednet[onnx]'")
         from mmcednet.export.run import export  # needs these packages
 
+        if args.out.suffix != '.onnx':
+            raise ValueError(f'{args.out} must end in .onnx')
         predictor = load_predictor(args.config, args.checkpoint, 'cpu')
         export(predictor, args.out, args.color, args.check)
     return 0

@@ -12,7 +12,6 @@ import numpy as np
 import onnxruntime
 import torch
 
-from mmcednet.inference.inputs import read_image
 from mmcednet.inference.predict import Predictor
 
 from .onnx_file import INPUT
@@ -58,22 +57,22 @@ class Difference:
 
 
 def compare(
-    path: Path, predictor: Predictor, metadata: dict[str, Any], pictures: Sequence[str]
+    path: Path, predictor: Predictor, metadata: dict[str, Any], images: Sequence[np.ndarray]
 ) -> Difference:
-    """Run pictures, each in three sizes, through torch and onnxruntime.
+    """Run images, each in three sizes, through torch and onnxruntime.
 
     Args:
         path: ONNX file.
         predictor: The model in torch.
         metadata: The file's metadata.
-        pictures: Image files.
+        images: (H, W, 3), uint8, BGR.
 
     Raises:
-        ValueError: A picture cannot be read; no detections were found, so that nothing was compared.
+        ValueError: No detections were found, so that nothing was compared.
     """
     session = onnxruntime.InferenceSession(path, providers=['CPUExecutionProvider'])
     total = Difference()
-    for image in iter_sizes([read_image(picture) for picture in pictures], metadata):
+    for image in iter_sizes(images, metadata):
         given = image if metadata['color'] == 'bgr' else image[..., ::-1]
         inputs = {INPUT: np.ascontiguousarray(given)[None]}
         sample, torch_seconds = measure(partial(predict_in_torch, predictor, image))

@@ -5,6 +5,7 @@ from pathlib import Path
 from statistics import median
 
 from mmcednet.engine.files import atomic_write
+from mmcednet.inference.inputs import read_image
 from mmcednet.inference.predict import Predictor
 
 from .check import compare
@@ -21,11 +22,9 @@ def export(predictor: Predictor, out: Path, color: str = 'bgr', pictures: Sequen
         pictures: Image files, each of which is run through torch and onnxruntime in three sizes.
 
     Raises:
-        ValueError: ``out`` has another suffix than .onnx; the model is not supported; a picture cannot
-            be read; the predictions differ.
+        ValueError: A picture cannot be read; the model is not supported; the predictions differ.
     """
-    if out.suffix != '.onnx':
-        raise ValueError(f'{out} must end in .onnx')
+    images = [read_image(picture) for picture in pictures]
     graph = build_graph(predictor.inferencer.model, color)
     metadata = describe(graph, predictor, color)
     print('translating the network, which takes one to several minutes', flush=True)
@@ -33,9 +32,9 @@ def export(predictor: Predictor, out: Path, color: str = 'bgr', pictures: Sequen
     add_metadata(program, metadata)
     with atomic_write(out) as temporary:
         program.save(temporary, external_data=False)
-        if pictures:
-            print(f'comparing with torch: {len(pictures)} pictures in three sizes', flush=True)
-            difference = compare(temporary, predictor, metadata, pictures)
+        if images:
+            print(f'comparing with torch: {len(images)} pictures in three sizes', flush=True)
+            difference = compare(temporary, predictor, metadata, images)
             ours, theirs = (1000 * median(seconds) for seconds in zip(*difference.seconds))
             print(
                 f'largest difference of boxes: {difference.boxes:.1g} px, of scores: '

@@ -10,6 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 
 pytest.importorskip('onnxscript')  # of the extra onnx
 import onnxruntime
@@ -112,7 +113,8 @@ def test_equals_torch_in_three_sizes(name, root, load_model, get_file):
     session = onnxruntime.InferenceSession(get_file(name))
     metadata = session.get_modelmeta().custom_metadata_map
     metadata = dict(metadata, pipeline=json.loads(metadata['pipeline']))
-    difference = compare(get_file(name), load_model(name), metadata, get_pictures(root, 'blood_cells'))
+    images = [cv2.imread(path) for path in get_pictures(root, 'blood_cells')]
+    difference = compare(get_file(name), load_model(name), metadata, images)
     assert difference.compared >= 9
     assert difference.is_small, difference
 
@@ -151,3 +153,28 @@ def test_openvino_reads_the_same_file(name, root, load_model, get_file):
         found = model(images)
         for index, output in enumerate(expected.run(None, {INPUT: images})):
             np.testing.assert_allclose(found[index], output, rtol=1e-3, atol=1e-2)
+
+
+def test_difference_is_found(root, load_model, get_file):
+    """The file of another model, as the check of the export must find."""
+    predictor = load_model('blood_cells')
+    images = [cv2.imread(get_pictures(root, 'blood_cells')[0])]
+    metadata = dict(task='detector', color='bgr', pipeline=[])
+    assert compare(get_file('blood_cells'), predictor, metadata, images).is_small
+    bias = predictor.inferencer.model.bbox_head.retina_reg.bias
+    with torch.no_grad():
+        bias.add_(0.05)
+    try:
+        difference = compare(get_file('blood_cells'), predictor, metadata, images)
+    finally:
+        with torch.no_grad():
+            bias.sub_(0.05)
+    assert difference.boxes > 0.1
+    assert not difference.is_small
+
+
+def test_nothing_to_compare(load_model, get_file):
+    metadata = dict(task='detector', color='bgr', pipeline=[])
+    black = np.zeros((64, 64, 3), np.uint8)
+    with pytest.raises(ValueError, match='nothing was detected in the pictures of --check'):
+        compare(get_file('blood_cells'), load_model('blood_cells'), metadata, [black])

@@ -112,11 +112,11 @@ def describe(graph: Graph, predictor: Predictor, color: str) -> dict[str, Any]:
         the size), 'config', 'mmcednet_version'; for segmenters also 'windows'; for detectors with masks
         'mask_threshold'.
     """
-    cfg, model = predictor.inferencer.cfg, predictor.inferencer.model
+    cfg, model = predictor.cfg, predictor.inferencer.model
     metadata: dict[str, Any] = dict(
         task=graph.task,
         classes=predictor.classes,
-        palette=find_palette(model.dataset_meta),
+        palette=find_palette(getattr(model, 'dataset_meta', None)),
         color=color,
         mean=graph.input.mean.flatten().tolist(),
         std=graph.input.std.flatten().tolist(),

@@ -18,7 +18,8 @@ from .boxes import (
 )
 from .graphs import Graph
 
-OUTSIDE = -1e4  # coordinates, in pixels, where RoIAlign finds nothing
+# Image and box where RoIAlign finds nothing; not of size 0, for which OpenVINO computes NaN
+OUTSIDE = (0.0, -1e4, -1e4, -1e4 + 1, -1e4 + 1)
 
 
 class TwoStageDetector(Graph):
@@ -138,15 +139,16 @@ def to_rois(boxes: Tensor) -> Tensor:
 def extract(extractor: Any, features: Sequence[Tensor], rois: Tensor) -> Tensor:
     """Features (R, C, S, S) of rois (R, 5), each from the level that mmdet's extractor chooses.
 
-    Every level processes all rois, so that no shape depends on values; those of other levels are moved
-    outside of the images, where RoIAlign is 0 and costs nothing.
+    Every level processes all rois, so that no shape depends on values; those of other levels, and empty
+    ones, are moved outside of the images, where RoIAlign is 0 and costs little.
     """
     used = features[: extractor.num_inputs]
     levels = extractor.map_roi_levels(rois, len(used))
-    outside = rois.new_tensor([0.0, OUTSIDE, OUTSIDE, OUTSIDE, OUTSIDE])
+    outside = rois.new_tensor(OUTSIDE)
+    exists = (rois[:, 3:] > rois[:, 1:3]).all(1)
     parts = []
     for level, (layer, feature) in enumerate(zip(extractor.roi_layers, used)):
-        chosen = torch.where((levels == level)[:, None], rois, outside)
+        chosen = torch.where((exists & (levels == level))[:, None], rois, outside)
         settings = layer.output_size, layer.spatial_scale, layer.sampling_ratio, layer.aligned
         parts.append(roi_align(feature, chosen, *settings))
     return sum(parts[1:], parts[0])

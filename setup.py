@@ -29,7 +29,8 @@ OPENMMLAB = [
 ]
 
 WEB = ['gradio>=6']
-ONNX = ['torch>=2.10', 'onnx', 'onnxscript>=0.7', 'onnxruntime']
+# not torch>=2.10, which it needs: pip would replace the torch that mmcv was compiled for
+ONNX = ['onnx', 'onnxscript>=0.7', 'onnxruntime']
 DOCS = ['mkdocs-material', 'mkdocstrings[python]']
 
 ROOT = Path(__file__).parent

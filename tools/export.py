@@ -7,10 +7,14 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
+import torch
+
 from mmcednet.engine.command_line import exit_on_error
 from mmcednet.inference.predict import load_predictor
+from mmcednet.requirements import parse_release
 
 PACKAGES = ('onnx', 'onnxscript', 'onnxruntime')
+TORCH = (2, 10)
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -41,6 +45,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         missing = [name for name in PACKAGES if find_spec(name) is None]
         if missing:
             raise ValueError(f"export needs {', '.join(missing)}: pip install 'mmcednet[onnx]'")
+        if parse_release(torch.__version__) < TORCH:
+            required = '.'.join(map(str, TORCH))
+            raise ValueError(f'export needs torch>={required}, but {torch.__version__} is installed')
         from mmcednet.export.run import export  # needs these packages
 
         if args.out.suffix != '.onnx':

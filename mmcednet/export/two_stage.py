@@ -1,10 +1,10 @@
 """Mask R-CNN, Cascade Mask R-CNN and their variants without masks as graphs."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torchvision.ops import roi_align
 
 from .boxes import (
@@ -21,6 +21,16 @@ from .graphs import Graph
 # Image and box where RoIAlign finds nothing; not of size 0, for which OpenVINO computes NaN
 OUTSIDE = (0.0, -1e4, -1e4, -1e4 + 1, -1e4 + 1)
 
+PARTS = (
+    'RPNHead',
+    'SingleRoIExtractor',
+    'RoIAlign',
+    'ConvFCBBoxHead',
+    'Shared2FCBBoxHead',
+    'Shared4Conv1FCBBoxHead',
+    'FCNMaskHead',
+)
+
 
 class TwoStageDetector(Graph):
     """Boxes (N, M, 4) in pixels, scores (N, M), labels (N, M); M is ``max_per_img`` of the R-CNN."""
@@ -30,6 +40,13 @@ class TwoStageDetector(Graph):
 
     @staticmethod
     def check(model: Any) -> None:
+        parts = [model.rpn_head, *list_parts(model.roi_head)]
+        for name in (type(part).__name__ for part in parts):
+            if name not in PARTS:
+                raise ValueError(
+                    f'{type(model).__name__} with {name} cannot be exported; its parts may be: '
+                    f'{", ".join(PARTS)}'
+                )
         check_nms(model.test_cfg.rpn.nms)
         check_nms(model.test_cfg.rcnn.nms)
 
@@ -127,6 +144,18 @@ class CascadeMaskDetector(CascadeDetector, MaskDetector):
         )
         masks = masks / roi_head.num_stages
         return masks.view(*labels.shape, *masks.shape[-2:])
+
+
+def list_parts(roi_head: Any) -> Iterator[nn.Module]:
+    """The heads and RoI extractors of an R-CNN, of all its stages, and the layers of the extractors."""
+    names = ['bbox_roi_extractor', 'bbox_head']
+    if roi_head.with_mask:
+        names += ['mask_roi_extractor', 'mask_head']
+    for name in names:
+        part = getattr(roi_head, name)
+        for module in part if isinstance(part, nn.ModuleList) else [part]:
+            yield module
+            yield from getattr(module, 'roi_layers', ())
 
 
 def to_rois(boxes: Tensor) -> Tensor:

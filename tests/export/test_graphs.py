@@ -86,3 +86,17 @@ def test_unsupported_suppression(load_model):
             build_graph(model)
     finally:
         model.test_cfg.nms.type = before
+
+
+def test_unsupported_part(load_model):
+    model = load_model('nuclei').inferencer.model
+    extractor = model.roi_head.mask_roi_extractor
+    layers = extractor.roi_layers
+    extractor.roi_layers = torch.nn.ModuleList([torch.nn.Identity()])
+    try:
+        with pytest.raises(
+            ValueError, match='MaskRCNN with Identity cannot be exported; its parts may'
+        ):
+            build_graph(model)
+    finally:
+        extractor.roi_layers = layers

@@ -62,7 +62,7 @@ def bare(tmp_path_factory):
 
 def run_bare(bare, *args):
     command = [sys.executable, '-S', *map(str, args)]
-    folder = bare['PYTHONPATH']  # not the repository, whose packages Python would find
+    folder = Path(bare['PYTHONPATH']).parent  # not the repository, whose packages Python would find
     return subprocess.run(command, capture_output=True, text=True, env=bare, cwd=folder)
 
 

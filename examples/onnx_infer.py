@@ -26,13 +26,13 @@ def resize(image, steps):
     return image
 
 
-def paste(mask, box, height, width):
+def paste(mask, box, height, width, threshold):
     """Interpolate a mask (S, S) in its box and encode it as COCO's run lengths."""
     weights = []
     for length, start, end in ((height, box[1], box[3]), (width, box[0], box[2])):
         position = (np.arange(length) + 0.5 - start) / (end - start) * len(mask) - 0.5
         weights.append(np.maximum(1 - abs(position[:, None] - np.arange(len(mask))), 0))
-    pixels = (weights[0] @ mask @ weights[1].T >= 0.5).T.ravel()
+    pixels = (weights[0] @ mask @ weights[1].T >= threshold).T.ravel()
     runs = np.diff([0, *np.flatnonzero(np.diff(pixels, prepend=False)), pixels.size])
     return dict(size=[height, width], counts=runs.tolist())
 
@@ -42,7 +42,7 @@ def main(model, out, *paths):
     metadata = session.get_modelmeta().custom_metadata_map
     classes, steps = json.loads(metadata['classes']), json.loads(metadata['pipeline'])
     names = [output.name for output in session.get_outputs()]
-    results = []
+    threshold, results = float(metadata.get('mask_threshold', 0)), []
     Path(out).mkdir(parents=True, exist_ok=True)
     for path in map(Path, paths):
         image = cv2.imread(str(path))
@@ -51,7 +51,7 @@ def main(model, out, *paths):
         found = dict(zip(names, (x[0] for x in session.run(None, {'images': small[None]}))))
         if 'logits' in found:
             logits = cv2.resize(found['logits'].transpose(1, 2, 0), (width, height))
-            cv2.imwrite(f'{out}/{path.stem}.png', logits.argmax(2))
+            cv2.imwrite(f'{out}/{path.stem}.png', logits.argmax(2).astype(np.uint8))
         elif 'boxes' not in found:
             scores = dict(zip(classes, found['scores'].tolist()))
             results.append(dict(file_name=path.name, scores=scores))
@@ -61,7 +61,7 @@ def main(model, out, *paths):
             result['category_id'] = found['labels'][index].item() + 1
             result['bbox'] = [*box[:2].tolist(), *(box[2:] - box[:2]).tolist()]
             if 'masks' in found:
-                result['segmentation'] = paste(found['masks'][index], box, height, width)
+                result['segmentation'] = paste(found['masks'][index], box, height, width, threshold)
             results.append(result)
     Path(out, 'predictions.json').write_text(json.dumps(results))
 

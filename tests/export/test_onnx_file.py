@@ -23,14 +23,10 @@ from mmcednet.export.onnx_file import INPUT
 from mmcednet.export.run import export
 from mmcednet.version import __version__
 
-pytestmark = pytest.mark.slow
+# one group, as each model is exported only once
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group('export')]
 NEEDED = ('numpy', 'cv2', 'onnxruntime')  # by examples/onnx_infer.py
 KINDS = {'blood_cells': 'bbox', 'nuclei': 'segm'}
-
-
-def list_names(*names):
-    """Names of models as parameters; the tests of one run in one process, which exports it once."""
-    return [pytest.param(name, marks=pytest.mark.xdist_group(f'export {name}')) for name in names]
 
 
 @pytest.fixture(scope='module')
@@ -89,7 +85,7 @@ def test_bare_environment_has_nothing_else(bare):
         assert 'No module named' in run_bare(bare, '-c', f'import {name}').stderr
 
 
-@pytest.mark.parametrize('name', list_names(*KINDS))
+@pytest.mark.parametrize('name', KINDS)
 def test_same_ap_without_this_project(name, root, load_model, get_file, bare, tmp_path):
     pictures = get_pictures(root, name)
     script = root / 'examples' / 'onnx_infer.py'
@@ -113,7 +109,7 @@ def test_same_ap_without_this_project(name, root, load_model, get_file, bare, tm
         assert aps[0] == pytest.approx(aps[1], abs=1e-3), kind
 
 
-@pytest.mark.parametrize('name', list_names('blood_cells', 'nuclei', 'upernet', 'imagenet'))
+@pytest.mark.parametrize('name', ['blood_cells', 'nuclei', 'upernet', 'imagenet'])
 def test_equals_torch_in_three_sizes(name, root, load_model, get_file):
     session = onnxruntime.InferenceSession(get_file(name))
     metadata = session.get_modelmeta().custom_metadata_map
@@ -124,7 +120,7 @@ def test_equals_torch_in_three_sizes(name, root, load_model, get_file):
     assert difference.is_small, difference
 
 
-@pytest.mark.parametrize('name', list_names('blood_cells', 'nuclei'))
+@pytest.mark.parametrize('name', ['blood_cells', 'nuclei'])
 def test_batches_equal_single_images(name, root, get_file):
     session = onnxruntime.InferenceSession(get_file(name))
     images = [cv2.resize(cv2.imread(path), (150, 110)) for path in get_pictures(root, name)]
@@ -134,7 +130,6 @@ def test_batches_equal_single_images(name, root, get_file):
             np.testing.assert_allclose(ours[index], alone[0], rtol=0, atol=1e-3)
 
 
-@pytest.mark.xdist_group('export blood_cells')
 def test_metadata_and_axes(get_file):
     session = onnxruntime.InferenceSession(get_file('blood_cells'))
     assert session.get_inputs()[0].shape == ['batch', 'height', 'width', 3]
@@ -148,7 +143,7 @@ def test_metadata_and_axes(get_file):
     assert rest == dict(task='detector', color='bgr', config='config.py', mmcednet_version=__version__)
 
 
-@pytest.mark.parametrize('name', list_names('blood_cells', 'nuclei', 'upernet'))
+@pytest.mark.parametrize('name', ['blood_cells', 'nuclei', 'upernet'])
 def test_openvino_reads_the_same_file(name, root, load_model, get_file):
     openvino = pytest.importorskip('openvino')
     # in single precision: on some processors the default is bfloat16
@@ -161,7 +156,6 @@ def test_openvino_reads_the_same_file(name, root, load_model, get_file):
             np.testing.assert_allclose(found[index], output, rtol=1e-3, atol=1e-2)
 
 
-@pytest.mark.xdist_group('export blood_cells')
 def test_difference_is_found(root, load_model, get_file):
     """The file of another model, as the check of the export must find."""
     predictor = load_model('blood_cells')
@@ -180,9 +174,7 @@ def test_difference_is_found(root, load_model, get_file):
     assert not difference.is_small
 
 
-@pytest.mark.xdist_group('export blood_cells')
 def test_nothing_to_compare(load_model, get_file):
     metadata = dict(task='detector', color='bgr', pipeline=[])
-    black = np.zeros((64, 64, 3), np.uint8)
     with pytest.raises(ValueError, match='nothing was detected in the pictures of --check'):
-        compare(get_file('blood_cells'), load_model('blood_cells'), metadata, [black])
+        compare(get_file('blood_cells'), load_model('blood_cells'), metadata, [])

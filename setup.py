@@ -29,6 +29,8 @@ OPENMMLAB = [
 ]
 
 WEB = ['gradio>=6']
+# not torch>=2.10, which it needs: pip would replace the torch that mmcv was compiled for
+ONNX = ['onnx', 'onnxscript>=0.7', 'onnxruntime']
 DOCS = ['mkdocs-material', 'mkdocstrings[python]']
 
 ROOT = Path(__file__).parent
@@ -45,5 +47,5 @@ setup(
     package_data={'mmcednet': ['paper/paper_tables.json', '.mim/model-index.yml', '.mim/**/*']},
     python_requires='>=3.10',
     install_requires=['torch>=2.1', 'numpy', 'safetensors'],
-    extras_require={'onedl': ONEDL, 'openmmlab': OPENMMLAB, 'web': WEB, 'docs': DOCS},
+    extras_require={'onedl': ONEDL, 'openmmlab': OPENMMLAB, 'web': WEB, 'onnx': ONNX, 'docs': DOCS},
 )

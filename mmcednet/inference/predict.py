@@ -29,6 +29,7 @@ class Predictor(ABC):
 
     Attributes:
         task: 'detector', 'segmenter' or 'classifier'.
+        cfg: The config.
         classes: Names of the classes; None if neither config nor checkpoint has them.
     """
 
@@ -42,6 +43,7 @@ class Predictor(ABC):
             device: Such as 'cpu' or 'cuda:0'.
             metainfo: The dataset's, with classes and palette, each None if unknown.
         """
+        self.cfg = cfg
         self.classes: tuple[str, ...] | None = metainfo['classes']
         self.inferencer = self.build(cfg, checkpoint, device, metainfo)
 

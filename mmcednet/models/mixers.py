@@ -19,7 +19,8 @@ WINDOW_SIZE: Size = (WINDOW, WINDOW)
 
 def compute_grid(x: Tensor, size: Size) -> Grid:
     """Number of windows that cover (N, H, W, ...)."""
-    return -(-x.shape[1] // size[0]), -(-x.shape[2] // size[1])
+    # not -(-H // size): ONNX rounds a quotient towards zero
+    return (x.shape[1] + size[0] - 1) // size[0], (x.shape[2] + size[1] - 1) // size[1]
 
 
 def window_partition(x: Tensor, grid: Grid, size: Size) -> Tensor:

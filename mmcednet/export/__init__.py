@@ -1,0 +1,1 @@
+"""ONNX files of trained models, with preprocessing and decoding inside."""

@@ -23,7 +23,7 @@ from mmengine.registry import DATASETS, DefaultScope
 
 from mmcednet.analysis.speed import compute_spread, time_in_turn
 from mmcednet.config_writer.data_folder import find_splits
-from mmcednet.engine.command_line import exit_on_error
+from mmcednet.engine.command_line import check_positive, exit_on_error
 
 DECODING = 'decoding'
 HEADER = ('pipeline', 'images/s', 'spread', 'share of decoding')
@@ -114,9 +114,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument('--images', type=int, default=100, help='images per round; default: 100')
     parser.add_argument('--rounds', type=int, default=5, help='timed rounds; default: 5')
     args = parser.parse_args(argv)
-    for name in ('images', 'rounds'):
-        if getattr(args, name) < 1:
-            parser.error(f'--{name} {getattr(args, name)} must be at least 1')
+    check_positive(parser, args, 'images', 'rounds')
     return args
 
 

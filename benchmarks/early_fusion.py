@@ -18,7 +18,7 @@ from fusion.results import Results, Trainer
 from fusion.specs import MAIN, NETWORKS
 from fusion.training import METRICS, Run
 
-from mmcednet.engine.command_line import exit_on_error
+from mmcednet.engine.command_line import check_positive, exit_on_error
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -72,9 +72,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         help='folder of logs, tables and figures; default: work_dirs/early_fusion',
     )
     args = parser.parse_args(argv)
-    for name in ('seeds', 'iters', 'jobs'):
-        if getattr(args, name) < 1:
-            parser.error(f'--{name} {getattr(args, name)} must be at least 1')
+    check_positive(parser, args, 'seeds', 'iters', 'jobs')
     return args
 
 

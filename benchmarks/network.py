@@ -25,7 +25,7 @@ from torch.profiler import ProfilerActivity, profile
 from torch.utils._pytree import tree_leaves
 
 from mmcednet.analysis import speed
-from mmcednet.engine.command_line import exit_on_error
+from mmcednet.engine.command_line import check_positive, exit_on_error
 from mmcednet.engine.files import atomic_write
 from mmcednet.models import ARCHS, CEDNet
 from mmcednet.models.blocks import RECOMPUTE
@@ -229,9 +229,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument('--json', type=Path, help='also write the table to this file')
     args = parser.parse_args(argv)
     args.device = args.device or torch.device('cuda' if torch.cuda.is_available() else 'cpu')
-    for name in ('batch', 'rounds'):
-        if getattr(args, name) < 1:
-            parser.error(f'--{name} {getattr(args, name)} must be at least 1')
+    check_positive(parser, args, 'batch', 'rounds')
     if len(set(args.models)) < len(args.models):
         parser.error(f'each MODEL must be given once, but there are: {" ".join(args.models)}')
     if args.device.type == 'cpu' and args.dtype == 'float16':

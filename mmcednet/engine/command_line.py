@@ -1,5 +1,6 @@
 """Error reporting shared by all command-line tools."""
 
+import argparse
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,3 +17,10 @@ def exit_on_error() -> Iterator[None]:
         yield
     except (ValueError, FileNotFoundError) as error:
         sys.exit(f'error: {error}')
+
+
+def check_positive(parser: argparse.ArgumentParser, args: argparse.Namespace, *names: str) -> None:
+    """End with the usage and a message if one of the options ``names`` is less than 1."""
+    for name in names:
+        if getattr(args, name) < 1:
+            parser.error(f'--{name} {getattr(args, name)} must be at least 1')

@@ -122,6 +122,10 @@ def check_recomputing(style: str, mixer: str, outputs: str, setting: str, autoca
         loss.backward()
     assert kept[1] <= shares[mixer] * kept[0]
     for (name, ours), theirs in zip(saving.named_parameters(), plain.parameters(), strict=True):
+        if setting != 'cheap' and not autocast:
+            assert torch.equal(ours.grad, theirs.grad), name
+            continue
+        # sums in another order
         error = (ours.grad - theirs.grad).norm() / (theirs.grad.norm() + 1e-3)
         assert error < (1e-2 if autocast else 1e-4), f'{name}: relative error {error:.1e}'
 

@@ -2,13 +2,16 @@
 
 import json
 import pickle
+import runpy
 import shutil
 
 import cv2
 import numpy as np
 import pytest
 import torch
+from torch._dynamo.testing import CompileCounterWithBackend
 
+from mmcednet.models import compile_blocks
 from mmcednet.paper.results import read_metrics
 
 pytestmark = pytest.mark.slow
@@ -80,6 +83,27 @@ def test_user_config_trains_tests_and_resumes(run_tool, config, tmp_path):
     )
     assert 'resumed epoch: 1' in resumed.stdout + resumed.stderr
     assert (work / 'epoch_2.pth').is_file()
+
+
+def test_compiled_for_images_of_many_sizes(root, config, tmp_path, monkeypatch):
+    """The blocks are compiled once or twice per level, not for each of the 12 images' sizes."""
+    monkeypatch.chdir(tmp_path)
+    torch.compiler.reset()
+    train = runpy.run_path(str(root / 'tools' / 'train.py'))
+    resize = 'train_dataloader.dataset.pipeline.2'
+    settings = [f'{resize}.type=RandomResize', f'{resize}.scale=[(64,64),(160,320)]']
+    settings += [f'{resize}.keep_ratio=False', 'train_dataloader.batch_size=2', SCALE[1]]
+    settings += ['train_cfg.max_epochs=4', 'train_cfg.val_interval=9']
+    # a name of its own: mmengine reuses the visualizer, with its folder, of an earlier test
+    settings += ['visualizer.name=compiled']
+    runner = train['prepare'](train['parse_args']([str(config), '--cfg-options', *settings]))
+    counter = CompileCounterWithBackend('eager')
+    compile_blocks(runner.model, counter)
+    runner.train()
+    losses = read_losses(tmp_path / 'work_dirs' / 'foreign')
+    assert len(losses) == 12
+    assert np.isfinite(losses).all()
+    assert 0 < counter.frame_count <= 12
 
 
 def test_compile_option(run_tool, config, tmp_path):

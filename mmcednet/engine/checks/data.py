@@ -77,9 +77,23 @@ def check_coco(dataset: dict, ann_file: Path, images: Path) -> None:
     names = [category['name'] for category in content['categories']]
     if classes and not set(classes) & set(names):
         raise ValueError(f'the annotation file {ann_file} has none of the classes {tuple(classes)}')
+    check_polygons(dataset, content, ann_file)
     missing = find_missing_files(images / image['file_name'] for image in content['images'])
     if missing:
         raise ValueError(f'{len(missing)} images of {ann_file} do not exist, the first is {missing[0]}')
+
+
+def check_polygons(dataset: dict, content: dict, ann_file: Path) -> None:
+    """Check that masks are polygons if the pipeline reads only these; it would ignore the others."""
+    steps = (step for step in dataset.get('pipeline') or () if step['type'] == 'LoadAnnotations')
+    if all(step.get('poly2mask', True) for step in steps):
+        return
+    for annotation in content.get('annotations', ()):
+        if isinstance(annotation.get('segmentation'), dict) and not annotation.get('iscrowd'):
+            raise ValueError(
+                f'{ann_file}: the mask of annotation {annotation["id"]} is not a polygon, so that '
+                'LoadAnnotations would ignore it; set its poly2mask=True'
+            )
 
 
 def find_missing_files(paths: Iterable[Path]) -> list[Path]:

@@ -74,6 +74,26 @@ def test_wrapped_datasets_are_checked(cfg, tmp_path):
             check_data(cfg, 'train')
 
 
+def test_masks_that_the_pipeline_would_ignore(cfg, shapes, tmp_path):
+    content = json.loads((shapes / 'annotations' / 'train.json').read_text())
+    content['annotations'][1].update(segmentation=dict(size=[64, 64], counts=[4096]), iscrowd=1)
+    path = tmp_path / 'masks.json'
+    dataset = cfg.train_dataloader.dataset
+    dataset.ann_file = str(path)
+    load = dict(type='LoadAnnotations', with_bbox=True, with_mask=True, poly2mask=False)
+    dataset.pipeline = [dict(type='LoadImageFromFile'), load]
+    path.write_text(json.dumps(content))
+    check_data(cfg, 'train')  # crowds are ignored in any case
+    content['annotations'][1]['iscrowd'] = 0
+    path.write_text(json.dumps(content))
+    number = content['annotations'][1]['id']
+    with pytest.raises(ValueError, match=rf'masks\.json: the mask of annotation {number} is not a'):
+        check_data(cfg, 'train')
+    load['poly2mask'] = True
+    dataset.pipeline = [load]
+    check_data(cfg, 'train')
+
+
 def test_other_datasets_are_not_checked():
     check_data(Config(dict(train_dataloader=dict(dataset=dict(type='ADE20KDataset')))), 'train')
     check_data(Config(dict()), 'train', 'val')

@@ -22,11 +22,11 @@ def compile_blocks(model: nn.Module, backend: str = 'inductor') -> None:
     Raises:
         ValueError: The model has no CEDNet, or torch is older than 2.3.
     """
-    if not hasattr(nn.Module, 'compile'):
-        raise ValueError(f'compiling needs torch 2.3 or newer, but this is torch {torch.__version__}')
     blocks = [block for module in model.modules() if isinstance(module, Blocks) for block in module]
     if not blocks:
         raise ValueError('there is no CEDNet in the model, and only its blocks can be compiled')
+    if not hasattr(torch.compiler, 'is_compiling'):  # older ones compile every block by itself
+        raise ValueError(f'compiling needs torch 2.3 or newer, but this is torch {torch.__version__}')
     # all blocks of a class count together; by default torch stops compiling after 8 kinds
     config = torch._dynamo.config
     config.cache_size_limit = max(config.cache_size_limit, RECOMPILE_LIMIT)

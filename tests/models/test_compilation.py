@@ -9,7 +9,8 @@ from mmcednet.models import CEDNet, compile_blocks
 
 SIZES = [(65, 99), (96, 64), (64, 160), (130, 70)]  # the first two are compiled
 
-pytestmark = pytest.mark.skipif(not hasattr(nn.Module, 'compile'), reason='torch is older than 2.3')
+OLD = not hasattr(torch.compiler, 'is_compiling')
+needs_new_torch = pytest.mark.skipif(OLD, reason='torch is older than 2.3')
 
 
 @pytest.fixture(autouse=True)
@@ -28,6 +29,7 @@ def build(small, mixer):
     return network
 
 
+@needs_new_torch
 @pytest.mark.parametrize('mixer', ['dwconv', pytest.param('conv', marks=pytest.mark.slow)])
 def test_same_results_without_compiling_for_each_size(small, mixer):
     network, compiled = build(small, mixer), build(small, mixer)
@@ -59,11 +61,18 @@ def test_same_results_without_compiling_for_each_size(small, mixer):
     assert counts[-3:] == counts[-3:-2] * 3
 
 
+@needs_new_torch
 def test_names_of_weights_stay(small):
     network = build(small, 'dwconv')
     names = list(network.state_dict())
     compile_blocks(nn.Sequential(network), 'eager')
     assert list(network.state_dict()) == names
+
+
+@pytest.mark.skipif(not OLD, reason='torch is new enough')
+def test_old_torch_is_refused(small):
+    with pytest.raises(ValueError, match=r'compiling needs torch 2\.3 or newer, but this is torch 2\.'):
+        compile_blocks(CEDNet(small))
 
 
 def test_a_model_without_cednet_is_refused():

@@ -15,6 +15,9 @@ from mmcednet.models import compile_blocks
 from mmcednet.paper.results import read_metrics
 
 pytestmark = pytest.mark.slow
+needs_compiler = pytest.mark.skipif(
+    not hasattr(torch.compiler, 'is_compiling'), reason='torch is older than 2.3'
+)
 
 # A user's config, outside of this repository: the toolbox's with the backbone of the README.
 USER_CONFIG = """
@@ -85,6 +88,7 @@ def test_user_config_trains_tests_and_resumes(run_tool, config, tmp_path):
     assert (work / 'epoch_2.pth').is_file()
 
 
+@needs_compiler
 def test_compiled_for_images_of_many_sizes(root, config, tmp_path, monkeypatch):
     """The blocks are compiled once or twice per level, not for each of the 12 images' sizes."""
     monkeypatch.chdir(tmp_path)
@@ -106,6 +110,7 @@ def test_compiled_for_images_of_many_sizes(root, config, tmp_path, monkeypatch):
     assert 0 < counter.frame_count <= 12
 
 
+@needs_compiler
 def test_compile_option(run_tool, config, tmp_path):
     """A single block, since torch's own compiler takes a while for each."""
     arch = ['model.backbone.arch.blocks=(0,1,0,0)', 'model.backbone.arch.num_stages=1']

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from fusion.report import write_report
 from fusion.results import Results, Trainer
-from fusion.specs import MAIN, NETWORKS
+from fusion.specs import MAIN, NETWORKS, REFERENCE
 from fusion.training import METRICS, Run
 
 from mmcednet.engine.command_line import check_positive, exit_on_error
@@ -34,6 +34,13 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         default=MAIN,
         metavar='MODEL',
         help=f'any of {", ".join(NETWORKS)}; default: {" ".join(MAIN)}',
+    )
+    parser.add_argument(
+        '--reference',
+        choices=NETWORKS,
+        default=REFERENCE,
+        metavar='MODEL',
+        help=f'network that the others are compared with in the table; default: {REFERENCE}',
     )
     parser.add_argument('--seeds', type=int, default=5, help='number of seeds; default: 5')
     parser.add_argument('--iters', type=int, default=800, help='iterations of 4 images; default: 800')
@@ -92,7 +99,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         else:
             tuned = trainer.tune(runs)
         trainer.train(replace(run, seed=seed) for seed in range(1, args.seeds + 1) for run in tuned)
-        write_report(results, name, args.framework, args.iters, args.out)
+        write_report(results, name, args.framework, args.iters, args.out, args.reference)
     return 0
 
 

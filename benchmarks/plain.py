@@ -11,8 +11,15 @@ import torch
 from torch import Tensor, nn
 
 from mmcednet.models import CEDNet
-from mmcednet.models.blocks import DILATION, MIXERS, BlockSpec, MixerSpec, build_depthwise_conv
+from mmcednet.models.blocks import DILATION, MIXERS, BlockSpec, MixerSpec
+from mmcednet.models.depthwise import KERNEL
 from mmcednet.models.layers import EPS, DropPath
+
+
+def build_plain_depthwise_conv(channels: int, dilation: int = 1) -> nn.Conv2d:
+    """torch's depth-wise 7x7 convolution that keeps H and W."""
+    padding = KERNEL // 2 * dilation
+    return nn.Conv2d(channels, channels, KERNEL, 1, padding, dilation, channels)
 
 
 class PlainLayerNorm2d(nn.Module):
@@ -52,7 +59,7 @@ class PlainCEDBlock(nn.Module):
 
     def __init__(self, spec: BlockSpec) -> None:
         super().__init__()
-        self.dwconv = build_depthwise_conv(spec.channels)
+        self.dwconv = build_plain_depthwise_conv(spec.channels)
         self.norm = PlainLayerNorm2d(spec.channels)
         self.mlp = PlainMLP(spec.channels, spec.layer_scale)
         self.drop_path = DropPath(spec.drop_path)
@@ -66,9 +73,9 @@ class PlainLongRangeCEDBlock(nn.Module):
 
     def __init__(self, spec: BlockSpec) -> None:
         super().__init__()
-        self.dwconv1 = build_depthwise_conv(spec.channels)
+        self.dwconv1 = build_plain_depthwise_conv(spec.channels)
         self.norm1 = PlainLayerNorm2d(spec.channels)
-        self.dwconv2 = build_depthwise_conv(spec.channels, DILATION)
+        self.dwconv2 = build_plain_depthwise_conv(spec.channels, DILATION)
         self.norm2 = PlainLayerNorm2d(spec.channels)
         self.act = nn.GELU()
         self.mlp = PlainMLP(spec.channels, spec.layer_scale)

@@ -6,6 +6,7 @@ from typing import Any
 
 import matplotlib
 from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
 
 from mmcednet.engine.files import atomic_write
 
@@ -25,6 +26,7 @@ def format_mean(values: list[float], form: str = '{:.1f}') -> str:
     return f'{form.format(mean(values))} ± {stdev(values) / len(values) ** 0.5:.1f}'
 
 
+MANY = 5  # groups; more are not drawn as curves
 Groups = dict[tuple[str, float, float], list[dict[str, Any]]]  # network and recipe -> runs
 
 
@@ -51,20 +53,20 @@ def get_scores(rows: list[dict[str, Any]], metric: str) -> dict[int, float]:
     return {row['seed']: row['test'].get(metric, 0.0) for row in rows}
 
 
-def make_table(groups: Groups, framework: str) -> str:
+def make_table(groups: Groups, framework: str, reference_model: str = REFERENCE) -> str:
     """Make a Markdown table: mean and standard error on the test images.
 
-    The difference to ``REFERENCE`` (its first recipe) is that of the runs with the same seed.
+    The difference to the reference (its first recipe) is that of the runs with the same seed.
     """
     metric, sizes = METRICS[framework], SIZES if framework != 'upernet' else {}
     header = [*HEADER, *sizes]
     lines = ['| ' + ' | '.join(header).format(TITLES[framework]) + ' |', '| --- ' * len(header) + '|']
-    references = [rows for key, rows in groups.items() if key[0] == REFERENCE]
+    references = [rows for key, rows in groups.items() if key[0] == reference_model]
     reference = get_scores(references[0], metric) if references else {}
     for (model, lr, weight_decay), rows in groups.items():
         scores = get_scores(rows, metric)
         differences = [scores[seed] - reference[seed] for seed in scores if seed in reference]
-        difference = format_mean(differences, '{:+.1f}') if differences and model != REFERENCE else ''
+        difference = format_mean(differences, '{:+.1f}') if differences and model != reference_model else ''
         cells = [
             NETWORKS[model].title,
             f'{rows[0]["params"]:.3f}',
@@ -83,16 +85,33 @@ def make_table(groups: Groups, framework: str) -> str:
 def draw_figure(groups: Groups, framework: str, title: str, out: Path) -> None:
     """Draw the metric on the validation images during the training, and by size on the test images.
 
+    Many networks are drawn by their metric on the test images instead, with a point for each run.
     Bands and error bars are standard deviations over the seeds.
     """
-    metric = METRICS[framework]
     matplotlib.use('Agg')
+    figure = draw_scores(groups, framework) if len(groups) > MANY else draw_curves(groups, framework)
+    figure.axes[0].set_title(title)
+    figure.tight_layout()
+    with atomic_write(out) as temporary:
+        figure.savefig(temporary, dpi=110)
+    plt.close(figure)
+
+
+def get_labels(groups: Groups) -> list[str]:
+    """Titles of the networks, with the learning rate where a network has several recipes."""
+    models = [key[0] for key in groups]
+    return [
+        NETWORKS[model].title + (f', rate {lr:g}' if models.count(model) > 1 else '')
+        for model, lr, _ in groups
+    ]
+
+
+def draw_curves(groups: Groups, framework: str) -> Figure:
+    metric = METRICS[framework]
     columns = 1 if framework == 'upernet' else 2
     figure, axes = plt.subplots(1, columns, figsize=(5.5 * columns, 4), squeeze=False)
     curve_axes = axes[0, 0]
-    models = [key[0] for key in groups]
-    for index, ((model, lr, _), rows) in enumerate(groups.items()):
-        label = NETWORKS[model].title + (f', rate {lr:g}' if models.count(model) > 1 else '')
+    for index, (label, rows) in enumerate(zip(get_labels(groups), groups.values())):
         iterations = [point[0] for point in rows[0]['curve']]
         columns_of_scores = list(zip(*([point[1] for point in row['curve']] for row in rows)))
         centre, width = get_mean_and_width(columns_of_scores)
@@ -104,15 +123,27 @@ def draw_figure(groups: Groups, framework: str, title: str, out: Path) -> None:
             heights, errors = get_mean_and_width(scores)
             positions = [i + 0.8 * (index + 0.5) / len(groups) - 0.4 for i in range(len(SIZES))]
             axes[0, 1].bar(positions, heights, 0.8 / len(groups), yerr=errors, color=line.get_color())
-    curve_axes.set(xlabel='iteration', ylabel=f'{TITLES[framework]}, validation images', title=title)
+    curve_axes.set(xlabel='iteration', ylabel=f'{TITLES[framework]}, validation images')
     curve_axes.legend()
     if framework != 'upernet':
         axes[0, 1].set_xticks(range(len(SIZES)), list(SIZES))
         axes[0, 1].set(ylabel=f'{TITLES[framework]}, test images', title='by size of the objects')
-    figure.tight_layout()
-    with atomic_write(out) as temporary:
-        figure.savefig(temporary, dpi=110)
-    plt.close(figure)
+    return figure
+
+
+def draw_scores(groups: Groups, framework: str) -> Figure:
+    figure, axes = plt.subplots(figsize=(7, 1 + 0.28 * len(groups)))
+    scores = [list(get_scores(rows, METRICS[framework]).values()) for rows in groups.values()]
+    centres, widths = get_mean_and_width(scores)
+    positions = range(len(groups))
+    axes.errorbar(centres, positions, xerr=widths, fmt='o', capsize=3)
+    for position, values in zip(positions, scores):
+        axes.plot(values, [position] * len(values), '.', color='gray', markersize=4)
+    axes.set_yticks(positions, get_labels(groups))
+    axes.invert_yaxis()  # in the order of the table
+    axes.set_xlabel(f'{TITLES[framework]}, test images')
+    axes.grid(axis='x', alpha=0.4)
+    return figure
 
 
 def get_mean_and_width(groups: list) -> tuple[list[float], list[float]]:
@@ -122,10 +153,12 @@ def get_mean_and_width(groups: list) -> tuple[list[float], list[float]]:
     ]
 
 
-def write_report(results: Results, data: str, framework: str, iters: int, out: Path) -> None:
+def write_report(
+    results: Results, data: str, framework: str, iters: int, out: Path, reference: str = REFERENCE
+) -> None:
     """Print the table, and write it and the figure into a folder."""
     groups = group_runs(results, data, framework, iters)
-    table = make_table(groups, framework)
+    table = make_table(groups, framework, reference)
     print(table)
     name = f'{data}-{framework}-{iters}'
     with atomic_write(out / f'{name}.md') as temporary:

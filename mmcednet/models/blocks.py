@@ -12,16 +12,12 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from .depthwise import DepthwiseConv2d
 from .layers import EPS, DropPath, LayerNorm2d, Run, add, compute, recompute
 from .mixers import CrossWindowAttention, WindowAttention
 from .mlp import MLP
 
 DILATION = 3
-
-
-def build_depthwise_conv(channels: int, dilation: int = 1) -> nn.Conv2d:
-    """Depth-wise 7x7 convolution that keeps H and W."""
-    return nn.Conv2d(channels, channels, 7, padding=3 * dilation, dilation=dilation, groups=channels)
 
 
 def to_channels_last(x: Tensor) -> Tensor:
@@ -50,7 +46,7 @@ class CEDBlock(nn.Module):
         run: Run = compute,
     ) -> None:
         super().__init__()
-        self.dwconv = build_depthwise_conv(channels)
+        self.dwconv = DepthwiseConv2d(channels)
         self.norm = LayerNorm2d(channels)
         self.mlp = MLP(channels, layer_scale, run)
         self.drop_path = DropPath(drop_path)
@@ -75,9 +71,9 @@ class LongRangeCEDBlock(nn.Module):
         run: Run = compute,
     ) -> None:
         super().__init__()
-        self.dwconv1 = build_depthwise_conv(channels)
+        self.dwconv1 = DepthwiseConv2d(channels)
         self.norm1 = LayerNorm2d(channels)
-        self.dwconv2 = build_depthwise_conv(channels, DILATION)
+        self.dwconv2 = DepthwiseConv2d(channels, DILATION)
         self.norm2 = LayerNorm2d(channels)
         self.act = nn.GELU()
         self.mlp = MLP(channels, layer_scale, run)
@@ -122,7 +118,7 @@ class LongRangeConvCEDBlock(ConvCEDBlock):
 
     def __init__(self, channels: int, drop_path: float = 0.0) -> None:
         super().__init__(channels, drop_path)
-        self.dwconv = build_depthwise_conv(channels, DILATION)
+        self.dwconv = DepthwiseConv2d(channels, DILATION)
         self.dwconv_norm = nn.BatchNorm2d(channels)
 
     def mix(self, x: Tensor) -> Tensor:
@@ -168,7 +164,7 @@ class LongRangeAttentionCEDBlock(AttentionCEDBlock):
     ) -> None:
         super().__init__(channels, mixer, drop_path, run)
         self.mixer_norm = LayerNorm2d(channels)
-        self.dwconv = build_depthwise_conv(channels, DILATION)
+        self.dwconv = DepthwiseConv2d(channels, DILATION)
         self.dwconv_norm = LayerNorm2d(channels)
         self.act = nn.GELU()
         self.run = run

@@ -85,6 +85,16 @@ def is_traced() -> bool:
     return torch._dynamo.is_compiling()  # torch < 2.3
 
 
+def is_plain_cpu(x: Tensor) -> bool:
+    """Whether ``x`` is computed on a processor, without mixed precision, and not traced."""
+    if x.device.type != 'cpu' or is_traced():
+        return False
+    try:
+        return not torch.is_autocast_enabled('cpu')
+    except TypeError:  # torch < 2.4
+        return not torch.is_autocast_cpu_enabled()
+
+
 def recompute(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     """Return ``function(x)``; only ``x`` is kept for the backward pass, which computes the rest again.
 

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .layers import Run, compute, is_traced, recompute
+from .layers import Run, compute, is_plain_cpu, recompute
 
 CHUNK_BYTES = 2**21  # of hidden activations, so that they stay in a processor's second-level cache
 HOOKS = (
@@ -39,7 +39,7 @@ class MLP(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         keep = torch.is_grad_enabled()
-        chunked = self.is_unchanged() and can_be_chunked(x)
+        chunked = self.is_unchanged() and is_plain_cpu(x)
         if chunked and (self.run is recompute or not keep):
             weights = (self.pwconv1.weight, self.pwconv1.bias, self.pwconv2.weight, self.pwconv2.bias)
             return ChunkedMLP.apply(x, *weights, self.gamma, keep)
@@ -56,16 +56,6 @@ class MLP(nn.Module):
             and self.pwconv2.bias is not None
             and not any(getattr(layer, hooks) for layer in layers for hooks in HOOKS)
         )
-
-
-def can_be_chunked(x: Tensor) -> bool:
-    """Whether to use :class:`ChunkedMLP`: on a processor, without mixed precision, not traced."""
-    if x.device.type != 'cpu' or is_traced():
-        return False
-    try:
-        return not torch.is_autocast_enabled('cpu')
-    except TypeError:  # torch < 2.4
-        return not torch.is_autocast_cpu_enabled()
 
 
 class ChunkedMLP(torch.autograd.Function):

@@ -138,6 +138,22 @@ def test_table(fusion, run, tmp_path):
     assert cv2.imread(str(tmp_path / 'cells-retinanet-8.png')) is not None
 
 
+def test_many_networks_beside_another_reference(fusion, run, tmp_path):
+    results = fusion.results.Results(tmp_path / 'results.json')
+    for index, model in enumerate(fusion.specs.NETWORKS):
+        for seed in (1, 2):
+            changed = fusion.training.Run(**dict(asdict(run), model=model, seed=seed))
+            results.add(make_row(changed, 20.0 + index + seed))
+    fusion.report.write_report(results, 'cells', 'retinanet', 8, tmp_path, reference='plain_conv')
+    rows = (tmp_path / 'cells-retinanet-8.md').read_text().splitlines()[2:]
+    cells = [row.strip('| ').split(' | ') for row in rows]
+    models = list(fusion.specs.NETWORKS)
+    assert cells[models.index('plain_conv')][7] == ''
+    assert cells[models.index('cednet_conv')][7] == '-1.0 ± 0.0'
+    picture = cv2.imread(str(tmp_path / 'cells-retinanet-8.png'))
+    assert picture.shape[0] > 30 * len(models)  # a line for each
+
+
 def test_docs_are_up_to_date(fusion, root):
     results = fusion.results.Results(root / 'benchmarks' / 'early_fusion.json')
     finals = {

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from mmcednet.analysis import speed
-from mmcednet.models import CEDNet, blocks, layers, mlp
+from mmcednet.models import CEDNet, blocks, depthwise, layers, mlp
 
 
 @pytest.fixture
@@ -36,6 +36,7 @@ def test_plain_network_is_the_same(small, monkeypatch):
         for ours, theirs in zip(outs, plain(images), strict=True):
             torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
         fast = (layers.LayerNorm2d, mlp.MLP, blocks.CEDBlock, blocks.LongRangeCEDBlock)
+        fast += (depthwise.DepthwiseConv2d,)
         assert not any(isinstance(module, fast) for module in plain.modules())
 
 

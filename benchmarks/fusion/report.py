@@ -1,10 +1,11 @@
 """The comparison as a table and a figure."""
 
+import math
 from pathlib import Path
-from statistics import mean, stdev
 from typing import Any
 
 import matplotlib
+import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
@@ -20,10 +21,11 @@ HEADER = ('network', 'params (M)', 'GMAC', 'rate', 'decay', 'seeds', '{}', 'diff
 
 
 def format_mean(values: list[float], form: str = '{:.1f}') -> str:
-    """Mean and standard error."""
-    if len(values) < 2:
-        return form.format(values[0])
-    return f'{form.format(mean(values))} ± {stdev(values) / len(values) ** 0.5:.1f}'
+    """Mean and standard error; empty if they are not numbers."""
+    if np.isnan(values).any():
+        return ''
+    mean = form.format(np.mean(values))
+    return f'{mean} ± {compute_deviation(values) / len(values) ** 0.5:.1f}' if len(values) > 1 else mean
 
 
 MANY = 5  # groups; more are not drawn as curves
@@ -49,8 +51,9 @@ def group_runs(results: Results, data: str, framework: str, iters: int) -> Group
 
 
 def get_scores(rows: list[dict[str, Any]], metric: str) -> dict[int, float]:
-    """Seed -> metric on the test images, 0 where nothing was found."""
-    return {row['seed']: row['test'].get(metric, 0.0) for row in rows}
+    """Seed -> metric on the test images, 0 where nothing was found, NaN where there are no objects."""
+    scores = {row['seed']: row['test'].get(metric, 0.0) for row in rows}
+    return {seed: score if score >= 0 else math.nan for seed, score in scores.items()}
 
 
 def make_table(groups: Groups, framework: str, reference_model: str = REFERENCE) -> str:
@@ -66,7 +69,8 @@ def make_table(groups: Groups, framework: str, reference_model: str = REFERENCE)
     for (model, lr, weight_decay), rows in groups.items():
         scores = get_scores(rows, metric)
         differences = [scores[seed] - reference[seed] for seed in scores if seed in reference]
-        difference = format_mean(differences, '{:+.1f}') if differences and model != reference_model else ''
+        compared = differences and model != reference_model
+        difference = format_mean(differences, '{:+.1f}') if compared else ''
         cells = [
             NETWORKS[model].title,
             f'{rows[0]["params"]:.3f}',
@@ -146,11 +150,14 @@ def draw_scores(groups: Groups, framework: str) -> Figure:
     return figure
 
 
+def compute_deviation(values: list[float]) -> float:
+    """Standard deviation; 0 for a single value."""
+    return float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
+
+
 def get_mean_and_width(groups: list) -> tuple[list[float], list[float]]:
-    """Mean and standard deviation of each group of values; 0 for a single value."""
-    return [mean(group) for group in groups], [
-        stdev(group) if len(group) > 1 else 0.0 for group in groups
-    ]
+    """Mean and standard deviation of each group of values."""
+    return [float(np.mean(values)) for values in groups], [compute_deviation(v) for v in groups]
 
 
 def write_report(

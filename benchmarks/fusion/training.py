@@ -23,7 +23,7 @@ from .specs import LEVELS, NETWORKS
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 WARMUP = 100  # iterations
-VALIDATIONS = 8
+VALIDATIONS = 4
 METRICS = {'retinanet': 'coco/bbox_mAP', 'mask_rcnn': 'coco/segm_mAP', 'upernet': 'mIoU'}
 # Not 0: where an image is 0, networks whose first convolution has no bias have huge gradients
 PAD_VALUE = 1.0

@@ -1,8 +1,9 @@
 """Speed and memory of functions: timed in turn, and compared with what the machine can do."""
 
+import math
 import statistics
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -125,9 +126,27 @@ class TrafficCounter(TorchDispatchMode):
 
 def count_work(step: Callable[[], Any]) -> Work:
     """Count what a call does; operators of torch.compile are not seen, so count before compiling."""
-    with TrafficCounter() as traffic, FlopCounterMode(display=False) as flops:
+    counters = {torch.ops.aten.convolution_backward: count_conv_backward}
+    with (
+        TrafficCounter() as traffic,
+        FlopCounterMode(display=False, custom_mapping=counters) as flops,
+    ):
         step()
     return Work(flops.get_total_flops(), traffic.bytes)
+
+
+def count_conv_backward(
+    grad_shape: Sequence[int],
+    x_shape: Sequence[int],
+    weight_shape: Sequence[int],
+    *settings: Any,
+    out_shape: Sequence[Any],
+) -> int:
+    """FLOP of a convolution's gradients; torch's own count for the weights' leaves out the groups."""
+    transposed, mask = settings[4], settings[-1]
+    pixels = x_shape if transposed else grad_shape
+    per_gradient = 2 * math.prod(weight_shape) * pixels[0] * math.prod(pixels[2:])
+    return per_gradient * sum(mask[:2])
 
 
 def count_saved_bytes(forward: Callable[[], Any], parameters: Iterable[nn.Parameter]) -> int:

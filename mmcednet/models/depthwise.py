@@ -10,7 +10,7 @@ from torch.nn.grad import conv2d_weight
 from .layers import is_plain_cpu
 
 KERNEL = 7
-# On a processor torch has a fast gradient for kernels of at most three columns, and a slow one for others
+# Of the kernel. On a processor torch's gradient is fast for at most three columns, and slow for more
 COLUMNS = (slice(0, 3), slice(3, 6), slice(6, 7))
 
 
@@ -42,7 +42,7 @@ class DepthwiseConv2d(nn.Conv2d):
 
 
 def split_grids(x: Tensor, step: int) -> Tensor:
-    """Split (N, C, H, W) into the step^2 grids of every step-th pixel: (step^2 N, C, H / step, W / step).
+    """Split (N, C, H, W) into the grids of every step-th pixel: (step^2 N, C, H / step, W / step).
 
     A dilated convolution is one without dilation on each of them. H and W are padded with zeros to
     multiples of ``step``; the result is channels-last in memory.

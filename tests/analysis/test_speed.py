@@ -37,6 +37,19 @@ def test_work_of_a_matrix_product():
     assert work.traffic == 4 * (a.numel() + b.numel() + 64 + 2 * 64)
 
 
+@pytest.mark.parametrize('groups', [1, 6])
+@pytest.mark.parametrize('transposed', [False, True])
+def test_flop_of_convolutions_gradients(groups, transposed):
+    """Each of the two gradients has as many multiply-adds as the convolution."""
+    kind = torch.nn.ConvTranspose2d if transposed else torch.nn.Conv2d
+    conv = kind(6, 12, 3, padding=1, groups=groups)
+    x = torch.randn(2, 6, 8, 10, requires_grad=True)
+    forward = speed.count_work(lambda: conv(x)).flops
+    assert forward == 2 * 2 * 8 * 10 * 6 * 12 * 9 // groups
+    loss = conv(x).sum()
+    assert speed.count_work(loss.backward).flops == 2 * forward
+
+
 def test_traffic_counts_outputs_once_and_no_allocation():
     a, b = torch.randn(4, 8), torch.randn(8, 16)
     out = torch.empty(4, 16)

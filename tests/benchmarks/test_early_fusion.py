@@ -154,6 +154,18 @@ def test_many_networks_beside_another_reference(fusion, run, tmp_path):
     assert picture.shape[0] > 30 * len(models)  # a line for each
 
 
+def test_sizes_without_objects_are_left_out(fusion, run, tmp_path):
+    results = fusion.results.Results(tmp_path / 'results.json')
+    for seed in (1, 2):
+        row = make_row(fusion.training.Run(**dict(asdict(run), seed=seed)), 30.0)
+        row['test']['coco/bbox_mAP_l'] = -100.0  # COCO's -1, in percent
+        results.add(row)
+    fusion.report.write_report(results, 'cells', 'retinanet', 8, tmp_path)
+    (row,) = (tmp_path / 'cells-retinanet-8.md').read_text().splitlines()[2:]
+    assert row.endswith('| 15.0 ± 0.0 | 15.0 ± 0.0 |  |')
+    assert cv2.imread(str(tmp_path / 'cells-retinanet-8.png')) is not None
+
+
 def test_docs_are_up_to_date(fusion, root):
     results = fusion.results.Results(root / 'benchmarks' / 'early_fusion.json')
     finals = {

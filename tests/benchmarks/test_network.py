@@ -60,7 +60,8 @@ def test_table(network, tmp_path, capsys):
     assert ours['speed'] == 1
     assert plain['speed'] == pytest.approx(ours['median (ms)'] / plain['median (ms)'])
     assert ours['params (M)'] == plain['params (M)'] == full['params (M)']
-    assert ours['GFLOP'] == pytest.approx(plain['GFLOP'], rel=1e-3)
+    # images are padded for the dilated convolutions
+    assert ours['GFLOP'] == pytest.approx(plain['GFLOP'], rel=0.01)
     assert ours['memory (MiB)'] < 0.75 * plain['memory (MiB)']
     assert full['memory (MiB)'] < 0.5 * ours['memory (MiB)']
     out = capsys.readouterr().out

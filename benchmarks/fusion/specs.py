@@ -66,7 +66,8 @@ def make_plain(title: str, channels: Sequence[int], *blocks: Any, **settings: An
 
 
 FPN = dict(type='FPN', num_outs=len(LEVELS), add_extra_convs='on_output')
-BIFPN = dict(type='BiFPN', num_layers=3)
+# torch's momentum of BN, as NAS-FPN has: with EfficientDet's, a few hundred iterations are too few
+BIFPN = dict(type='BiFPN', num_layers=3, momentum=0.1)
 NASFPN = dict(type='NASFPN', num_outs=len(LEVELS), stack_times=2, norm_cfg=dict(type='BN'))
 TWO = (20, 40, 72, 128)  # of all two-stage networks of Table 4
 NETWORKS = {

@@ -103,6 +103,9 @@ def build_config(run: Run, folder: Path, work_dir: Path) -> Config:
     cfg.default_hooks.checkpoint = None
     for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
         loader.update(num_workers=0, persistent_workers=False)
+    if 'batch_sampler' in cfg.train_dataloader:  # detectors
+        # batch normalisation of NAS-FPN needs more than a single image at stride 128
+        cfg.train_dataloader.batch_sampler.drop_last = True
     cfg.launcher = 'none'
     cfg.randomness = dict(seed=run.seed)
     cfg.work_dir = str(work_dir)

@@ -11,9 +11,12 @@ from torch import Tensor, nn
 EPS = 1e-4
 
 
-def build_norm(channels: int) -> nn.BatchNorm2d:
-    """BatchNorm with EfficientDet's settings."""
-    return nn.BatchNorm2d(channels, eps=1e-3, momentum=0.01)
+MOMENTUM = 0.01  # EfficientDet's
+
+
+def build_norm(channels: int, momentum: float) -> nn.BatchNorm2d:
+    """BatchNorm with EfficientDet's epsilon."""
+    return nn.BatchNorm2d(channels, eps=1e-3, momentum=momentum)
 
 
 def downsample(x: Tensor) -> Tensor:
@@ -34,16 +37,17 @@ class WeightedFusion(nn.Module):
     Args:
         num_inputs: Number of feature maps.
         channels: C of the feature maps, (N, C, H, W) each, and of the output.
+        momentum: Of the running statistics of BN. Default: 0.01.
     """
 
-    def __init__(self, num_inputs: int, channels: int) -> None:
+    def __init__(self, num_inputs: int, channels: int, momentum: float = MOMENTUM) -> None:
         super().__init__()
         self.weights = nn.Parameter(torch.ones(num_inputs))
         self.conv = nn.Sequential(
             nn.SiLU(),
             nn.Conv2d(channels, channels, 3, padding=1, groups=channels, bias=False),
             nn.Conv2d(channels, channels, 1),
-            build_norm(channels),
+            build_norm(channels, momentum),
         )
 
     def forward(self, *inputs: Tensor) -> Tensor:
@@ -58,15 +62,18 @@ class BiFPNLayer(nn.Module):
     Args:
         channels: C of all levels.
         num_levels: Number of levels.
+        momentum: As for :class:`WeightedFusion`. Default: 0.01.
     """
 
-    def __init__(self, channels: int, num_levels: int) -> None:
+    def __init__(self, channels: int, num_levels: int, momentum: float = MOMENTUM) -> None:
         super().__init__()
         top = num_levels - 1
         # down[i] fuses into level i, up[i] into level i + 1. The coarsest level has no intermediate
         # feature from the top-down pathway.
-        self.down = nn.ModuleList(WeightedFusion(2, channels) for _ in range(top))
-        self.up = nn.ModuleList(WeightedFusion(3 if i + 1 < top else 2, channels) for i in range(top))
+        self.down = nn.ModuleList(WeightedFusion(2, channels, momentum) for _ in range(top))
+        self.up = nn.ModuleList(
+            WeightedFusion(3 if i + 1 < top else 2, channels, momentum) for i in range(top)
+        )
 
     def forward(self, inputs: Sequence[Tensor], skips: Sequence[Tensor] | None = None) -> list[Tensor]:
         """Fuse the levels.
@@ -101,6 +108,8 @@ class BiFPN(BaseModule):
         out_channels: Channels of the pyramid. Default: 256.
         num_layers: Number of BiFPN layers. Default: 7, which fits the costs in Table 1 best.
         num_outs: Number of levels; levels above the inputs are max-pooled. Default: 5.
+        momentum: Of the running statistics of BN. EfficientDet's is for long trainings: after 400
+            iterations, statistics are still those of the first ones. Default: 0.01.
         init_cfg: Initialization config of mmengine. Default: None.
     """
 
@@ -110,18 +119,21 @@ class BiFPN(BaseModule):
         out_channels: int = 256,
         num_layers: int = 7,
         num_outs: int = 5,
+        momentum: float = MOMENTUM,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
 
         def build_lateral(width: int) -> nn.Sequential:
-            return nn.Sequential(nn.Conv2d(width, out_channels, 1), build_norm(out_channels))
+            return nn.Sequential(nn.Conv2d(width, out_channels, 1), build_norm(out_channels, momentum))
 
         self.laterals = nn.ModuleList(map(build_lateral, in_channels))
         self.skips = nn.ModuleList(map(build_lateral, in_channels[1:]))
         self.extra = build_lateral(in_channels[-1])
         self.num_pooled = num_outs - len(in_channels)
-        self.layers = nn.ModuleList(BiFPNLayer(out_channels, num_outs) for _ in range(num_layers))
+        self.layers = nn.ModuleList(
+            BiFPNLayer(out_channels, num_outs, momentum) for _ in range(num_layers)
+        )
 
     def forward(self, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """(N, C_i, H_i, W_i) each -> (N, out_channels, H / 2^k, W / 2^k) per level."""

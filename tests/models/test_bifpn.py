@@ -69,3 +69,11 @@ def test_each_fusion_has_a_separable_convolution():
     convs = 8 * (9 * 6 + 6 * 6 + 6 + 2 * 6)
     weights = 4 * 2 + 3 * 3 + 2
     assert params == convs + weights
+
+
+@pytest.mark.parametrize('settings, expected', [({}, 0.01), ({'momentum': 0.1}, 0.1)])
+def test_momentum_of_all_norms(settings, expected):
+    neck = BiFPN((8, 16, 24), 8, num_layers=2, **settings)
+    norms = [module for module in neck.modules() if isinstance(module, torch.nn.BatchNorm2d)]
+    assert len(norms) == 22  # 3 + 2 laterals, 1 of the extra levels, 8 fusions in each layer
+    assert {norm.momentum for norm in norms} == {expected}

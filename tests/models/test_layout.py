@@ -27,6 +27,8 @@ def count_copies(profiler, path):
     count = 0
     for event in json.loads(path.read_text())['traceEvents']:
         if event.get('name') == 'aten::copy_':
+            if 'Input Strides' not in event['args']:
+                pytest.skip('this torch does not record strides')
             shape = event['args']['Input Dims'][0]
             target, source = map(get_layout, event['args']['Input Strides'][:2])
             count += len(shape) == 4 and shape[0] == IMAGES and target != source

@@ -54,6 +54,19 @@ def test_second_derivatives(dilation):
     assert torch.autograd.gradgradcheck(lambda x, *_: conv(x), inputs, fast_mode=True)
 
 
+def test_gradients_per_sample():
+    """torch.func's transforms reach the convolution."""
+    conv, images = build(), torch.randn(3, 5, 4, 6, dtype=torch.float64)
+
+    def compute_loss(weight, image):
+        return torch.func.functional_call(conv, {'weight': weight}, (image[None],)).square().sum()
+
+    ours = torch.func.vmap(torch.func.grad(compute_loss), (None, 0))(conv.weight.detach(), images)
+    for our, image in zip(ours, images, strict=True):
+        (their,) = torch.autograd.grad(compute_reference(conv, image[None]).square().sum(), conv.weight)
+        torch.testing.assert_close(our, their)
+
+
 def test_frozen_weights_get_no_gradient():
     conv = build().requires_grad_(False)
     images = torch.randn(1, 5, 8, 8, dtype=torch.float64, requires_grad=True)

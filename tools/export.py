@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from mmcednet.engine.command_line import exit_on_error
+from mmcednet.engine.safe_loading import refuse_code
 from mmcednet.inference.predict import load_predictor
 from mmcednet.requirements import parse_release
 
@@ -42,6 +43,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
     with exit_on_error():
+        refuse_code()
         missing = [name for name in PACKAGES if find_spec(name) is None]
         if missing:
             raise ValueError(f"export needs {', '.join(missing)}: pip install 'mmcednet[onnx]'")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mmcednet.engine import launch
 from mmcednet.engine.command_line import exit_on_error
+from mmcednet.engine.safe_loading import refuse_code
 from mmcednet.inference.inputs import find_sources
 from mmcednet.inference.outputs import check_out, write_predictions
 from mmcednet.inference.predict import load_predictor
@@ -39,6 +40,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
     with exit_on_error():
+        refuse_code()
         if args.batch < 1:
             raise ValueError(f'--batch {args.batch} must be at least 1')
         check_out(args.out, args.inputs)

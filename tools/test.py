@@ -15,6 +15,7 @@ from mmcednet.engine.checks import (
     check_segmentation,
 )
 from mmcednet.engine.command_line import exit_on_error
+from mmcednet.engine.safe_loading import refuse_code
 from mmcednet.models import compile_blocks
 
 
@@ -39,6 +40,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
 
 def prepare(args: argparse.Namespace) -> Runner:
     """Build the runner and run the pre-flight checks."""
+    refuse_code()
     cfg = config.load_config(args)
     cfg.load_from = args.checkpoint
     if args.show or args.show_dir:

@@ -5,16 +5,19 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from mmengine.runner import Runner
+from mmengine.runner import Runner, find_latest_checkpoint
 
 from mmcednet.engine import config, launch
 from mmcednet.engine.checks import (
     check_data,
     check_features,
+    check_pretrained,
     check_resumable,
     check_segmentation,
+    load_checkpoint,
 )
 from mmcednet.engine.command_line import exit_on_error
+from mmcednet.engine.safe_loading import refuse_code
 from mmcednet.models import compile_blocks
 
 
@@ -43,6 +46,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
 
 def prepare(args: argparse.Namespace) -> Runner:
     """Build the runner and run the pre-flight checks."""
+    refuse_code()
     cfg = config.load_config(args)
     if args.amp:
         config.enable_amp(cfg)
@@ -65,12 +69,23 @@ def prepare(args: argparse.Namespace) -> Runner:
     check_features(runner.model)
     launch.warn_about_batch_size(runner)
     launch.warn_about_random_weights(runner)
-    if args.resume and cfg.load_from:
-        check_resumable(runner.model, cfg.load_from)
+    check_pretrained(runner.model)
+    check_start(runner, args.resume)
     check_segmentation(runner, 'train', 'val')
     if args.compile:
         compile_blocks(runner.model)
     return runner
+
+
+def check_start(runner: Runner, resume: str | None) -> None:
+    """Check the checkpoint that the training starts from or goes on from, if any."""
+    checkpoint = runner.cfg.load_from
+    if resume == 'auto':
+        checkpoint = find_latest_checkpoint(runner.work_dir)
+    if checkpoint and resume:
+        check_resumable(runner.model, checkpoint)
+    elif checkpoint:
+        load_checkpoint(checkpoint)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from mmcednet.engine.command_line import exit_on_error
 from mmcednet.engine.config import read_config
+from mmcednet.engine.safe_loading import refuse_code
 from mmcednet.inference.inputs import find_examples
 from mmcednet.inference.predict import load_predictor
 
@@ -31,6 +32,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
     with exit_on_error():
+        refuse_code()
         if find_spec('gradio') is None:
             raise ValueError("the web demo needs gradio: pip install 'mmcednet[web]'")
         examples = find_examples(read_config(args.config), args.examples)

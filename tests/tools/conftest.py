@@ -64,3 +64,19 @@ def get_error(load_main, tmp_path, monkeypatch) -> Callable[..., str]:
         return caught.value.code
 
     return run
+
+
+@pytest.fixture
+def config(root, shapes, tmp_path):
+    """The demo's config on a few images."""
+    path = tmp_path / 'config.py'
+    path.write_text(
+        f'_base_ = {str(root / "configs/retinanet/cednet_nano_shapes.py")!r}\n'
+        f'data = dict(data_root={str(shapes)!r})\n'
+        'train_dataloader = dict(num_workers=0, persistent_workers=False, dataset=data)\n'
+        'val_dataloader = dict(num_workers=0, persistent_workers=False, dataset=data)\n'
+        'test_dataloader = val_dataloader\n'
+        f'val_evaluator = dict(ann_file={str(shapes / "annotations/val.json")!r})\n'
+        'test_evaluator = val_evaluator\n'
+    )
+    return path

@@ -1,24 +1,7 @@
 """User errors on the command line are reported in one sentence, with exit code 1."""
 
-import pytest
 import torch
 from small_models import SHAPES, save_random_model
-
-
-@pytest.fixture
-def config(root, shapes, tmp_path):
-    """The demo's config on a few images."""
-    path = tmp_path / 'config.py'
-    path.write_text(
-        f'_base_ = {str(root / "configs/retinanet/cednet_nano_shapes.py")!r}\n'
-        f'data = dict(data_root={str(shapes)!r})\n'
-        'train_dataloader = dict(num_workers=0, persistent_workers=False, dataset=data)\n'
-        'val_dataloader = dict(num_workers=0, persistent_workers=False, dataset=data)\n'
-        'test_dataloader = val_dataloader\n'
-        f'val_evaluator = dict(ann_file={str(shapes / "annotations/val.json")!r})\n'
-        'test_evaluator = val_evaluator\n'
-    )
-    return path
 
 
 def test_missing_config(get_error):

@@ -11,6 +11,7 @@ import torch
 from mmcednet.converters import convert_state_dict
 from mmcednet.engine.command_line import exit_on_error
 from mmcednet.engine.files import atomic_write
+from mmcednet.engine.safe_loading import load_file
 from mmcednet.models.pretrained import get_state_dict
 
 
@@ -22,7 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     with exit_on_error():
         if not args.input.is_file():
             raise ValueError(f'the checkpoint {args.input} does not exist')
-        checkpoint = torch.load(args.input, map_location='cpu', weights_only=True)
+        checkpoint = load_file(args.input, 'cpu')
         converted = convert_state_dict(get_state_dict(checkpoint))
     with atomic_write(args.output) as path:
         torch.save(dict(state_dict=converted), path)

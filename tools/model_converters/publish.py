@@ -12,6 +12,7 @@ from pathlib import Path
 
 from mmcednet.engine.command_line import exit_on_error
 from mmcednet.engine.published import publish
+from mmcednet.engine.safe_loading import refuse_code
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -26,6 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     args = parser.parse_args(argv)
     with exit_on_error():
+        refuse_code()
         written = publish(args.checkpoint, args.out)
     print(f'{written}: {written.stat().st_size / 2**20:.1f} MiB')
     return 0

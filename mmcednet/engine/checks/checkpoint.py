@@ -6,6 +6,7 @@ from pickle import UnpicklingError
 from mmengine.runner import CheckpointLoader
 from torch import nn
 
+from mmcednet.engine.safe_loading import RefusedError
 from mmcednet.models.pretrained import check_shapes, get_state_dict
 
 from .unwrap import unwrap_model
@@ -56,6 +57,24 @@ def check_resumable(model: nn.Module, checkpoint: str) -> None:
         )
 
 
+def check_pretrained(model: nn.Module) -> None:
+    """Check that the files of initial weights, ``init_cfg`` of type 'Pretrained', can be read.
+
+    Args:
+        model: The runner's model.
+
+    Raises:
+        ValueError: A file is not a checkpoint, or could run code.
+        FileNotFoundError: A file does not exist.
+    """
+    for module in unwrap_model(model).modules():
+        init_cfg = getattr(module, 'init_cfg', None)
+        for cfg in init_cfg if isinstance(init_cfg, list) else [init_cfg]:
+            checkpoint = cfg.get('checkpoint') if isinstance(cfg, dict) else None
+            if checkpoint and '://' not in checkpoint:  # addresses are loaded once, in the training
+                load_checkpoint(checkpoint)
+
+
 def load_checkpoint(checkpoint: str) -> dict:
     """Load a checkpoint to the CPU.
 
@@ -63,11 +82,13 @@ def load_checkpoint(checkpoint: str) -> dict:
         checkpoint: File, or another address that mmengine's loader accepts.
 
     Raises:
-        ValueError: The file is not a checkpoint.
+        ValueError: The file is not a checkpoint, or could run code.
         FileNotFoundError: The file does not exist.
     """
     try:
         loaded = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu')
+    except RefusedError:
+        raise
     except LOAD_ERRORS as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise ValueError(f'{checkpoint} cannot be read as a checkpoint: {reason}') from None

@@ -61,11 +61,13 @@ def test_checkpoint_of_another_config(get_export_error, root, retinanet, tmp_pat
     assert message.startswith(f'error: {path} is not a checkpoint of this model: bbox_head.')
 
 
-def test_unsupported_head(get_export_error, root, tmp_path):
-    config = root / 'configs' / 'deformable_detr' / 'cednet_nano_shapes.py'
-    path = save_random_model(config, tmp_path / 'detr.pth', classes=SHAPES)
+def test_unsupported_head(get_export_error, retinanet, tmp_path):
+    config = tmp_path / 'fcos.py'
+    head = dict(_delete_=True, type='FCOSHead', num_classes=4, in_channels=48)
+    config.write_text(f'_base_ = {str(retinanet)!r}\nmodel = dict(bbox_head={head})\n')
+    path = save_random_model(config, tmp_path / 'fcos.pth', classes=SHAPES)
     message = get_export_error(config, path, '-o', 'model.onnx')
-    assert message.startswith('error: DeformableDETR with DeformableDETRHead cannot be exported; ')
+    assert message.startswith('error: RetinaNet with FCOSHead cannot be exported; ')
     assert 'RetinaHead' in message
 
 

@@ -80,8 +80,9 @@ def pad(x: Tensor, divisor: int, value: float) -> Tensor:
 @pad.register_fake
 def _(x: Tensor, divisor: int, value: float) -> Tensor:
     context = torch.library.get_ctx()
-    # the exporter asks whether a size may be 1, or too large for 32 bits; files take other sizes too
-    rows, columns = (context.new_dynamic_size(min=2, max=2**12 // divisor) for _ in range(2))
+    # for the exporter, which asks whether a size is 1, or too large for 32 bits; files take all sizes
+    limits = dict(min=512 // divisor, max=4096 // divisor)
+    rows, columns = (context.new_dynamic_size(**limits) for _ in range(2))
     return x.new_empty((*x.shape[:2], divisor * rows, divisor * columns))
 
 

@@ -38,13 +38,14 @@ def export(predictor: Predictor, out: Path, color: str = 'bgr', pictures: Sequen
             ours, theirs = (1000 * median(seconds) for seconds in zip(*difference.seconds))
             print(
                 f'largest difference of boxes: {difference.boxes:.1g} px, of scores: '
-                f'{difference.scores:.1g} ({difference.compared} compared); median time of a picture: '
+                f'{difference.scores:.1g}, of masks: {difference.masks:.1%} of their pixels '
+                f'({difference.compared} compared); median time of a picture: '
                 f'torch {ours:.0f} ms, onnxruntime {theirs:.0f} ms'
             )
             if not difference.is_small:
                 raise ValueError(
                     f'{out} is not written: onnxruntime and torch differ by {difference.boxes:.2g} px, '
-                    f'{difference.scores:.2g} in scores and {difference.unmatched} detections; please '
-                    'report this with the config'
+                    f'{difference.scores:.2g} in scores, {difference.masks:.1%} of the pixels of masks '
+                    f'and {difference.unmatched} detections; please report this with the config'
                 )
     print(f'{out}: {out.stat().st_size / 2**20:.1f} MiB')

@@ -7,22 +7,29 @@ from small_models import SHAPES, save_random_model
 from mmcednet.inference.predict import Predictor, load_predictor
 
 NO_MASKS = dict(mask_head=None, mask_roi_extractor=None)
-
-
-def make_segmenter(channels: tuple[int, ...], **backbone: object) -> dict:
-    """Changes to UPerNet's nano model, with two blocks per level, of which one may be shifted."""
-    arch = dict(_delete_=True, channels=channels, blocks=(2, 2, 2, 1), num_stages=2)
-    backbone.update(arch=arch, aux_stages=False)
-    head = dict(in_channels=channels, channels=16, pool_scales=(1, 2))
-    return dict(backbone=backbone, decode_head=head, auxiliary_head=None)
-
-
+ONE_STAGE = dict(channels=(8, 16, 24, 32), blocks=(1, 1, 2, 1), num_stages=1)
+SMALL = dict(arch=dict(_delete_=True, **ONE_STAGE))
 # Name -> the framework, whose nano model is changed, and the changes
 VARIANTS = {
     'faster_rcnn': ('mask_rcnn', dict(type='FasterRCNN', roi_head=NO_MASKS)),
-    'cascade_rcnn': ('cascade_mask_rcnn', dict(roi_head=NO_MASKS)),
-    'one_stage_detr': ('deformable_detr', dict(as_two_stage=False, with_box_refine=False)),
-    'refining_detr': ('deformable_detr', dict(as_two_stage=False)),
+    'cascade_rcnn': (
+        'cascade_mask_rcnn',
+        dict(backbone=dict(SMALL, style='unet'), roi_head=NO_MASKS),
+    ),
+    'deformable_detr': ('deformable_detr', dict(backbone=SMALL)),
+    'refining_detr': ('deformable_detr', dict(backbone=SMALL, as_two_stage=False)),
+    'one_stage_detr': (
+        'deformable_detr',
+        dict(backbone=SMALL, as_two_stage=False, with_box_refine=False),
+    ),
+    'hourglass_upernet': (
+        'upernet',
+        dict(
+            backbone=dict(SMALL, style='hourglass', aux_stages=False),
+            decode_head=dict(in_channels=ONE_STAGE['channels']),
+            auxiliary_head=None,
+        ),
+    ),
     'linear_head': (
         'imagenet',
         dict(
@@ -30,12 +37,6 @@ VARIANTS = {
             neck=dict(type='GlobalAveragePooling'),
             head=dict(_delete_=True, type='LinearClsHead', num_classes=4, in_channels=96),
         ),
-    ),
-    'fpn_conv': ('upernet', make_segmenter((8, 16, 16, 24), mixer='conv')),
-    'unet_window': ('upernet', make_segmenter((32, 32, 32, 32), style='unet', mixer='window')),
-    'hourglass_cross_window': (
-        'upernet',
-        make_segmenter((8, 16, 16, 20), style='hourglass', mixer='cross_window'),
     ),
 }
 

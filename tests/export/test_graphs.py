@@ -38,8 +38,9 @@ def test_detections(load_model, pictures, name):
         assert not outputs[0][index][~found].any()
 
 
-def test_label_map(load_model, pictures):
-    predictor = load_model('upernet')
+@pytest.mark.parametrize('name', ['upernet', 'hourglass_upernet'])
+def test_label_map(load_model, pictures, name):
+    predictor = load_model(name)
     graph = build_graph(predictor.inferencer.model)
     with torch.no_grad():
         labels, logits = graph(torch.stack([torch.from_numpy(picture) for picture in pictures]))

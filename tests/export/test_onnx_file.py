@@ -109,21 +109,25 @@ def test_same_ap_without_this_project(name, root, load_model, get_file, bare, tm
         assert aps[0] == pytest.approx(aps[1], abs=1e-3), kind
 
 
-@pytest.mark.parametrize('name', ['blood_cells', 'nuclei', 'upernet', 'imagenet'])
+MODELS = ['blood_cells', 'nuclei', 'cascade_rcnn', 'deformable_detr', 'refining_detr']
+MODELS += ['hourglass_upernet', 'imagenet']
+
+
+@pytest.mark.parametrize('name', MODELS)
 def test_equals_torch_in_three_sizes(name, root, load_model, get_file):
     session = onnxruntime.InferenceSession(get_file(name))
     metadata = session.get_modelmeta().custom_metadata_map
     metadata = dict(metadata, pipeline=json.loads(metadata['pipeline']))
-    images = [cv2.imread(path) for path in get_pictures(root, 'blood_cells')]
+    images = [cv2.resize(cv2.imread(path), (200, 150)) for path in get_pictures(root, 'blood_cells')]
     difference = compare(get_file(name), load_model(name), metadata, images)
     assert difference.compared >= 9
     assert difference.is_small, difference
 
 
-@pytest.mark.parametrize('name', ['blood_cells', 'nuclei'])
+@pytest.mark.parametrize('name', ['blood_cells', 'nuclei', 'deformable_detr'])
 def test_batches_equal_single_images(name, root, get_file):
     session = onnxruntime.InferenceSession(get_file(name))
-    images = [cv2.resize(cv2.imread(path), (150, 110)) for path in get_pictures(root, name)]
+    images = [cv2.resize(cv2.imread(path), (150, 110)) for path in get_pictures(root, 'nuclei')]
     together = session.run(None, {INPUT: np.stack(images)})
     for index, image in enumerate(images):
         for ours, alone in zip(together, session.run(None, {INPUT: image[None]})):
@@ -143,7 +147,7 @@ def test_metadata_and_axes(get_file):
     assert rest == dict(task='detector', color='bgr', config='config.py', mmcednet_version=__version__)
 
 
-@pytest.mark.parametrize('name', ['blood_cells', 'nuclei', 'upernet'])
+@pytest.mark.parametrize('name', ['blood_cells', 'nuclei', 'deformable_detr', 'hourglass_upernet'])
 def test_openvino_reads_the_same_file(name, root, load_model, get_file):
     openvino = pytest.importorskip('openvino')
     # in single precision: on some processors the default is bfloat16
@@ -171,6 +175,18 @@ def test_difference_is_found(root, load_model, get_file):
         with torch.no_grad():
             bias.sub_(0.05)
     assert difference.boxes > 0.1
+    assert not difference.is_small
+
+
+def test_different_masks_are_found(root, load_model, get_file):
+    predictor = load_model('nuclei')
+    images = [cv2.imread(get_pictures(root, 'nuclei')[0])]
+    metadata = dict(task='detector', color='bgr', pipeline=[], mask_threshold='0.5')
+    assert compare(get_file('nuclei'), predictor, metadata, images).is_small
+    metadata['mask_threshold'] = '0.7'
+    difference = compare(get_file('nuclei'), predictor, metadata, images)
+    assert 0.01 < difference.masks < 0.5
+    assert difference.boxes < 0.1
     assert not difference.is_small
 
 

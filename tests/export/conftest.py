@@ -30,12 +30,13 @@ VARIANTS = {
             auxiliary_head=None,
         ),
     ),
+    'imagenet': ('imagenet', dict(backbone=SMALL, head=dict(in_channels=32, num_stages=1))),
     'linear_head': (
         'imagenet',
         dict(
-            backbone=dict(aux_stages=False),
+            backbone=SMALL,
             neck=dict(type='GlobalAveragePooling'),
-            head=dict(_delete_=True, type='LinearClsHead', num_classes=4, in_channels=96),
+            head=dict(_delete_=True, type='LinearClsHead', num_classes=4, in_channels=32),
         ),
     ),
 }

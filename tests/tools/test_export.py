@@ -98,9 +98,11 @@ def test_different_predictions(run_tool, root, shapes, tmp_path, monkeypatch):
     (tmp_path / 'odd_backbone.py').write_text(ODD_BACKBONE)
     monkeypatch.setenv('PYTHONPATH', str(tmp_path), prepend=os.pathsep)
     base = root / 'configs' / 'imagenet' / 'cednet_nano_shapes.py'
-    arch = dict(_delete_=True, channels=(8, 8, 8, 96), blocks=(1, 1, 1, 1), num_stages=2)
+    arch = dict(_delete_=True, channels=(8, 8, 8, 96), blocks=(1, 1, 1, 1), num_stages=1)
     plain, odd = tmp_path / 'plain.py', tmp_path / 'odd.py'
-    plain.write_text(f'_base_ = {str(base)!r}\nmodel = dict(backbone=dict(arch={arch}))\n')
+    plain.write_text(
+        f'_base_ = {str(base)!r}\nmodel = dict(backbone=dict(arch={arch}), head=dict(num_stages=1))\n'
+    )
     odd.write_text(
         "_base_ = 'plain.py'\n"
         "custom_imports = dict(imports=['mmcednet', 'odd_backbone'])\n"

@@ -20,6 +20,7 @@ SCALES = (1.0, 0.75, 0.5)
 MIN_SIZE = 64  # pixels
 BOX_TOLERANCE = 0.1  # pixels
 SCORE_TOLERANCE = 1e-3
+MASK_TOLERANCE = 0.01
 Result = TypeVar('Result')
 
 
@@ -30,6 +31,7 @@ class Difference:
     Attributes:
         boxes: Of box coordinates, in pixels.
         scores: Of scores; for segmenters, of logits.
+        masks: Share of the pixels of an image's masks that only one of the predictions has.
         unmatched: Number of detections that only one of the predictions has.
         compared: Number of detections, or of images without boxes, that were compared.
         seconds: Time of torch and of onnxruntime, of each image.
@@ -37,6 +39,7 @@ class Difference:
 
     boxes: float = 0.0
     scores: float = 0.0
+    masks: float = 0.0
     unmatched: int = 0
     compared: int = 0
     seconds: list[tuple[float, float]] = field(default_factory=list)
@@ -45,6 +48,7 @@ class Difference:
         return Difference(
             max(self.boxes, other.boxes),
             max(self.scores, other.scores),
+            max(self.masks, other.masks),
             self.unmatched + other.unmatched,
             self.compared + other.compared,
             self.seconds + other.seconds,
@@ -53,7 +57,12 @@ class Difference:
     @property
     def is_small(self) -> bool:
         """Whether rounding explains it."""
-        return self.boxes <= BOX_TOLERANCE and self.scores <= SCORE_TOLERANCE and self.unmatched == 0
+        return (
+            self.boxes <= BOX_TOLERANCE
+            and self.scores <= SCORE_TOLERANCE
+            and self.masks <= MASK_TOLERANCE
+            and self.unmatched == 0
+        )
 
 
 def compare(
@@ -78,7 +87,7 @@ def compare(
         sample, torch_seconds = measure(partial(predict_in_torch, predictor, image))
         outputs, onnx_seconds = measure(partial(session.run, None, inputs))
         found = dict(zip((output.name for output in session.get_outputs()), (x[0] for x in outputs)))
-        total += COMPARE[metadata['task']](found, sample)
+        total += COMPARE[metadata['task']](found, sample, metadata)
         total.seconds.append((torch_seconds, onnx_seconds))
     if not total.compared:
         raise ValueError(
@@ -149,38 +158,68 @@ SAMPLES = dict(
 )
 
 
-def compare_detections(found: dict[str, np.ndarray], sample: Any) -> Difference:
+def compare_detections(
+    found: dict[str, np.ndarray], sample: Any, metadata: dict[str, Any]
+) -> Difference:
     """Match each detection with the nearest one of the same class and score.
 
     Those that are as uncertain as the lowest score may be missing on one side: rounding decides.
     """
     expected = sample.pred_instances.numpy()
     exists = found['scores'] > 0
+    found = {name: output[exists] for name, output in found.items()}
     sides = [
-        (found['boxes'][exists], found['scores'][exists], found['labels'][exists]),
+        (found['boxes'], found['scores'], found['labels']),
         (expected.bboxes, expected.scores, expected.labels),
     ]
     lowest = max((scores.min() for _, scores, _ in sides if len(scores)), default=0.0)
     total = Difference()
+    pairs = set()  # of our detection and theirs
     for ours, theirs in (sides, sides[::-1]):
-        for box, score, label in zip(*ours):
+        for index, (box, score, label) in enumerate(zip(*ours)):
             same = (theirs[2] == label) & (np.abs(theirs[1] - score) <= SCORE_TOLERANCE)
             if not same.any():
                 total.unmatched += bool(score > lowest + SCORE_TOLERANCE)
                 continue
-            distances = np.abs(theirs[0][same] - box).max(1)
-            nearest = distances.argmin()
-            scores = float(abs(theirs[1][same][nearest] - score))
-            total += Difference(float(distances[nearest]), scores, 0, 1)
+            distances = np.where(same, np.abs(theirs[0] - box).max(1), np.inf)
+            nearest = int(distances.argmin())
+            scores = float(abs(theirs[1][nearest] - score))
+            total += Difference(float(distances[nearest]), scores, compared=1)
+            pairs.add((index, nearest) if ours is sides[0] else (nearest, index))
+    if 'masks' in found:
+        total.masks = compare_masks(found, expected.masks, pairs, float(metadata['mask_threshold']))
     return total
 
 
-def compare_logits(found: dict[str, np.ndarray], sample: Any) -> Difference:
+def compare_masks(
+    found: dict[str, np.ndarray], expected: np.ndarray, pairs: set[tuple[int, int]], threshold: float
+) -> float:
+    """The share of the masks' pixels that only one of the predictions has.
+
+    Args:
+        found: 'boxes' (n, 4) and 'masks' (n, S, S), the probabilities in the boxes.
+        expected: Masks (m, H, W) of mmdet.
+        pairs: Indices of the same object in both.
+        threshold: Probability from which on a pixel belongs to the object.
+    """
+    from mmdet.models.roi_heads.mask_heads.fcn_mask_head import _do_paste_mask
+
+    different = total = 0
+    for ours, theirs in pairs:
+        mask, box = (torch.from_numpy(found[name][ours][None]) for name in ('masks', 'boxes'))
+        pasted, _ = _do_paste_mask(mask[None], box, *expected.shape[1:], skip_empty=False)
+        pixels = pasted[0].numpy() >= threshold
+        different += np.count_nonzero(pixels != expected[theirs])
+        total += np.count_nonzero(pixels | expected[theirs])
+    return different / max(total, 1)
+
+
+def compare_logits(found: dict[str, np.ndarray], sample: Any, metadata: dict[str, Any]) -> Difference:
     expected = sample.seg_logits.data.numpy()
     return Difference(scores=float(np.abs(found['logits'] - expected).max()), compared=1)
 
 
-def compare_scores(found: dict[str, np.ndarray], sample: Any) -> Difference:
+def compare_scores(found: dict[str, np.ndarray], sample: Any, metadata: dict[str, Any]) -> Difference:
     expected = sample.pred_score.numpy()
     return Difference(scores=float(np.abs(found['scores'] - expected).max()), compared=1)
 

@@ -16,6 +16,7 @@ from mmcednet.inference.predict import Predictor
 from mmcednet.models import fuse
 from mmcednet.version import __version__
 
+from .deformable_detr import DeformableDetector
 from .graphs import Classifier, DenseDetector, Graph, Segmenter
 from .operators import TRANSLATIONS, replace_adaptive_pools
 from .two_stage import CascadeDetector, CascadeMaskDetector, MaskDetector, TwoStageDetector
@@ -26,6 +27,7 @@ GRAPHS: dict[str, type[Graph]] = {
     'RetinaHead': DenseDetector,
     'StandardRoIHead': TwoStageDetector,
     'CascadeRoIHead': CascadeDetector,
+    'DeformableDETRHead': DeformableDetector,
     'UPerHead': Segmenter,
     'CEDNetClsHead': Classifier,
     'LinearClsHead': Classifier,

@@ -66,9 +66,38 @@ def translate_flatten_level(x: Any, channels: int) -> Any:
     return onnx_ops.Reshape(rows, onnx_ops.Constant(value_ints=[0, -1, channels]))
 
 
+@torch.library.custom_op('mmcednet::pad', mutates_args=())
+def pad(x: Tensor, divisor: int, value: float) -> Tensor:
+    """Pad H and W of (N, C, H, W) at the end to multiples of ``divisor``.
+
+    An operator of its own because torch's exporter needs minutes for sizes with a remainder, and fails
+    with the many of Deformable DETR; here they are multiples of unknown numbers.
+    """
+    height, width = x.shape[-2:]
+    return F.pad(x, (0, -width % divisor, 0, -height % divisor), value=value).clone()
+
+
+@pad.register_fake
+def _(x: Tensor, divisor: int, value: float) -> Tensor:
+    context = torch.library.get_ctx()
+    # for the exporter, which asks whether a size is 1, or too large for 32 bits; files take all sizes
+    limits = dict(min=512 // divisor, max=4096 // divisor)
+    rows, columns = (context.new_dynamic_size(**limits) for _ in range(2))
+    return x.new_empty((*x.shape[:2], divisor * rows, divisor * columns))
+
+
+def translate_pad(x: Any, divisor: int, value: float) -> Any:
+    """The ONNX operators of :func:`pad`."""
+    size = onnx_ops.Shape(x, start=2)
+    missing = onnx_ops.Mod(onnx_ops.Neg(size), onnx_ops.Constant(value_ints=[divisor]))
+    pads = onnx_ops.Concat(onnx_ops.Constant(value_ints=[0] * 6), missing, axis=0)
+    return onnx_ops.Pad(x, pads, onnx_ops.Constant(value_float=value))
+
+
 TRANSLATIONS: dict[Callable, Callable | Sequence[Callable]] = {
     torch.ops.mmcednet.nms.default: translate_nms,
     torch.ops.mmcednet.flatten_level.default: translate_flatten_level,
+    torch.ops.mmcednet.pad.default: translate_pad,
 }
 
 
@@ -142,11 +171,7 @@ class ImageInput(nn.Module):
         """(N, H, W, 3), uint8 -> (N, 3, H, W) with H and W padded at the end."""
         x = images.permute(0, 3, 1, 2)
         x = ((x.flip(1) if self.flip else x).float() - self.mean) / self.std
-        if self.divisor == 1:
-            return x
-        height, width = x.shape[-2:]
-        padding = (0, -width % self.divisor, 0, -height % self.divisor)
-        return F.pad(x, padding, value=self.pad_value)
+        return x if self.divisor == 1 else pad(x, self.divisor, self.pad_value)
 
 
 def get_divisor(preprocessor: nn.Module) -> int:

@@ -8,7 +8,7 @@ from mmcednet.engine.files import atomic_write
 from mmcednet.inference.inputs import read_image
 from mmcednet.inference.predict import Predictor
 
-from .check import compare
+from .check import Difference, compare
 from .onnx_file import add_metadata, build_graph, describe, trace
 
 
@@ -36,15 +36,26 @@ def export(predictor: Predictor, out: Path, color: str = 'bgr', pictures: Sequen
             print(f'comparing with torch: {len(images)} pictures in three sizes', flush=True)
             difference = compare(temporary, predictor, metadata, images)
             ours, theirs = (1000 * median(seconds) for seconds in zip(*difference.seconds))
+            found = summarize(difference, graph.outputs)
             print(
-                f'largest difference of boxes: {difference.boxes:.1g} px, of scores: '
-                f'{difference.scores:.1g} ({difference.compared} compared); median time of a picture: '
-                f'torch {ours:.0f} ms, onnxruntime {theirs:.0f} ms'
+                f'largest differences: {found} ({difference.compared} compared); median time of a '
+                f'picture: torch {ours:.0f} ms, onnxruntime {theirs:.0f} ms'
             )
             if not difference.is_small:
                 raise ValueError(
-                    f'{out} is not written: onnxruntime and torch differ by {difference.boxes:.2g} px, '
-                    f'{difference.scores:.2g} in scores and {difference.unmatched} detections; please '
-                    'report this with the config'
+                    f'{out} is not written: onnxruntime and torch differ: {found}, '
+                    f'{difference.unmatched} detections of only one of them; please report this with '
+                    'the config'
                 )
     print(f'{out}: {out.stat().st_size / 2**20:.1f} MiB')
+
+
+def summarize(difference: Difference, outputs: Sequence[str]) -> str:
+    """The differences of those outputs of a file that are compared."""
+    values = dict(
+        boxes=f'{difference.boxes:.1g} px',
+        scores=f'{difference.scores:.1g}',
+        logits=f'{difference.scores:.1g}',
+        masks=f'{difference.masks:.1%} of their pixels',
+    )
+    return ', '.join(f'{name} {value}' for name, value in values.items() if name in outputs)

@@ -146,12 +146,12 @@ class StripeAttention(nn.Module):
         self.num_heads = num_heads
         self.lepe = nn.Conv2d(channels, channels, 3, padding=1, groups=channels)
 
-    def forward(self, qkv: Tensor, size: Size) -> Tensor:
-        """Attend in windows of ``size``: q, k, v (N, H, W, 3, C) -> (N, H, W, C)."""
+    def forward(self, qkv: Tensor, grid: Grid, size: Size) -> Tensor:
+        """Attend in a grid of windows of ``size``: q, k, v (N, H, W, 3, C) -> (N, H, W, C)."""
         n, rows, columns, _, channels = qkv.shape
-        grid = compute_grid(qkv, size)
         pad_y, pad_x = grid[0] * size[0] - rows, grid[1] * size[1] - columns
-        top, left = pad_y // 2, pad_x // 2
+        # pad // 2, which torch's exporter would split into quotients of negative numbers
+        top, left = (pad_y + 2 * rows) // 2 - rows, (pad_x + 2 * columns) // 2 - columns
         qkv = F.pad(qkv.flatten(3), (0, 0, left, pad_x - left, top, pad_y - top))
         windows = window_partition(qkv, grid, size).flatten(0, 1)  # (N * windows, tokens, 3 C)
         q, k, v = windows.view(
@@ -159,7 +159,7 @@ class StripeAttention(nn.Module):
         ).permute(2, 0, 3, 1, 4)
         out = F.scaled_dot_product_attention(q, k, v)  # (N * windows, heads, tokens, C / heads)
         out = out.transpose(1, 2).flatten(2)
-        values = windows[..., -channels:].transpose(1, 2).reshape(len(windows), channels, *size)
+        values = windows[..., -channels:].transpose(1, 2).reshape(-1, channels, *size)
         out = out + self.lepe(values).flatten(2).transpose(1, 2)
         x = window_reverse(out.reshape(n, grid[0] * grid[1], size[0] * size[1], channels), grid, size)
         return x[:, top : top + rows, left : left + columns]
@@ -195,9 +195,14 @@ class CrossWindowAttention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(N, H, W, C) -> the same."""
         height, width = x.shape[1:3]
-        sizes = [(height, self.stripe), (self.stripe, width)] if self.stripe else [(height, width)]
+        grids: list[Grid] = [(1, 1)]
+        sizes = [(height, width)]
+        if self.stripe:
+            rows, columns = compute_grid(x, (self.stripe, self.stripe))
+            grids = [(1, columns), (rows, 1)]
+            sizes = [(height, self.stripe), (self.stripe, width)]
         qkv = self.qkv(x).unflatten(-1, (3, -1)).chunk(len(sizes), dim=-1)
-        outs = [branch(part, size) for branch, part, size in zip(self.branches, qkv, sizes)]
+        outs = [branch(*args) for branch, *args in zip(self.branches, qkv, grids, sizes)]
         return self.proj(torch.cat(outs, dim=-1))
 
 

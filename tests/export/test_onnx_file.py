@@ -23,10 +23,15 @@ from mmcednet.export.onnx_file import INPUT
 from mmcednet.export.run import export
 from mmcednet.version import __version__
 
-# one group, as each model is exported only once
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group('export')]
+pytestmark = pytest.mark.slow
 NEEDED = ('numpy', 'cv2', 'onnxruntime')  # by examples/onnx_infer.py
 KINDS = {'blood_cells': 'bbox', 'nuclei': 'segm'}
+
+
+def for_each(*names):
+    """Run a test for each model; the tests of a model are in one process, which exports it once."""
+    params = (pytest.param(name, marks=pytest.mark.xdist_group(f'export-{name}')) for name in names)
+    return pytest.mark.parametrize('name', params)
 
 
 @pytest.fixture(scope='module')
@@ -85,7 +90,7 @@ def test_bare_environment_has_nothing_else(bare):
         assert 'No module named' in run_bare(bare, '-c', f'import {name}').stderr
 
 
-@pytest.mark.parametrize('name', KINDS)
+@for_each(*KINDS)
 def test_same_ap_without_this_project(name, root, load_model, get_file, bare, tmp_path):
     pictures = get_pictures(root, name)
     script = root / 'examples' / 'onnx_infer.py'
@@ -109,27 +114,32 @@ def test_same_ap_without_this_project(name, root, load_model, get_file, bare, tm
         assert aps[0] == pytest.approx(aps[1], abs=1e-3), kind
 
 
-@pytest.mark.parametrize('name', ['blood_cells', 'nuclei', 'upernet', 'imagenet'])
+MODELS = ['blood_cells', 'nuclei', 'cascade_rcnn', 'deformable_detr', 'refining_detr']
+MODELS += ['hourglass_upernet', 'imagenet']
+
+
+@for_each(*MODELS)
 def test_equals_torch_in_three_sizes(name, root, load_model, get_file):
     session = onnxruntime.InferenceSession(get_file(name))
     metadata = session.get_modelmeta().custom_metadata_map
     metadata = dict(metadata, pipeline=json.loads(metadata['pipeline']))
-    images = [cv2.imread(path) for path in get_pictures(root, 'blood_cells')]
+    images = [cv2.resize(cv2.imread(path), (200, 150)) for path in get_pictures(root, 'blood_cells')]
     difference = compare(get_file(name), load_model(name), metadata, images)
     assert difference.compared >= 9
     assert difference.is_small, difference
 
 
-@pytest.mark.parametrize('name', ['blood_cells', 'nuclei'])
+@for_each('blood_cells', 'nuclei', 'deformable_detr')
 def test_batches_equal_single_images(name, root, get_file):
     session = onnxruntime.InferenceSession(get_file(name))
-    images = [cv2.resize(cv2.imread(path), (150, 110)) for path in get_pictures(root, name)]
+    images = [cv2.resize(cv2.imread(path), (150, 110)) for path in get_pictures(root, 'nuclei')]
     together = session.run(None, {INPUT: np.stack(images)})
     for index, image in enumerate(images):
         for ours, alone in zip(together, session.run(None, {INPUT: image[None]})):
             np.testing.assert_allclose(ours[index], alone[0], rtol=0, atol=1e-3)
 
 
+@pytest.mark.xdist_group('export-blood_cells')
 def test_metadata_and_axes(get_file):
     session = onnxruntime.InferenceSession(get_file('blood_cells'))
     assert session.get_inputs()[0].shape == ['batch', 'height', 'width', 3]
@@ -143,7 +153,7 @@ def test_metadata_and_axes(get_file):
     assert rest == dict(task='detector', color='bgr', config='config.py', mmcednet_version=__version__)
 
 
-@pytest.mark.parametrize('name', ['blood_cells', 'nuclei', 'upernet'])
+@for_each('blood_cells', 'nuclei', 'deformable_detr', 'hourglass_upernet')
 def test_openvino_reads_the_same_file(name, root, load_model, get_file):
     openvino = pytest.importorskip('openvino')
     # in single precision: on some processors the default is bfloat16
@@ -156,6 +166,7 @@ def test_openvino_reads_the_same_file(name, root, load_model, get_file):
             np.testing.assert_allclose(found[index], output, rtol=1e-3, atol=1e-2)
 
 
+@pytest.mark.xdist_group('export-blood_cells')
 def test_difference_is_found(root, load_model, get_file):
     """The file of another model, as the check of the export must find."""
     predictor = load_model('blood_cells')
@@ -174,6 +185,20 @@ def test_difference_is_found(root, load_model, get_file):
     assert not difference.is_small
 
 
+@pytest.mark.xdist_group('export-nuclei')
+def test_different_masks_are_found(root, load_model, get_file):
+    predictor = load_model('nuclei')
+    images = [cv2.imread(get_pictures(root, 'nuclei')[0])]
+    metadata = dict(task='detector', color='bgr', pipeline=[], mask_threshold='0.5')
+    assert compare(get_file('nuclei'), predictor, metadata, images).is_small
+    metadata['mask_threshold'] = '0.7'
+    difference = compare(get_file('nuclei'), predictor, metadata, images)
+    assert 0.01 < difference.masks < 0.5
+    assert difference.boxes < 0.1
+    assert not difference.is_small
+
+
+@pytest.mark.xdist_group('export-blood_cells')
 def test_nothing_to_compare(load_model, get_file):
     metadata = dict(task='detector', color='bgr', pipeline=[])
     with pytest.raises(ValueError, match='nothing was detected in the pictures of --check'):

@@ -1,11 +1,15 @@
 """Pre-flight check of the data: annotation files and images of a config's data loaders."""
 
 import json
+import logging
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from mmengine.config import Config
+from mmengine.logging import print_log
+
+from .annotations import check_annotations
 
 REMOTE = '://'
 
@@ -19,9 +23,11 @@ def check_data(cfg: Config, *loaders: str) -> None:
 
     Raises:
         ValueError: A folder, an annotation file or an image does not exist, or an annotation file is
-            not valid JSON or has no annotations of the config's classes.
+            not valid JSON, has no annotations of the config's classes, or has errors, see
+            :func:`check_annotations`.
     """
     checked = set()
+    splits: dict[str, set[Path]] = {loader: set() for loader in loaders}
     for loader in loaders:
         for dataset in iter_datasets(cfg.get(f'{loader}_dataloader')):
             files = (str(dataset.get('ann_file', '')), get_image_folder(dataset))
@@ -31,11 +37,20 @@ def check_data(cfg: Config, *loaders: str) -> None:
             checked.add(files)
             ann_file = join_data_root(dataset, files[0])
             if ann_file.endswith('.json'):
-                check_coco(dataset, Path(ann_file), Path(files[1]))
+                splits[loader] |= check_coco(dataset, Path(ann_file), Path(files[1]))
             elif files[0] and not os.path.exists(ann_file):
                 raise ValueError(f'the annotation file {ann_file} does not exist')
             elif not os.path.isdir(files[1]):
                 raise ValueError(f'the image folder {files[1]} does not exist')
+    for loader in set(loaders) - {'train'}:
+        both = sorted(splits[loader] & splits.get('train', set()))
+        if both:
+            print_log(
+                f'{len(both)} images are in the training and in the {loader} data, so that its metrics '
+                f'are too good: {both[0]}' + (', ...' if len(both) > 1 else ''),
+                'current',
+                logging.WARNING,
+            )
 
 
 def iter_datasets(node: object) -> Iterator[dict]:
@@ -61,8 +76,8 @@ def get_image_folder(dataset: dict) -> str:
     return join_data_root(dataset, prefix.get('img') or prefix.get('img_path') or '')
 
 
-def check_coco(dataset: dict, ann_file: Path, images: Path) -> None:
-    """Check an annotation file in COCO format and the existence of its images."""
+def check_coco(dataset: dict, ann_file: Path, images: Path) -> set[Path]:
+    """Check an annotation file in COCO format and the existence of its images; return these."""
     if not ann_file.is_file():
         raise ValueError(f'the annotation file {ann_file} does not exist')
     try:
@@ -78,9 +93,13 @@ def check_coco(dataset: dict, ann_file: Path, images: Path) -> None:
     if classes and not set(classes) & set(names):
         raise ValueError(f'the annotation file {ann_file} has none of the classes {tuple(classes)}')
     check_polygons(dataset, content, ann_file)
-    missing = find_missing_files(images / image['file_name'] for image in content['images'])
+    paths = [images / image['file_name'] for image in content['images']]
+    missing = find_missing_files(paths)
     if missing:
         raise ValueError(f'{len(missing)} images of {ann_file} do not exist, the first is {missing[0]}')
+    if dataset.get('type') in ('CocoDataset', 'mmdet.CocoDataset') and content.get('annotations'):
+        check_annotations(content, ann_file, images)
+    return set(paths)
 
 
 def check_polygons(dataset: dict, content: dict, ann_file: Path) -> None:

@@ -15,6 +15,7 @@ from rich.progress import track
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from .annotations import read_size
 from .data import find_missing_files, iter_datasets
 from .features import iter_heads
 from .unwrap import unwrap_model
@@ -77,8 +78,8 @@ def check_classes(model: nn.Module, num_classes: int, dataset: str) -> None:
             )
 
 
-def list_label_maps(dataset: 'BaseSegDataset') -> list[Path]:
-    """List the label maps of a dataset; check that they and their images exist."""
+def list_label_maps(dataset: 'BaseSegDataset') -> list[tuple[Path, Path]]:
+    """List the label maps of a dataset and their images; check that they exist."""
     infos = dataset.load_data_list()
     if not infos:
         if os.path.isfile(dataset.ann_file):
@@ -92,25 +93,26 @@ def list_label_maps(dataset: 'BaseSegDataset') -> list[Path]:
             f'the dataset {type(dataset).__name__} of {dataset.data_root} has no '
             f'data_prefix.seg_map_path, the folder of the label maps'
         )
-    missing = find_missing_files(Path(info['img_path']) for info in infos)
+    images = [Path(info['img_path']) for info in infos]
+    missing = find_missing_files(images)
     if missing:
         raise ValueError(f'{len(missing)} images do not exist, the first is {missing[0]}')
     paths = [Path(info['seg_map_path']) for info in infos]
     missing = find_missing_files(paths)
     if missing:
         raise ValueError(f'{len(missing)} label maps do not exist, the first is {missing[0]}')
-    return paths
+    return list(zip(paths, images))
 
 
-def check_label_maps(paths: list[Path], dataset: 'BaseSegDataset') -> None:
-    """Check label maps in threads.
+def check_label_maps(pairs: list[tuple[Path, Path]], dataset: 'BaseSegDataset') -> None:
+    """Check label maps, each with its image, in threads.
 
     Each process checks its share, and all raise if one finds an error.
     """
-    paths = paths[get_rank() :: get_world_size()]
+    pairs = pairs[get_rank() :: get_world_size()]
     with ThreadPoolExecutor() as pool:
-        found = pool.map(lambda path: find_label_map_error(path, dataset), paths)
-        shown = track(found, 'checking label maps', len(paths), disable=get_rank() > 0)
+        found = pool.map(lambda pair: find_label_map_error(pair[0], pair[1], dataset), pairs)
+        shown = track(found, 'checking label maps', len(pairs), disable=get_rank() > 0)
         error = next(filter(None, shown), None)
         pool.shutdown(cancel_futures=True)
     # If one process stopped alone, the others would wait for it.
@@ -118,7 +120,7 @@ def check_label_maps(paths: list[Path], dataset: 'BaseSegDataset') -> None:
         raise ValueError(message)
 
 
-def find_label_map_error(path: Path, dataset: 'BaseSegDataset') -> str | None:
+def find_label_map_error(path: Path, image: Path, dataset: 'BaseSegDataset') -> str | None:
     """Return the error message of an invalid label map, None for a valid one."""
     try:
         ids = imfrombytes(path.read_bytes(), flag='unchanged', backend='pillow')
@@ -126,6 +128,10 @@ def find_label_map_error(path: Path, dataset: 'BaseSegDataset') -> str | None:
         return f'the label map {path} cannot be read: {error}'
     if ids.ndim != 2:
         return f'the label map {path} has the shape {ids.shape}; it must be (H, W), of class ids'
+    size = read_size(image)
+    if size is not None and size[:2] != ids.shape[::-1]:
+        height, width = ids.shape
+        return f'the label map {path} has {width}x{height} px, its image {image} {size[0]}x{size[1]}'
     # If the config selects some of the classes, mmseg's label_map has all ids on disk.
     num_classes = len(dataset.label_map or dataset.metainfo['classes'])
     first = 1 if dataset.reduce_zero_label else 0

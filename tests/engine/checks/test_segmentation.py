@@ -64,6 +64,14 @@ def test_unreadable_label_maps(root, data, tmp_path, content):
         check(root, data, tmp_path)
 
 
+def test_label_map_of_another_size(root, data, tmp_path):
+    path = data / 'annotations' / 'validation' / '00001.png'
+    labels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    cv2.imwrite(str(path), labels[:32])
+    with pytest.raises(ValueError, match=rf'^the label map {path} has 64x32 px, its image \S+ 64x64$'):
+        check(root, data, tmp_path)
+
+
 def test_image_lists(root, data, tmp_path):
     listed = tmp_path / 'train.txt'
     changes = {'train_dataloader.dataset.ann_file': str(listed)}

@@ -1,0 +1,149 @@
+"""Pre-flight check of the annotations in a file of COCO's format."""
+
+import logging
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mmengine.logging import print_log
+from PIL import Image, UnidentifiedImageError
+
+LINES = 20  # of the list of errors
+HEADERS = 2000  # images whose size is read from the file
+ROTATED = (5, 6, 7, 8)  # EXIF orientations that swap width and height
+ORIENTATION = 0x0112
+OUTSIDE = 1.0  # px by which a box may leave its image
+
+
+def check_annotations(content: dict, ann_file: Path, images: Path) -> None:
+    """Check the objects and images of an annotation file.
+
+    What mmdet would leave out, or clip, is logged as warnings: empty boxes, boxes outside of their
+    images, unknown categories or images, and polygons of less than three points.
+
+    Args:
+        content: The file's content.
+        ann_file: The file, for the messages.
+        images: Folder of the images.
+
+    Raises:
+        ValueError: An id is used twice, a box is not four numbers or has a negative size, a mask or an
+            image file has another size than the image; a list of at most 20 lines.
+    """
+    errors = list(find_errors(content, images))
+    if errors:
+        lines = errors if len(errors) <= LINES else [*errors[: LINES - 1], '...']
+        text = ''.join(f'\n  {line}' for line in lines)
+        raise ValueError(f'{ann_file} has {len(errors)} errors:{text}')
+    for warning in find_warnings(content):
+        print_log(f'{ann_file}: {warning}', 'current', logging.WARNING)
+
+
+def find_errors(content: dict, images: Path) -> Iterator[str]:
+    """Find what a training would fail on, or train wrongly on."""
+    for kind in ('images', 'annotations'):
+        counts = Counter(item.get('id') for item in content[kind])
+        for number, count in counts.items():
+            if count > 1 or number is None:
+                yield f'{kind[:-1]} {number}: {count} {kind} have this id'
+    by_id = {image.get('id'): image for image in content['images']}
+    for image in content['images']:
+        if not all(is_number(image.get(key)) and image[key] > 0 for key in ('width', 'height')):
+            yield f'image {image.get("id")}: its width and height must be positive numbers'
+            return
+    for item in content['annotations']:
+        for key in ('image_id', 'category_id'):
+            if key not in item:
+                yield f'annotation {item.get("id")}: it has no {key}'
+        box = item.get('bbox')
+        if not (isinstance(box, list) and len(box) == 4 and all(map(is_number, box))):
+            yield f'annotation {item.get("id")}: its bbox {box} must be four finite numbers'
+        elif min(box[2:]) < 0:
+            yield f'annotation {item.get("id")}: its bbox {box} has a negative width or height'
+        image, mask = by_id.get(item.get('image_id')), item.get('segmentation')
+        if image and isinstance(mask, dict) and mask.get('size') != [image['height'], image['width']]:
+            yield (
+                f'annotation {item.get("id")}: its mask has the size {mask.get("size")}, the image '
+                f'[{image["height"]}, {image["width"]}]'
+            )
+    yield from find_other_sizes(content['images'], images)
+
+
+def is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def find_other_sizes(images: Sequence[dict], folder: Path) -> Iterator[str]:
+    """Find image files of another size than the file says, in a sample of a large dataset."""
+    for image in images[:: -(-len(images) // HEADERS)]:
+        path = folder / image['file_name']
+        size = read_size(path)
+        if size is None:
+            yield f'image {image["id"]}: {path} cannot be read as an image'
+            continue
+        width, height, rotated = size
+        if (width, height) != (image['width'], image['height']):
+            reason = ', as its EXIF orientation says that it is rotated' if rotated else ''
+            yield (
+                f'image {image["id"]}: {path} has {width}x{height} px{reason}, but the file says '
+                f'{image["width"]}x{image["height"]}'
+            )
+
+
+def read_size(path: Path) -> tuple[int, int, bool] | None:
+    """Width and height of an image as it is loaded, and whether it is rotated; None for other files."""
+    try:
+        with Image.open(path) as image:
+            rotated = image.getexif().get(ORIENTATION) in ROTATED
+            width, height = image.size
+    except (OSError, UnidentifiedImageError, SyntaxError, ValueError):
+        return None
+    return (height, width, True) if rotated else (width, height, False)
+
+
+def find_warnings(content: dict) -> Iterator[str]:
+    """Find what mmdet leaves out or clips."""
+    annotations = content['annotations']
+    sizes = {image['id']: (image['width'], image['height']) for image in content['images']}
+    categories = {category['id'] for category in content['categories']}
+    known = [item for item in annotations if item['image_id'] in sizes]
+    boxes = np.array([item['bbox'] for item in known], float).reshape(-1, 4)
+    limits = np.array([sizes[item['image_id']] for item in known], float).reshape(-1, 2)
+    start, end = boxes[:, :2], boxes[:, :2] + boxes[:, 2:]
+    empty = (boxes[:, 2:] < 1).any(1)
+    outside = ((start >= limits) | (end <= 0)).any(1) & ~empty
+    leaving = ((start < -OUTSIDE) | (end > limits + OUTSIDE)).any(1) & ~outside & ~empty
+    kinds: dict[str, Iterable[dict]] = {
+        'have an image_id that is not in the file, and are left out': (
+            item for item in annotations if item['image_id'] not in sizes
+        ),
+        'have a category_id that is not in the file, and are left out': (
+            item for item in annotations if item['category_id'] not in categories
+        ),
+        'have boxes of less than 1 px, and are left out': select(known, empty),
+        'have boxes outside of their images, and are left out': select(known, outside),
+        'have boxes that leave their images, and are clipped': select(known, leaving),
+        'have polygons of less than three points or an odd number of coordinates, which are left out': (
+            item for item in annotations if has_short_polygon(item.get('segmentation'))
+        ),
+    }
+    for text, items in kinds.items():
+        found = [item['id'] for item in items]
+        if found:
+            yield f'{len(found)} annotations {text}: {", ".join(map(str, islice(found, 5)))}' + (
+                ', ...' if len(found) > 5 else ''
+            )
+
+
+def select(items: Sequence[dict], mask: Any) -> list[dict]:
+    return [items[index] for index in np.flatnonzero(mask)]
+
+
+def has_short_polygon(segmentation: Any) -> bool:
+    return isinstance(segmentation, list) and any(
+        len(polygon) < 6 or len(polygon) % 2 for polygon in segmentation
+    )

@@ -79,7 +79,7 @@ def prepare(args: argparse.Namespace) -> Runner:
 
 def check_start(runner: Runner, resume: str | None) -> None:
     """Check the checkpoint that the training starts from or goes on from, if any."""
-    checkpoint = runner.cfg.load_from
+    checkpoint = runner.cfg.get('load_from')
     if resume == 'auto':
         checkpoint = find_latest_checkpoint(runner.work_dir)
     if checkpoint and resume:

@@ -180,8 +180,8 @@ def try_frameworks(
         frameworks: Zoo and folder of each of them.
         report: Called with each row.
     """
-    for zoo in {zoo for zoo, _ in frameworks}:
-        importlib.import_module(f'{zoo}.models')  # once, for all processes
+    # imported once, for all processes
+    multiprocessing.set_forkserver_preload([f'{zoo}.models' for zoo in {zoo for zoo, _ in frameworks}])
     rows = []
     for zoo, folder in frameworks:
         rows.append(try_in_process(zoo, folder))
@@ -190,7 +190,8 @@ def try_frameworks(
 
 
 def try_in_process(zoo: str, folder: str) -> Row:
-    context = multiprocessing.get_context('fork')
+    # not forked from this process: after a backward pass, torch computes no gradients in a fork
+    context = multiprocessing.get_context('forkserver')
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=send_row, args=(sender, zoo, folder))
     process.start()

@@ -317,7 +317,7 @@ def test_image_that_cannot_be_decoded_is_reported(run_tool, config, shapes, tmp_
     broken = tmp_path / 'data'
     shutil.copytree(shapes, broken)
     for image in (broken / 'train').iterdir():
-        image.write_bytes(b'no image')
+        image.write_bytes(image.read_bytes()[:60])  # its size can still be read
     config.write_text(USER_CONFIG + DATA.format(root=str(broken)))
     result = run_tool('train.py', config, '--cfg-options', *SCALE, expected_code=1)
     assert 'failed to load image' in result.stderr

@@ -98,7 +98,9 @@ def read_size(path: Path) -> tuple[int, int, bool] | None:
     """Width and height of an image as it is loaded, and whether it is rotated; None for other files."""
     try:
         with Image.open(path) as image:
-            rotated = image.getexif().get(ORIENTATION) in ROTATED
+            # of other formats Pillow would decode the pixels first
+            is_jpeg = image.format in ('JPEG', 'MPO')
+            rotated = is_jpeg and image.getexif().get(ORIENTATION) in ROTATED
             width, height = image.size
     except (OSError, UnidentifiedImageError, SyntaxError, ValueError):
         return None

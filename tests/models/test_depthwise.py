@@ -45,6 +45,24 @@ def test_outputs_and_gradients(dilation, size, layouts):
         torch.testing.assert_close(conv(images), theirs[0])
 
 
+@pytest.mark.parametrize('constant', [False, True])
+@pytest.mark.parametrize('dilation', [1, 3])
+@pytest.mark.parametrize('size', SIZES)
+def test_single_precision(dilation, size, constant):
+    """What torch computes in float32, by other kernels than in float64, against float64."""
+    exact, conv = build(dilation), build(dilation, torch.float32)
+    images = torch.full((2, 5, *size), 3.0) if constant else torch.randn(2, 5, *size)
+    images, weights = (
+        x.to(memory_format=torch.channels_last) for x in (images, torch.randn(2, 5, *size))
+    )
+    ours = compute_gradients(conv, conv, images.requires_grad_(), weights)
+    doubles = images.detach().double().requires_grad_(), weights.double()
+    theirs = compute_gradients(lambda x: compute_reference(exact, x), exact, *doubles)
+    for our, their in zip(ours, theirs, strict=True):
+        error = (our - their).abs().max() / their.abs().max()
+        assert error < 1e-5
+
+
 @pytest.mark.parametrize('dilation', [1, 3])
 def test_second_derivatives(dilation):
     conv = build(dilation)

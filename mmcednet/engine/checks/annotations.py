@@ -48,13 +48,15 @@ def find_errors(content: dict, images: Path) -> Iterator[str]:
     for kind in ('images', 'annotations'):
         counts = Counter(item.get('id') for item in content[kind])
         for number, count in counts.items():
-            if count > 1 or number is None:
+            if number is None:
+                yield f'{count} {kind} have no id'
+            elif count > 1:
                 yield f'{kind[:-1]} {number}: {count} {kind} have this id'
     by_id = {image.get('id'): image for image in content['images']}
     for image in content['images']:
         if not all(is_number(image.get(key)) and image[key] > 0 for key in ('width', 'height')):
             yield f'image {image.get("id")}: its width and height must be positive numbers'
-            return
+            return  # what follows compares with them
     for item in content['annotations']:
         for key in ('image_id', 'category_id'):
             if key not in item:
@@ -83,13 +85,13 @@ def find_other_sizes(images: Sequence[dict], folder: Path) -> Iterator[str]:
         path = folder / image['file_name']
         size = read_size(path)
         if size is None:
-            yield f'image {image["id"]}: {path} cannot be read as an image'
+            yield f'image {image.get("id")}: {path} cannot be read as an image'
             continue
         width, height, rotated = size
         if (width, height) != (image['width'], image['height']):
             reason = ', as its EXIF orientation says that it is rotated' if rotated else ''
             yield (
-                f'image {image["id"]}: {path} has {width}x{height} px{reason}, but the file says '
+                f'image {image.get("id")}: {path} has {width}x{height} px{reason}, but the file says '
                 f'{image["width"]}x{image["height"]}'
             )
 

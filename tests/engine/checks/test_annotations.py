@@ -83,6 +83,13 @@ def test_ids_used_twice(check, content, kind):
         check(content)
 
 
+@pytest.mark.parametrize('kind', ['images', 'annotations'])
+def test_missing_id(check, content, kind):
+    del content[kind][1]['id']
+    with pytest.raises(ValueError, match=f'1 {kind} have no id'):
+        check(content)
+
+
 def test_list_of_errors_has_twenty_lines(check, content):
     for item in content['annotations']:
         item['bbox'] = [1, 1, -1, 1]

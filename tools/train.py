@@ -2,10 +2,14 @@
 """Trains the model of a config: a detector, a segmenter or a classifier."""
 
 import argparse
+import logging
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
-from mmengine.runner import Runner, find_latest_checkpoint
+from mmengine.config import Config
+from mmengine.logging import print_log
+from mmengine.runner import Runner
 
 from mmcednet.engine import config, launch
 from mmcednet.engine.checks import (
@@ -17,8 +21,11 @@ from mmcednet.engine.checks import (
     load_checkpoint,
 )
 from mmcednet.engine.command_line import exit_on_error
+from mmcednet.engine.files import check_writable
 from mmcednet.engine.safe_loading import refuse_code
 from mmcednet.models import compile_blocks
+from mmcednet.training import explain_faults, protect_training, write_atomically
+from mmcednet.training.resuming import find_resumable
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -59,30 +66,43 @@ def prepare(args: argparse.Namespace) -> Runner:
         )
     if args.pretrained:
         config.set_pretrained(cfg, args.pretrained)
+    check_writable(Path(cfg.work_dir))
     if args.resume:
-        cfg.resume = True
-        cfg.load_from = None if args.resume == 'auto' else args.resume
+        set_resumed(cfg, args.resume)
     launch.adapt_to_device(cfg)
     launch.init_process_group(cfg)
     check_data(cfg, 'train', 'val')
+    write_atomically()
+    protect_training(cfg)
     runner = launch.build_runner(cfg)
     check_features(runner.model)
     launch.warn_about_batch_size(runner)
     launch.warn_about_random_weights(runner)
     check_pretrained(runner.model)
-    check_start(runner, args.resume)
+    check_start(runner)
     check_segmentation(runner, 'train', 'val')
     if args.compile:
         compile_blocks(runner.model)
     return runner
 
 
-def check_start(runner: Runner, resume: str | None) -> None:
+def set_resumed(cfg: Config, checkpoint: str) -> None:
+    """Go on from a checkpoint: a file, or 'auto' for the latest one of the work dir, if any."""
+    found = find_resumable(Path(cfg.work_dir)) if checkpoint == 'auto' else checkpoint
+    cfg.resume = found is not None
+    cfg.load_from = found and str(found)
+    if found is None:
+        print_log(
+            f'{cfg.work_dir} has no checkpoint: the training starts from its beginning',
+            'current',
+            logging.WARNING,
+        )
+
+
+def check_start(runner: Runner) -> None:
     """Check the checkpoint that the training starts from or goes on from, if any."""
     checkpoint = runner.cfg.get('load_from')
-    if resume == 'auto':
-        checkpoint = find_latest_checkpoint(runner.work_dir)
-    if checkpoint and resume:
+    if checkpoint and runner.cfg.get('resume'):
         check_resumable(runner.model, checkpoint)
     elif checkpoint:
         load_checkpoint(checkpoint)
@@ -92,7 +112,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with exit_on_error():
             runner = prepare(parse_args(argv))
-        runner.train()
+        with explain_faults(runner):
+            runner.train()
     finally:
         launch.destroy_process_group()
     return 0

@@ -1,6 +1,8 @@
 """Output files and folders that appear only once they are complete."""
 
+import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,14 +14,37 @@ def atomic_write(path: Path) -> Iterator[Path]:
 
     Missing parent folders are created. On an exception the temporary file is removed and a file that
     exists at ``path`` is left as it is.
+
+    Raises:
+        OSError: For example, the disk is full; it names ``path``.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f'.{path.stem}.unfinished{path.suffix}')
     try:
         yield temporary
+        with temporary.open('rb') as file:
+            os.fsync(file.fileno())  # otherwise a power cut could leave the name without the content
         temporary.replace(path)
+    except OSError as error:
+        if error.filename not in (None, str(temporary)):
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from None
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def check_writable(folder: Path) -> None:
+    """Check that files can be written to a folder, which is created.
+
+    Raises:
+        ValueError: They cannot.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise ValueError(f'the work dir {folder} cannot be written to: {error.strerror}') from None
 
 
 def check_new_folder(path: Path) -> None:

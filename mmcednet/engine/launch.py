@@ -8,7 +8,7 @@ from mmcv.ops import get_compiling_cuda_version
 from mmengine.config import Config, DictAction
 from mmengine.logging import print_log
 from mmengine.registry import RUNNERS
-from mmengine.runner import Runner, find_latest_checkpoint
+from mmengine.runner import Runner
 
 from mmcednet.models import CEDNet
 
@@ -137,8 +137,7 @@ def warn_about_random_weights(runner: Runner) -> None:
     if cfg.get('default_scope') not in ('mmdet', 'mmseg') or not isinstance(backbone, CEDNet):
         return
     init_cfg = backbone.init_cfg if isinstance(backbone.init_cfg, dict) else {}
-    resumed = cfg.get('resume') and find_latest_checkpoint(runner.work_dir)
-    if not (init_cfg.get('type') == 'Pretrained' or cfg.get('load_from') or resumed):
+    if not (init_cfg.get('type') == 'Pretrained' or cfg.get('load_from')):
         print_log(
             "The backbone starts from random weights; the paper's detectors and segmenters start from "
             'ImageNet-1K weights: pass --pretrained FILE',

@@ -152,7 +152,8 @@ def compute_smallest_batch(loader: dict) -> int:
     """Compute the size of the smallest batch that a process trains on."""
     batch = loader['batch_size']
     infinite = 'Infinite' in str(loader['sampler']['type'])
-    if infinite or loader.get('drop_last'):
+    batches = loader.get('batch_sampler') or {}
+    if infinite or loader.get('drop_last') or batches.get('drop_last'):
         return batch
     images = math.ceil(len(DATASETS.build(loader['dataset'])) / get_world_size())
     return images % batch or batch

@@ -1,0 +1,113 @@
+"""A dataset whose random draws can be repeated, and which replaces images that cannot be decoded."""
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from mmengine.dataset import BaseDataset
+from mmengine.logging import print_log
+from mmengine.registry import DATASETS
+
+from .draws import seed_sample
+
+# An index of SeededDataset is EPOCH_STRIDE x epoch + index in the dataset
+EPOCH_STRIDE = 2**40
+MAX_REPLACEMENTS = 20
+
+
+@DATASETS.register_module()
+class SeededDataset:
+    """A wrapper that draws random numbers from (seed, epoch, index) for each sample.
+
+    So a sample does not depend on the number of workers or on a training being resumed, and differs
+    from epoch to epoch. :class:`ResumableBatchSampler` gives it indices with the epoch.
+
+    A sample with an image or label map that cannot be decoded is replaced by another one, drawn at
+    random, whose ``data_samples`` has the file in its metainfo under 'undecodable'.
+
+    Args:
+        dataset: The wrapped dataset or its config. Its other attributes can be read here too.
+        seed: Default: 0; the train loops set the runner's.
+    """
+
+    def __init__(self, dataset: BaseDataset | dict, seed: int = 0) -> None:
+        self.dataset = DATASETS.build(dataset) if isinstance(dataset, dict) else dataset
+        self.seed = seed
+
+    def __getattr__(self, name: str) -> Any:
+        if name == 'dataset':  # not there yet while a copy is made
+            raise AttributeError(name)
+        return getattr(self.dataset, name)
+
+    @property
+    def pipeline(self) -> Any:
+        return self.dataset.pipeline
+
+    @pipeline.setter
+    def pipeline(self, pipeline: Any) -> None:  # mmdet's PipelineSwitchHook
+        self.dataset.pipeline = pipeline
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, index: int) -> Any:
+        """Load a sample.
+
+        Args:
+            index: EPOCH_STRIDE x epoch + index in the dataset.
+
+        Raises:
+            ValueError: Twenty samples in a row cannot be decoded.
+        """
+        epoch, index = divmod(index, EPOCH_STRIDE)
+        files: list[str] = []
+        with seed_sample(self.seed, epoch, index):
+            while len(files) < MAX_REPLACEMENTS:
+                try:
+                    return mark(self.dataset[index], files)
+                except Exception as error:
+                    file = find_undecodable(self.list_files(index, error))
+                    if file is None:
+                        raise
+                    files.append(file)
+                    index = np.random.randint(len(self))
+        raise ValueError(
+            f'{MAX_REPLACEMENTS} images in a row cannot be decoded, the last is {files[-1]}'
+        )
+
+    def list_files(self, index: int, error: Exception) -> Iterator[str]:
+        """Image and label map of a sample, and a file that an error is about."""
+        named = re.search('failed to load image: (.+)', str(error))  # mmcv's words
+        if named:
+            yield named[1].strip()
+        info = self.dataset.get_data_info(index)
+        yield from (info[key] for key in ('img_path', 'seg_map_path') if info.get(key))
+
+
+def find_undecodable(files: Iterator[str]) -> str | None:
+    """Return the first of the files that does not exist or is not an image."""
+    for file in files:
+        if '://' not in file and not is_image(Path(file)):
+            return file
+    return None
+
+
+def is_image(path: Path) -> bool:
+    try:
+        return cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED) is not None
+    except (OSError, cv2.error):
+        return False
+
+
+def mark(results: Any, files: Sequence[str]) -> Any:
+    """Note in a sample which files it replaces."""
+    if not files:
+        return results
+    if isinstance(results, dict) and 'data_samples' in results:
+        results['data_samples'].set_metainfo(dict(undecodable=list(files)))
+    else:
+        print_log(f'{files[0]} cannot be decoded; another image replaces it', 'current')
+    return results

@@ -93,10 +93,8 @@ def test_weights_of_pretrained_arrive_and_are_not_reported(root, shapes, tmp_pat
     assert warnings == []
 
 
-@pytest.mark.parametrize('settings', [dict(resume=True), dict(load_from='detector.pth')])
-def test_weights_of_a_whole_detector_are_not_reported(root, shapes, tmp_path, warnings, settings):
-    (tmp_path / 'last_checkpoint').write_text(str(tmp_path / 'epoch_1.pth'))
-    launch.warn_about_random_weights(build_runner(root, shapes, tmp_path, **settings))
+def test_weights_of_a_whole_detector_are_not_reported(root, shapes, tmp_path, warnings):
+    launch.warn_about_random_weights(build_runner(root, shapes, tmp_path, load_from='detector.pth'))
     assert warnings == []
 
 

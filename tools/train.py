@@ -5,6 +5,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from mmengine.logging import print_log
 from mmengine.runner import Runner, find_latest_checkpoint
 
 from mmcednet.engine import config, launch
@@ -59,6 +60,9 @@ def prepare(args: argparse.Namespace) -> Runner:
         )
     if args.pretrained:
         config.set_pretrained(cfg, args.pretrained)
+    if args.resume is None and launch.is_restarted() and find_latest_checkpoint(cfg.work_dir):
+        print_log('Restarted by torchrun: as with --resume')
+        args.resume = 'auto'
     if args.resume:
         cfg.resume = True
         cfg.load_from = None if args.resume == 'auto' else args.resume

@@ -1,7 +1,10 @@
 """Start and end of command-line runs: arguments, the device, processes, the runner."""
 
 import argparse
+import datetime
 import logging
+import os
+from typing import Any
 
 import torch
 from mmcv.ops import get_compiling_cuda_version
@@ -99,10 +102,27 @@ def replace_sync_bn(node: object) -> None:
 def init_process_group(cfg: Config) -> None:
     """Initialize the process group of CPU-only torchrun jobs.
 
-    mmengine's own initialization requires GPUs.
+    mmengine's own initialization requires GPUs. As there, ``env_cfg.dist_cfg.timeout`` is the time in s
+    after which a process stops that waits for another one; default: 1800, torch's for gloo.
     """
     if cfg.launcher == 'pytorch' and not torch.cuda.is_available():
-        torch.distributed.init_process_group('gloo')
+        settings: dict[str, Any] = {}
+        timeout = ((cfg.get('env_cfg') or {}).get('dist_cfg') or {}).get('timeout')
+        if timeout is not None:
+            settings['timeout'] = datetime.timedelta(seconds=timeout)
+        torch.distributed.init_process_group('gloo', **settings)
+
+
+def is_restarted() -> bool:
+    """Whether torchrun has started these workers again, or may have.
+
+    A node that comes back, or takes in another one, counts its own restarts only, but all nodes must
+    start from the same checkpoint. Among several nodes that may restart, the answer is therefore yes.
+    """
+    if int(os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)):
+        return True
+    may_restart = int(os.environ.get('TORCHELASTIC_MAX_RESTARTS', 0)) > 0
+    return may_restart and int(os.environ.get('GROUP_WORLD_SIZE', 1)) > 1
 
 
 def destroy_process_group() -> None:

@@ -9,7 +9,7 @@ from .requirements import check_requirements
 check_requirements()
 
 from . import data, models, optim  # noqa: E402
-from .engine import safetensors_reader  # noqa: E402, F401
+from .engine import fsdp, safetensors_reader  # noqa: E402, F401
 from .version import __version__  # noqa: E402
 
 __all__ = ['__version__', 'data', 'models', 'optim']

@@ -11,7 +11,7 @@ from mmcv.ops import get_compiling_cuda_version
 from mmengine.config import Config, DictAction
 from mmengine.logging import print_log
 from mmengine.registry import RUNNERS
-from mmengine.runner import Runner, find_latest_checkpoint
+from mmengine.runner import FlexibleRunner, Runner, find_latest_checkpoint
 
 from mmcednet.models import CEDNet
 
@@ -132,8 +132,25 @@ def destroy_process_group() -> None:
 
 
 def build_runner(cfg: Config) -> Runner:
-    """Build the config's runner."""
-    return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+    """Build the config's runner, with its model.
+
+    A single process has nothing to share, so that an FSDP config then trains and tests as others do.
+
+    Raises:
+        ValueError: FlexibleRunner is to save the best checkpoint, too.
+    """
+    if 'runner_type' not in cfg or (cfg.launcher == 'none' and 'FSDP' in str(cfg.get('strategy'))):
+        return Runner.from_cfg(cfg)
+    save_best = ((cfg.get('default_hooks') or {}).get('checkpoint') or {}).get('save_best')
+    if save_best and cfg.runner_type == 'FlexibleRunner':
+        raise ValueError(
+            f'default_hooks.checkpoint.save_best={save_best!r} must be None with FlexibleRunner, which '
+            f'would write the next epoch into its checkpoints'
+        )
+    runner = RUNNERS.build(cfg)
+    if isinstance(runner, FlexibleRunner):  # which builds and wraps the model only when it trains
+        runner.model = runner.strategy.build_model(runner.model)
+    return runner
 
 
 def warn_about_batch_size(runner: Runner) -> None:

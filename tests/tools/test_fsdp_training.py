@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 import torch
 
-pytestmark = pytest.mark.slow
+from mmcednet.requirements import parse_release
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        parse_release(torch.__version__) < (2, 10) and not torch.cuda.is_available(),
+        reason='FSDP on CPUs is tested with the locked torch, 2.10, only',
+    ),
+]
 MORE = """
 optim_wrapper = dict(
     type='OptimWrapper', constructor='LayerDecayOptimWrapperConstructor', clip_grad=dict(max_norm=5),

@@ -2,6 +2,7 @@
 
 import json
 import os
+import runpy
 
 import pytest
 import torch
@@ -77,3 +78,16 @@ def test_a_killed_process_is_restarted(run_tool, root, images, tmp_path, monkeyp
     assert steps[0][:8] == [*range(1, 9)]
     assert steps[1] == [*range(9, 17)]
     assert (work / 'epoch_4.pth').is_file()
+
+
+def test_a_restart_before_the_first_checkpoint_is_a_start(root, images, tmp_path, monkeypatch):
+    monkeypatch.setenv('TORCHELASTIC_RESTART_COUNT', '1')
+    weights = tmp_path / 'start.pth'
+    torch.save(dict(state_dict={}), weights)
+    more = f'load_from = {str(weights)!r}\n'
+    config = write_config(tmp_path / 'config.py', 'imagenet', images / 'single', images=8, more=more)
+    train = runpy.run_path(str(root / 'tools' / 'train.py'))
+    args = train['parse_args']([str(config), '--work-dir', str(tmp_path / 'work')])
+    cfg = train['prepare'](args).cfg
+    assert not cfg.resume
+    assert cfg.load_from == str(weights)

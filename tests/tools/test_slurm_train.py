@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+from code_blocks import read_code_blocks
 
 SRUN = """#!/bin/sh
 printf '%s\\n' "$@" > {record}
@@ -20,11 +21,12 @@ def call_srun(root, tmp_path):
     srun.write_text(SRUN.format(record=record))
     srun.chmod(0o755)
 
-    def call(*args, expected_code=0, **env):
+    def call(*args, script=None, expected_code=0, **env):
         path = f'{srun.parent}{os.pathsep}{os.environ["PATH"]}'
         result = subprocess.run(
-            [root / 'tools' / 'slurm_train.sh', *args],
+            ['bash', script or root / 'tools' / 'slurm_train.sh', *args],
             env=dict(os.environ, PATH=path, PYTHON=sys.executable, **env),
+            cwd=root,
             capture_output=True,
             text=True,
         )
@@ -64,9 +66,26 @@ def test_usage(call_srun):
     assert 'PARTITION JOB_NAME CONFIG' in call_srun('gpu', 'cednet', expected_code=2)
 
 
+@pytest.fixture
+def array_script(root, tmp_path):
+    """The script of docs/clusters.md that trains several configs."""
+    (code,) = read_code_blocks(root / 'docs' / 'clusters.md', 'bash')
+    path = tmp_path / 'array.sh'
+    path.write_text(code)
+    return path
+
+
+@pytest.mark.parametrize(('task', 'name'), enumerate(['cednet_t', 'cednet_s', 'cednet_b']))
+def test_each_task_of_an_array_trains_its_config(root, call_srun, array_script, task, name):
+    found = call_srun(script=array_script, SLURM_ARRAY_TASK_ID=str(task))
+    config = f'configs/retinanet/{name}.py'
+    assert found[-4:] == [config, '--launcher', 'slurm', '--resume']
+    assert (root / config).is_file()
+
+
 @pytest.mark.skipif(shutil.which('shellcheck') is None, reason='shellcheck is not installed')
-def test_shellcheck(root):
+def test_shellcheck(root, array_script):
     scripts = sorted((root / 'tools').glob('*.sh'))
     assert len(scripts) == 3
-    result = subprocess.run(['shellcheck', *scripts], capture_output=True, text=True)
+    result = subprocess.run(['shellcheck', *scripts, array_script], capture_output=True, text=True)
     assert result.returncode == 0, result.stdout

@@ -9,6 +9,7 @@ import torch
 from short_runs import list_options, write_config, write_interruption
 
 from mmcednet.data.shapes import draw_dataset
+from mmcednet.engine.safe_loading import load_file
 
 pytestmark = pytest.mark.slow
 STEPS = 20
@@ -35,7 +36,7 @@ def images(tmp_path_factory):
 
 
 def load_weights(path):
-    return torch.load(path, weights_only=False)['state_dict']
+    return load_file(path)['state_dict']
 
 
 def measure_distance(first, second):

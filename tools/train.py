@@ -66,6 +66,9 @@ def prepare(args: argparse.Namespace) -> Runner:
         )
     if args.pretrained:
         config.set_pretrained(cfg, args.pretrained)
+    if args.resume is None and launch.is_restarted():
+        print_log('Restarted by torchrun: as with --resume', 'current')
+        args.resume = 'auto'
     check_writable(Path(cfg.work_dir))
     if args.resume:
         set_resumed(cfg, args.resume)

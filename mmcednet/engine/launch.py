@@ -1,14 +1,17 @@
 """Start and end of command-line runs: arguments, the device, processes, the runner."""
 
 import argparse
+import datetime
 import logging
+import os
+from typing import Any
 
 import torch
 from mmcv.ops import get_compiling_cuda_version
 from mmengine.config import Config, DictAction
 from mmengine.logging import print_log
 from mmengine.registry import RUNNERS
-from mmengine.runner import Runner
+from mmengine.runner import FlexibleRunner, Runner
 
 from mmcednet.models import CEDNet
 
@@ -99,10 +102,27 @@ def replace_sync_bn(node: object) -> None:
 def init_process_group(cfg: Config) -> None:
     """Initialize the process group of CPU-only torchrun jobs.
 
-    mmengine's own initialization requires GPUs.
+    mmengine's own initialization requires GPUs. As there, ``env_cfg.dist_cfg.timeout`` is the time in s
+    after which a process stops that waits for another one; default: 1800, torch's for gloo.
     """
     if cfg.launcher == 'pytorch' and not torch.cuda.is_available():
-        torch.distributed.init_process_group('gloo')
+        settings: dict[str, Any] = {}
+        timeout = ((cfg.get('env_cfg') or {}).get('dist_cfg') or {}).get('timeout')
+        if timeout is not None:
+            settings['timeout'] = datetime.timedelta(seconds=timeout)
+        torch.distributed.init_process_group('gloo', **settings)
+
+
+def is_restarted() -> bool:
+    """Whether torchrun has started these workers again, or may have.
+
+    A node that comes back, or takes in another one, counts its own restarts only, but all nodes must
+    start from the same checkpoint. Among several nodes that may restart, the answer is therefore yes.
+    """
+    if int(os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)):
+        return True
+    may_restart = int(os.environ.get('TORCHELASTIC_MAX_RESTARTS', 0)) > 0
+    return may_restart and int(os.environ.get('GROUP_WORLD_SIZE', 1)) > 1
 
 
 def destroy_process_group() -> None:
@@ -112,8 +132,25 @@ def destroy_process_group() -> None:
 
 
 def build_runner(cfg: Config) -> Runner:
-    """Build the config's runner."""
-    return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+    """Build the config's runner, with its model.
+
+    A single process has nothing to share, so that an FSDP config then trains and tests as others do.
+
+    Raises:
+        ValueError: FlexibleRunner is to save the best checkpoint, too.
+    """
+    if 'runner_type' not in cfg or (cfg.launcher == 'none' and 'FSDP' in str(cfg.get('strategy'))):
+        return Runner.from_cfg(cfg)
+    save_best = ((cfg.get('default_hooks') or {}).get('checkpoint') or {}).get('save_best')
+    if save_best and cfg.runner_type == 'FlexibleRunner':
+        raise ValueError(
+            f'default_hooks.checkpoint.save_best={save_best!r} must be None with FlexibleRunner, which '
+            f'would write the next epoch into its checkpoints'
+        )
+    runner = RUNNERS.build(cfg)
+    if isinstance(runner, FlexibleRunner):  # which builds and wraps the model only when it trains
+        runner.model = runner.strategy.build_model(runner.model)
+    return runner
 
 
 def warn_about_batch_size(runner: Runner) -> None:

@@ -178,6 +178,9 @@ class LongRangeAttentionCEDBlock(AttentionCEDBlock):
         return to_channels_last(self.run(lambda y: self.act(self.dwconv_norm(y)), self.dwconv(y)) + y)
 
 
+CED_BLOCKS = (CEDBlock, LongRangeCEDBlock, ConvCEDBlock, AttentionCEDBlock)  # with their subclasses
+
+
 @dataclass(frozen=True)
 class BlockSpec:
     """Arguments of a block: its position in the network and its settings."""

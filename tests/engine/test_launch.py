@@ -1,5 +1,6 @@
 """Configs adapted to the device; warnings at the start of a run."""
 
+import datetime
 import logging
 
 import pytest
@@ -48,6 +49,35 @@ def test_without_gpus_sync_bn_becomes_bn(root, monkeypatch):
     assert 'SyncBN' not in str(cfg.model)
     assert "'BN'" in str(cfg.model)
     assert cfg.sync_bn is None
+
+
+@pytest.mark.parametrize('seconds', [None, 40])
+def test_the_timeout_of_gpus_is_that_of_cpus_too(cfg, monkeypatch, seconds):
+    calls = []
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+    monkeypatch.setattr(
+        torch.distributed, 'init_process_group', lambda *args, **kwargs: calls.append((args, kwargs))
+    )
+    cfg.launcher = 'pytorch'
+    cfg.env_cfg.dist_cfg.timeout = seconds
+    launch.init_process_group(cfg)
+    settings = {} if seconds is None else dict(timeout=datetime.timedelta(seconds=40))
+    assert calls == [(('gloo',), settings)]
+
+
+@pytest.mark.parametrize(
+    ('restarts', 'allowed', 'nodes', 'expected'),
+    [(0, 0, 1, False), (0, 3, 1, False), (1, 3, 1, True), (0, 0, 2, False), (0, 3, 2, True)],
+)
+def test_restarts_are_found(monkeypatch, restarts, allowed, nodes, expected):
+    monkeypatch.setenv('TORCHELASTIC_RESTART_COUNT', str(restarts))
+    monkeypatch.setenv('TORCHELASTIC_MAX_RESTARTS', str(allowed))
+    monkeypatch.setenv('GROUP_WORLD_SIZE', str(nodes))
+    assert launch.is_restarted() == expected
+
+
+def test_without_torchrun_nothing_is_restarted():
+    assert not launch.is_restarted()
 
 
 WARNING = 'The backbone starts from random weights'

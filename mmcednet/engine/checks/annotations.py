@@ -10,12 +10,13 @@ from typing import Any
 
 import numpy as np
 from mmengine.logging import print_log
-from PIL import Image, UnidentifiedImageError
+
+from mmcednet.engine.images import ImageError, read_size
 
 LINES = 20  # of the list of errors
 HEADERS = 2000  # images whose size is read from the file
-ROTATED = (5, 6, 7, 8)  # EXIF orientations that swap width and height
-ORIENTATION = 0x0112
+MIN_SIDE = 2  # px; numpy calls a flipped image of one row or column contiguous, which torch refuses
+MAX_RATIO = 200  # of an image's sides; the recipes resize images to 100 px or more
 OUTSIDE = 1.0  # px by which a box may leave its image
 
 
@@ -83,7 +84,11 @@ def find_other_sizes(images: Sequence[dict], folder: Path) -> Iterator[str]:
     """Find image files of another size than the file says, in a sample of a large dataset."""
     for image in images[:: -(-len(images) // HEADERS)]:
         path = folder / image['file_name']
-        size = read_size(path)
+        try:
+            size = read_size(path)
+        except ImageError as error:
+            yield f'image {image.get("id")}: {error}'
+            continue
         if size is None:
             yield f'image {image.get("id")}: {path} cannot be read as an image'
             continue
@@ -94,19 +99,12 @@ def find_other_sizes(images: Sequence[dict], folder: Path) -> Iterator[str]:
                 f'image {image.get("id")}: {path} has {width}x{height} px{reason}, but the file says '
                 f'{image["width"]}x{image["height"]}'
             )
-
-
-def read_size(path: Path) -> tuple[int, int, bool] | None:
-    """Width and height of an image as it is loaded, and whether it is rotated; None for other files."""
-    try:
-        with Image.open(path) as image:
-            # of other formats Pillow would decode the pixels first
-            is_jpeg = image.format in ('JPEG', 'MPO')
-            rotated = is_jpeg and image.getexif().get(ORIENTATION) in ROTATED
-            width, height = image.size
-    except (OSError, UnidentifiedImageError, SyntaxError, ValueError):
-        return None
-    return (height, width, True) if rotated else (width, height, False)
+        elif min(size[:2]) < MIN_SIDE or max(size[:2]) > MAX_RATIO * min(size[:2]):
+            yield (
+                f'image {image.get("id")}: {path} has {width}x{height} px, which cannot be flipped or '
+                f'resized; the sides must be {MIN_SIDE} px or more and differ by a factor of at most '
+                f'{MAX_RATIO}'
+            )
 
 
 def find_warnings(content: dict) -> Iterator[str]:

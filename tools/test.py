@@ -14,7 +14,7 @@ from mmcednet.engine.checks import (
     check_features,
     check_segmentation,
 )
-from mmcednet.engine.command_line import exit_on_error
+from mmcednet.engine.command_line import exit_on_error, exit_on_image_error
 from mmcednet.engine.safe_loading import refuse_code
 from mmcednet.models import compile_blocks
 
@@ -52,6 +52,7 @@ def prepare(args: argparse.Namespace) -> Runner:
     launch.adapt_to_device(cfg)
     launch.init_process_group(cfg)
     check_data(cfg, 'test')
+    config.name_images_in_errors(cfg, 'test')
     runner = launch.build_runner(cfg)
     check_features(runner.model)
     check_checkpoint(runner.model, args.checkpoint)
@@ -65,7 +66,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with exit_on_error():
             runner = prepare(parse_args(argv))
-        runner.test()
+        with exit_on_image_error():
+            runner.test()
     finally:
         launch.destroy_process_group()
     return 0

@@ -1,6 +1,7 @@
 """Datasets and transforms of the recipes, and generated datasets."""
 
 from .copy_paste import BoxCopyPaste, PairedDataset
+from .image_errors import NamedImageErrors
 from .jitter import LargeScaleJitter, RasterizePolygons
 
-__all__ = ['BoxCopyPaste', 'LargeScaleJitter', 'PairedDataset', 'RasterizePolygons']
+__all__ = ['BoxCopyPaste', 'LargeScaleJitter', 'NamedImageErrors', 'PairedDataset', 'RasterizePolygons']

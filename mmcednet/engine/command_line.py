@@ -5,6 +5,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from .images import ImageError
+
 
 @contextmanager
 def exit_on_error() -> Iterator[None]:
@@ -17,6 +19,20 @@ def exit_on_error() -> Iterator[None]:
         yield
     except (ValueError, FileNotFoundError) as error:
         sys.exit(f'error: {error}')
+
+
+@contextmanager
+def exit_on_image_error() -> Iterator[None]:
+    """Turn an ImageError, also one of a worker process, into ``error: ...`` and exit code 1.
+
+    Raises:
+        SystemExit: Instead of an ImageError; other exceptions propagate.
+    """
+    try:
+        yield
+    except ImageError as error:
+        # From a worker process, the message is a traceback that ends with the sentence.
+        sys.exit(f'error: {str(error).rpartition("ImageError: ")[2].strip()}')
 
 
 def check_positive(parser: argparse.ArgumentParser, args: argparse.Namespace, *names: str) -> None:

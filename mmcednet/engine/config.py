@@ -110,6 +110,18 @@ def enable_tta(cfg: Config) -> None:
     cfg.model = dict(cfg.tta_model, module=cfg.model)
 
 
+def name_images_in_errors(cfg: Config, loader: str) -> None:
+    """Let a data loader's pipelines name the image that they cannot read, see ``NamedImageErrors``.
+
+    Args:
+        cfg: Config of any toolbox.
+        loader: 'train', 'val' or 'test'.
+    """
+    for dataset in list(iter_datasets(cfg.get(f'{loader}_dataloader'))):
+        if dataset.get('pipeline'):
+            dataset['pipeline'] = [dict(type='NamedImageErrors', transforms=dataset['pipeline'])]
+
+
 def save_predictions(cfg: Config, out: str) -> None:
     """Save the test's predictions: label maps of segmenters in a folder, others in a pickle file.
 

@@ -1,17 +1,18 @@
 """Inputs of a prediction: finds images and videos, reads their frames."""
 
 import os
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from glob import glob, has_magic
 from pathlib import Path
 
-import cv2
 import mmcv
 import numpy as np
 from mmengine.config import Config
 
 from mmcednet.engine.checks.data import get_image_folder, iter_datasets
+from mmcednet.engine.images import IMAGE_ERRORS, ImageError, read_size
 
 IMAGES = {'.jpg', '.jpeg', '.png', '.ppm', '.bmp', '.pgm', '.tif', '.tiff', '.webp'}  # as mmdet's
 VIDEOS = {'.mp4', '.avi', '.mov', '.mkv', '.webm', '.m4v', '.mpg', '.mpeg'}
@@ -65,6 +66,13 @@ class Problems:
     unreadable: list[str] = field(default_factory=list)
     incomplete: list[str] = field(default_factory=list)
 
+    def skip(self, source: Source, reason: object) -> None:
+        """Note a file that could not be read, or not be predicted on, and warn of it."""
+        if source.file_name in self.unreadable:  # an earlier frame of the video
+            return
+        self.unreadable.append(source.file_name)
+        warn(f'{source.file_name} is skipped: {" ".join(str(reason).split())}')
+
     def describe(self, total: int) -> str:
         """One sentence; an empty string if there are no problems.
 
@@ -78,6 +86,11 @@ class Problems:
             names += f' and {more} more' if more > 0 else ''
             sentences.insert(0, f'{len(self.unreadable)} of {total} files could not be read: {names}')
         return '; '.join(sentences)
+
+
+def warn(text: str) -> None:
+    """Write a warning to stderr."""
+    print(f'warning: {text}', file=sys.stderr, flush=True)
 
 
 def find_sources(inputs: Sequence[str]) -> list[Source]:
@@ -138,14 +151,15 @@ def read_image(path: str | Path) -> np.ndarray:
         (H, W, 3), uint8, BGR.
 
     Raises:
-        ValueError: The file is not an image, or is damaged.
+        ImageError: The file is not an image, is damaged, or has too many pixels, see ``read_size``.
     """
+    read_size(path)
     try:
         image = mmcv.imfrombytes(Path(path).read_bytes())
-    except (OSError, cv2.error):
+    except IMAGE_ERRORS:
         image = None
     if image is None:
-        raise ValueError(f'{Path(path).name} could not be read as an image')
+        raise ImageError(f'{Path(path).name} could not be read as an image')
     return image
 
 
@@ -165,8 +179,8 @@ def iter_frames(sources: Sequence[Source], problems: Problems) -> Iterator[Frame
             continue
         try:
             image = read_image(source.path)
-        except ValueError:
-            problems.unreadable.append(source.file_name)
+        except ImageError as error:
+            problems.skip(source, error)
         else:
             yield Frame(source, None, image)
 
@@ -177,7 +191,7 @@ def iter_video(source: Source, problems: Problems) -> Iterator[Frame]:
     for number, image in enumerate(reader, 1):
         yield Frame(source, number - 1, image)
     if number == 0:
-        problems.unreadable.append(source.file_name)
+        problems.skip(source, 'it has no frames that could be read')
     # Some containers have a duration only, which rounds to one frame too many.
     elif number < reader.frame_cnt - 1:
         problems.incomplete.append(

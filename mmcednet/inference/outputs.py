@@ -10,9 +10,19 @@ import numpy as np
 from rich.progress import Progress
 
 from mmcednet.engine.files import atomic_folder, check_new_folder
+from mmcednet.engine.images import IMAGE_ERRORS
 
-from .inputs import Frame, Problems, Source, count_frames, iter_batches, iter_frames
+from .inputs import Frame, Problems, Source, count_frames, iter_batches, iter_frames, warn
 from .predict import Predictor, Segmenter
+
+MAX_DRAWN = 50_000_000  # px of a picture; matplotlib takes about 140 bytes for each
+MAX_SIDE = 65_500  # px; OpenCV's JPEG encoder takes no more
+
+
+def is_drawable(image: np.ndarray) -> bool:
+    """Whether a picture (H, W, 3) can be drawn in bounded memory, and saved as JPEG."""
+    height, width = image.shape[:2]
+    return height * width <= MAX_DRAWN and max(height, width) <= MAX_SIDE
 
 
 class ResultWriter:
@@ -34,6 +44,10 @@ class ResultWriter:
         if isinstance(self.predictor, Segmenter):
             head['label_map'] = self.write_label_map(frame, self.predictor.get_label_map(sample))
         self.entries += [head | entry for entry in self.predictor.describe(sample)]
+        if not is_drawable(frame.image):
+            height, width = frame.image.shape[:2]
+            warn(f'{frame.source.file_name} is not drawn: it has {width}x{height} px')
+            return
         drawn = self.predictor.draw(mmcv.bgr2rgb(frame.image), sample)
         self.write_drawn(frame, mmcv.rgb2bgr(drawn))
 
@@ -86,6 +100,17 @@ def check_out(out: Path, inputs: list[str]) -> None:
             raise ValueError(f'{out} lies in the input folder {name}; choose one outside of it')
 
 
+def predict(predictor: Predictor, frames: list[Frame], problems: Problems) -> list[tuple[Frame, Any]]:
+    """Predict on a batch; images that the pipeline cannot read or resize are skipped."""
+    try:
+        return list(zip(frames, predictor.predict([frame.input for frame in frames])))
+    except IMAGE_ERRORS as error:
+        if len(frames) == 1:
+            problems.skip(frames[0].source, f'it cannot be read or resized: {error}')
+            return []
+    return [pair for frame in frames for pair in predict(predictor, [frame], problems)]
+
+
 def write_predictions(
     predictor: Predictor, sources: list[Source], out: Path, score: float, batch: int
 ) -> str:
@@ -109,7 +134,7 @@ def write_predictions(
         writer = ResultWriter(folder, predictor)
         task = progress.add_task('predicting', total=count_frames(sources))
         for frames in iter_batches(iter_frames(sources, problems), batch):
-            for frame, sample in zip(frames, predictor.predict([frame.input for frame in frames])):
+            for frame, sample in predict(predictor, frames, problems):
                 writer.write(frame, predictor.select(sample, score))
             progress.advance(task, len(frames))
         progress.update(task, total=writer.number, completed=writer.number)

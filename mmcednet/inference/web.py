@@ -10,7 +10,10 @@ from typing import Any
 import mmcv
 import numpy as np
 
+from mmcednet.engine.images import IMAGE_ERRORS, ImageError
+
 from .inputs import read_image
+from .outputs import is_drawable
 from .predict import Predictor
 
 os.environ.setdefault('GRADIO_ANALYTICS_ENABLED', 'False')  # before gradio is imported
@@ -55,12 +58,14 @@ class Demo:
             return None, ''
         try:
             image = read_image(upload['path'])
-        except ValueError:
+            if not is_drawable(image):
+                raise ImageError('too large to be drawn')
+            start = time.perf_counter()
+            (sample,) = self.predictor.predict([upload['path']])
+        except (ImageError, *IMAGE_ERRORS):
             name = upload.get('orig_name') or Path(upload['path']).name
             gr.Warning(f'{name} could not be read as an image.')
             return None, f'**{name} could not be read as an image.**'
-        start = time.perf_counter()
-        (sample,) = self.predictor.predict([upload['path']])
         seconds = time.perf_counter() - start
         height, width = image.shape[:2]
         message = f'{width} x {height} pixels, predicted in {seconds:.2f} s'

@@ -1,5 +1,6 @@
 """CEDNet: a cascade encoder-decoder backbone for dense prediction (paper, section 3, Figure 2)."""
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -14,7 +15,7 @@ from .layers import compute
 from .pretrained import load_pretrained
 from .pyramid import Pyramid
 from .stage import STYLES, Decoder, Stage, build_downsample
-from .utils import check_choice, init_layer
+from .utils import are_integers, check_choice, init_layer
 
 STEM_CHANNELS = 32
 MIN_SIZE = 32
@@ -70,15 +71,6 @@ def parse_arch(arch: str | dict) -> Arch:
 def to_tuple(value: Any) -> Any:
     """Convert lists to tuples, at all depths."""
     return tuple(map(to_tuple, value)) if isinstance(value, (list, tuple)) else value
-
-
-def are_integers(values: object, length: int, minimum: int = 0) -> bool:
-    """Whether ``values`` is a sequence of ``length`` integers, each at least ``minimum``."""
-    return (
-        isinstance(values, Sequence)
-        and len(values) == length
-        and all(type(value) is int and value >= minimum for value in values)
-    )
 
 
 class Stem(nn.Module):
@@ -225,11 +217,10 @@ class CEDNet(BaseModule):
             raise ValueError(f'in_channels {in_channels} must be a positive integer')
         if not isinstance(drop_path_rate, (int, float)) or not 0 <= drop_path_rate < 1:
             raise ValueError(f'drop_path_rate {drop_path_rate} must be in [0, 1)')
-        if not isinstance(layer_scale, (int, float)) or layer_scale < 0:
-            raise ValueError(f'layer_scale {layer_scale} must be 0 or more')
-        if not isinstance(top_down_init, (int, float)) or top_down_init < 0:
-            raise ValueError(f'top_down_init {top_down_init} must be 0 or more')
-        if aux_level not in (3, 4, 5):
+        for name, value in (('layer_scale', layer_scale), ('top_down_init', top_down_init)):
+            if not isinstance(value, (int, float)) or not 0 <= value < math.inf:
+                raise ValueError(f'{name} {value} must be a finite number, 0 or more')
+        if not are_integers([aux_level], 1, minimum=3) or aux_level > 5:
             raise ValueError(f'aux_level {aux_level} must be 3, 4 or 5')
         recompute = 'full' if with_cp else check_choice('recompute', recompute, RECOMPUTE)
         num_blocks = stem_blocks + sum(map(sum, stages))
@@ -270,10 +261,11 @@ class CEDNet(BaseModule):
             out_channels = (self.pyramid.channels,) * len(self.out_levels)
         else:
             self.pyramid = None
-            levels = out_levels if isinstance(out_levels, Sequence) else ()
-            if not levels or len(set(levels)) != len(levels) or not set(levels) <= {2, 3, 4, 5}:
+            levels = tuple(out_levels) if isinstance(out_levels, Sequence) else ()
+            integers = levels and are_integers(levels, len(levels), minimum=2)
+            if not integers or max(levels) > 5 or len(set(levels)) != len(levels):
                 raise ValueError(f'out_levels {out_levels} must be distinct levels among 2, 3, 4, 5')
-            self.out_levels = tuple(levels)
+            self.out_levels = levels
             out_channels = tuple(channels[level - 2] for level in levels)
         num_aux = len(self.stages) - 1 if self.aux_stages else 0
         self.out_channels = out_channels + (channels[self.aux_level - 2],) * num_aux
@@ -284,14 +276,20 @@ class CEDNet(BaseModule):
         """Compute the features of images.
 
         Args:
-            x: Images (N, 3, H, W), H and W at least 32 pixels.
+            x: Images (N, ``in_channels``, H, W), H and W at least 32 pixels, of the weights' dtype.
 
         Returns:
             (N, ``out_channels[i]``, H / ``out_strides[i]``, W / ``out_strides[i]``) for each i.
 
         Raises:
-            ValueError: The images are smaller than 32x32.
+            ValueError: ``x`` has another shape or the images are smaller than 32x32; or BatchNorm, in
+                training, gets one value per channel: of one image whose coarsest level is 1x1.
         """
+        in_channels = self.stem.conv1.in_channels
+        if x.ndim != 4 or x.shape[1] != in_channels:
+            raise ValueError(
+                f'the images have the shape {tuple(x.shape)}; CEDNet needs (N, {in_channels}, H, W)'
+            )
         if min(x.shape[-2:]) < MIN_SIZE:
             raise ValueError(
                 f'the images are {x.shape[-2]}x{x.shape[-1]} pixels; '

@@ -34,7 +34,9 @@ class MLP(nn.Module):
         self.pwconv1 = nn.Linear(channels, 4 * channels)
         self.act = nn.GELU()
         self.pwconv2 = nn.Linear(4 * channels, channels)
-        self.gamma = nn.Parameter(torch.full((channels,), layer_scale)) if layer_scale > 0 else None
+        self.gamma = (
+            nn.Parameter(torch.full((channels,), float(layer_scale))) if layer_scale > 0 else None
+        )
         self.run = run
 
     def forward(self, x: Tensor) -> Tensor:

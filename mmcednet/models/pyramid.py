@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from .layers import LayerNorm2d
 from .stage import resize_to
+from .utils import are_integers
 
 Norm = Callable[[int], nn.Module]
 
@@ -43,11 +44,12 @@ class Pyramid(nn.Module):
     ) -> None:
         super().__init__()
         levels = tuple(levels) if isinstance(levels, Sequence) else (levels,)
-        if not levels or levels[0] not in (2, 3) or levels[-1] < 5 or not are_consecutive(levels):
+        integers = levels and are_integers(levels, len(levels), minimum=2)
+        if not integers or levels[0] > 3 or levels[-1] < 5 or not are_consecutive(levels):
             raise ValueError(
                 f'pyramid levels {levels} must be consecutive, start at 2 or 3 and end at 5 or above'
             )
-        if not isinstance(channels, int) or channels < 1:
+        if not are_integers([channels], 1, minimum=1):
             raise ValueError(f'pyramid channels {channels} must be a positive integer')
         self.levels = levels
         self.channels = channels

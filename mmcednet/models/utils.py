@@ -1,6 +1,6 @@
 """Functions shared by the backbone and the classification head."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from torch import nn
 
@@ -10,6 +10,15 @@ def check_choice(name: str, value: object, known: Iterable[str]) -> str:
     if not isinstance(value, str) or value not in known:
         raise ValueError(f'{name} {value!r} is unknown; choose one of: {", ".join(known)}')
     return value
+
+
+def are_integers(values: object, length: int, minimum: int = 0) -> bool:
+    """Whether ``values`` is a sequence of ``length`` integers, each at least ``minimum``."""
+    return (
+        isinstance(values, Sequence)
+        and len(values) == length
+        and all(type(value) is int and value >= minimum for value in values)
+    )
 
 
 def init_layer(module: nn.Module) -> None:

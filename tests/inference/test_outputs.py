@@ -122,3 +122,12 @@ def test_output_folder(tmp_path):
         check_out(tmp_path / 'old', ['a.png'])
     with pytest.raises(ValueError, match=r'new lies in the input folder .*old; choose one outside'):
         check_out(tmp_path / 'old' / 'new', [str(tmp_path / 'old')])
+
+
+def test_large_pictures_are_not_drawn(load_small, tmp_path, capfd):
+    cv2.imwrite(str(tmp_path / 'wide.png'), np.zeros((350, 65_600), np.uint8))
+    sources = find_sources([str(tmp_path / 'wide.png')])
+    assert write_predictions(load_small('retinanet'), sources, tmp_path / 'out', 0.0, 1) == ''
+    assert capfd.readouterr().err.endswith('warning: wide.png is not drawn: it has 65600x350 px\n')
+    assert [path.name for path in (tmp_path / 'out').iterdir()] == ['predictions.json']
+    json.loads((tmp_path / 'out' / 'predictions.json').read_text())

@@ -1,6 +1,7 @@
 """The backbone: shapes, options, and an independent implementation of the published network."""
 
 import copy
+import math
 import subprocess
 import sys
 
@@ -375,6 +376,13 @@ def test_batch_norm_becomes_synchronised(small):
         (dict(arch=dict(channels=(8,) * 4, blocks=(1, (1, 1, 1), 2))), 'blocks'),
         (dict(arch=dict(channels=(8,) * 4, blocks=(1, 1, 1, 1), num_stages='2')), 'num_stages 2'),
         (dict(frozen_stages=4), 'frozen_stages 4 must be -1 to 3'),
+        (dict(layer_scale=math.nan), 'layer_scale nan must be a finite number'),
+        (dict(top_down_init=math.inf), 'top_down_init inf must be a finite number'),
+        (dict(aux_level=3.0), r'aux_level 3\.0 must be 3, 4 or 5'),
+        (dict(out_levels=(2.0, 3.0)), r'out_levels \(2\.0, 3\.0\)'),
+        (dict(out_levels=[[2], [3]]), r'out_levels \[\[2\], \[3\]\]'),
+        (dict(pyramid=dict(levels=(3, '5'))), r"levels \(3, '5'\)"),
+        (dict(pyramid=dict(levels=(3.0, 4.0, 5.0))), r'levels \(3\.0, 4\.0, 5\.0\)'),
     ],
 )
 def test_wrong_settings_are_reported(settings, message):
@@ -385,6 +393,16 @@ def test_wrong_settings_are_reported(settings, message):
 def test_small_images_are_reported(small):
     with pytest.raises(ValueError, match='31x40 pixels; CEDNet needs at least 32x32'):
         CEDNet(small)(torch.randn(1, 3, 31, 40))
+
+
+@pytest.mark.parametrize('shape', [(3, 64, 64), (1, 64, 64, 3), (1, 1, 64, 64)])
+def test_images_of_another_shape_are_reported(small, shape):
+    with pytest.raises(ValueError, match=r'the images have the shape .*CEDNet needs \(N, 3, H, W\)'):
+        CEDNet(small)(torch.zeros(shape))
+
+
+def test_layer_scale_may_be_an_integer(small):
+    assert CEDNet(small, layer_scale=1).stages[0].encoder.level3[0].mlp.gamma.tolist() == [1.0] * 16
 
 
 @pytest.mark.slow

@@ -1,7 +1,6 @@
 """Pre-flight check of the annotations in a file of COCO's format."""
 
 import logging
-import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
@@ -10,16 +9,19 @@ from typing import Any
 
 import numpy as np
 from mmengine.logging import print_log
-from PIL import Image, UnidentifiedImageError
+
+from mmcednet.engine.images import ImageError, read_size
+
+from .coco_format import CUT, find_mask_error, is_number
 
 LINES = 20  # of the list of errors
 HEADERS = 2000  # images whose size is read from the file
-ROTATED = (5, 6, 7, 8)  # EXIF orientations that swap width and height
-ORIENTATION = 0x0112
+MIN_SIDE = 2  # px; numpy calls a flipped image of one row or column contiguous, which torch refuses
+MAX_RATIO = 200  # of an image's sides; the recipes resize images to 100 px or more
 OUTSIDE = 1.0  # px by which a box may leave its image
 
 
-def check_annotations(content: dict, ann_file: Path, images: Path) -> None:
+def check_annotations(content: dict, ann_file: Path, images: Path, evaluated: bool = False) -> None:
     """Check the objects and images of an annotation file.
 
     What mmdet would leave out, or clip, is logged as warnings: empty boxes, boxes outside of their
@@ -29,12 +31,14 @@ def check_annotations(content: dict, ann_file: Path, images: Path) -> None:
         content: The file's content.
         ann_file: The file, for the messages.
         images: Folder of the images.
+        evaluated: Whether pycocotools evaluates predictions with them; it needs ``iscrowd``.
 
     Raises:
-        ValueError: An id is used twice, a box is not four numbers or has a negative size, a mask or an
-            image file has another size than the image; a list of at most 20 lines.
+        ValueError: An id is used twice, a box is not four numbers or has a negative size, an object has
+            no area, a mask or an image file has another size than the image, or an image has too many
+            pixels or cannot be resized; a list of at most 20 lines.
     """
-    errors = list(find_errors(content, images))
+    errors = list(find_errors(content, images, evaluated))
     if errors:
         lines = errors if len(errors) <= LINES else [*errors[: LINES - 1], '...']
         text = ''.join(f'\n  {line}' for line in lines)
@@ -43,7 +47,7 @@ def check_annotations(content: dict, ann_file: Path, images: Path) -> None:
         print_log(f'{ann_file}: {warning}', 'current', logging.WARNING)
 
 
-def find_errors(content: dict, images: Path) -> Iterator[str]:
+def find_errors(content: dict, images: Path, evaluated: bool) -> Iterator[str]:
     """Find what a training would fail on, or train wrongly on."""
     for kind in ('images', 'annotations'):
         counts = Counter(item.get('id') for item in content[kind])
@@ -58,32 +62,39 @@ def find_errors(content: dict, images: Path) -> Iterator[str]:
             yield f'image {image.get("id")}: its width and height must be positive numbers'
             return  # what follows compares with them
     for item in content['annotations']:
-        for key in ('image_id', 'category_id'):
-            if key not in item:
-                yield f'annotation {item.get("id")}: it has no {key}'
-        box = item.get('bbox')
-        if not (isinstance(box, list) and len(box) == 4 and all(map(is_number, box))):
-            yield f'annotation {item.get("id")}: its bbox {box} must be four finite numbers'
-        elif min(box[2:]) < 0:
-            yield f'annotation {item.get("id")}: its bbox {box} has a negative width or height'
-        image, mask = by_id.get(item.get('image_id')), item.get('segmentation')
-        if image and isinstance(mask, dict) and mask.get('size') != [image['height'], image['width']]:
-            yield (
-                f'annotation {item.get("id")}: its mask has the size {mask.get("size")}, the image '
-                f'[{image["height"]}, {image["width"]}]'
-            )
+        for error in find_object_errors(item, by_id.get(item.get('image_id')), evaluated):
+            yield f'annotation {item.get("id")}: {error}'
     yield from find_other_sizes(content['images'], images)
 
 
-def is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+def find_object_errors(item: dict, image: dict | None, evaluated: bool) -> Iterator[str]:
+    """Find errors of one annotation, whose image may be missing."""
+    for key in ('image_id', 'category_id', 'area'):
+        if key not in item:
+            yield f'it has no {key}'
+    if 'area' in item and not is_number(item['area']):
+        yield f'its area {CUT.repr(item["area"])} must be a finite number'
+    box = item.get('bbox')
+    if not (isinstance(box, list) and len(box) == 4 and all(map(is_number, box))):
+        yield f'its bbox {CUT.repr(box)} must be four finite numbers'
+    elif min(box[2:]) < 0:
+        yield f'its bbox {box} has a negative width or height'
+    if evaluated and item.get('iscrowd') not in (0, 1):
+        yield f'its iscrowd {CUT.repr(item.get("iscrowd"))} must be 0 or 1'
+    error = find_mask_error(item.get('segmentation'), image) if image else None
+    if error:
+        yield error
 
 
 def find_other_sizes(images: Sequence[dict], folder: Path) -> Iterator[str]:
     """Find image files of another size than the file says, in a sample of a large dataset."""
     for image in images[:: -(-len(images) // HEADERS)]:
         path = folder / image['file_name']
-        size = read_size(path)
+        try:
+            size = read_size(path)
+        except ImageError as error:
+            yield f'image {image.get("id")}: {error}'
+            continue
         if size is None:
             yield f'image {image.get("id")}: {path} cannot be read as an image'
             continue
@@ -94,19 +105,12 @@ def find_other_sizes(images: Sequence[dict], folder: Path) -> Iterator[str]:
                 f'image {image.get("id")}: {path} has {width}x{height} px{reason}, but the file says '
                 f'{image["width"]}x{image["height"]}'
             )
-
-
-def read_size(path: Path) -> tuple[int, int, bool] | None:
-    """Width and height of an image as it is loaded, and whether it is rotated; None for other files."""
-    try:
-        with Image.open(path) as image:
-            # of other formats Pillow would decode the pixels first
-            is_jpeg = image.format in ('JPEG', 'MPO')
-            rotated = is_jpeg and image.getexif().get(ORIENTATION) in ROTATED
-            width, height = image.size
-    except (OSError, UnidentifiedImageError, SyntaxError, ValueError):
-        return None
-    return (height, width, True) if rotated else (width, height, False)
+        elif min(size[:2]) < MIN_SIDE or max(size[:2]) > MAX_RATIO * min(size[:2]):
+            yield (
+                f'image {image.get("id")}: {path} has {width}x{height} px, which cannot be flipped or '
+                f'resized; the sides must be {MIN_SIDE} px or more and differ by a factor of at most '
+                f'{MAX_RATIO}'
+            )
 
 
 def find_warnings(content: dict) -> Iterator[str]:

@@ -1,6 +1,5 @@
 """Pre-flight check of the data: annotation files and images of a config's data loaders."""
 
-import json
 import logging
 import os
 from collections.abc import Iterable, Iterator
@@ -10,6 +9,7 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 
 from .annotations import check_annotations
+from .coco_format import read_coco
 
 REMOTE = '://'
 
@@ -23,8 +23,8 @@ def check_data(cfg: Config, *loaders: str) -> None:
 
     Raises:
         ValueError: A folder, an annotation file or an image does not exist, or an annotation file is
-            not valid JSON, has no annotations of the config's classes, or has errors, see
-            :func:`check_annotations`.
+            not valid JSON or not of COCO's format, has no annotations of the config's classes, or has
+            errors, see :func:`check_annotations`.
     """
     checked = set()
     splits: dict[str, set[Path]] = {loader: set() for loader in loaders}
@@ -80,38 +80,52 @@ def check_coco(dataset: dict, ann_file: Path, images: Path) -> set[Path]:
     """Check an annotation file in COCO format and the existence of its images; return these."""
     if not ann_file.is_file():
         raise ValueError(f'the annotation file {ann_file} does not exist')
-    try:
-        content = json.loads(ann_file.read_bytes())
-    except ValueError as error:
-        raise ValueError(f'the annotation file {ann_file} is not valid JSON: {error}') from None
-    if not isinstance(content, dict) or not content.get('images') or 'categories' not in content:
-        raise ValueError(f'the annotation file {ann_file} has no images or no categories')
+    content = read_coco(ann_file)
     if not dataset.get('test_mode') and not content.get('annotations'):
         raise ValueError(f'the annotation file {ann_file} has no annotations')
     classes = (dataset.get('metainfo') or {}).get('classes')
     names = [category['name'] for category in content['categories']]
     if classes and not set(classes) & set(names):
         raise ValueError(f'the annotation file {ann_file} has none of the classes {tuple(classes)}')
-    check_polygons(dataset, content, ann_file)
+    if classes and [name for name in names if name in classes] != list(classes):
+        print_log(
+            f"{ann_file}: its categories are not the config's classes, in their order; mmdet numbers "
+            f'classes in the order of the categories, so that names and labels may not match',
+            'current',
+            logging.WARNING,
+        )
+    check_masks(dataset, content, ann_file)
     paths = [images / image['file_name'] for image in content['images']]
     missing = find_missing_files(paths)
     if missing:
         raise ValueError(f'{len(missing)} images of {ann_file} do not exist, the first is {missing[0]}')
-    if dataset.get('type') in ('CocoDataset', 'mmdet.CocoDataset') and content.get('annotations'):
-        check_annotations(content, ann_file, images)
+    if dataset.get('type') in ('CocoDataset', 'mmdet.CocoDataset'):
+        content.setdefault('annotations', [])
+        check_annotations(content, ann_file, images, bool(dataset.get('test_mode')))
     return set(paths)
 
 
-def check_polygons(dataset: dict, content: dict, ann_file: Path) -> None:
-    """Check that masks are polygons if the pipeline reads only these; it would ignore the others."""
-    steps = (step for step in dataset.get('pipeline') or () if step['type'] == 'LoadAnnotations')
-    if all(step.get('poly2mask', True) for step in steps):
-        return
-    for annotation in content.get('annotations', ()):
-        if isinstance(annotation.get('segmentation'), dict) and not annotation.get('iscrowd'):
+def check_masks(dataset: dict, content: dict, ann_file: Path) -> None:
+    """Check that each object has a mask if the pipeline loads masks, and one that it does not ignore.
+
+    Raises:
+        ValueError: A mask is missing, or is not a polygon although the pipeline reads only these.
+    """
+    steps = [step for step in dataset.get('pipeline') or () if step['type'] == 'LoadAnnotations']
+    masks = any(step.get('with_mask') for step in steps)
+    polygons = any(not step.get('poly2mask', True) for step in steps)
+    classes = (dataset.get('metainfo') or {}).get('classes')
+    used = {item['id'] for item in content['categories'] if not classes or item['name'] in classes}
+    for item in content.get('annotations', ()):
+        mask, name = item.get('segmentation'), f'annotation {item.get("id")}'
+        if masks and not mask and item.get('category_id') in used:
             raise ValueError(
-                f'{ann_file}: the mask of annotation {annotation["id"]} is not a polygon, so that '
-                'LoadAnnotations would ignore it; set its poly2mask=True'
+                f'{ann_file}: {name} has no segmentation, which LoadAnnotations needs for its masks'
+            )
+        if polygons and isinstance(mask, dict) and not item.get('iscrowd'):
+            raise ValueError(
+                f'{ann_file}: the mask of {name} is not a polygon, so that LoadAnnotations would '
+                'ignore it; set its poly2mask=True'
             )
 
 
@@ -122,7 +136,7 @@ def find_missing_files(paths: Iterable[Path]) -> list[Path]:
     missing = []
     for path in paths:
         if path.parent not in listings:
-            exists = path.parent.is_dir()
+            exists = os.path.isdir(path.parent)  # False for any text, where is_dir may raise
             listings[path.parent] = set(os.listdir(path.parent)) if exists else set()
         if path.name not in listings[path.parent]:
             missing.append(path)

@@ -15,7 +15,8 @@ from rich.progress import track
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from .annotations import read_size
+from mmcednet.engine.images import IMAGE_ERRORS, ImageError, read_size
+
 from .data import find_missing_files, iter_datasets
 from .features import iter_heads
 from .unwrap import unwrap_model
@@ -124,11 +125,14 @@ def find_label_map_error(path: Path, image: Path, dataset: 'BaseSegDataset') -> 
     """Return the error message of an invalid label map, None for a valid one."""
     try:
         ids = imfrombytes(path.read_bytes(), flag='unchanged', backend='pillow')
-    except (OSError, SyntaxError, ValueError) as error:  # Pillow raises any of these
+    except (*IMAGE_ERRORS, ValueError) as error:  # Pillow raises any of these
         return f'the label map {path} cannot be read: {error}'
     if ids.ndim != 2:
         return f'the label map {path} has the shape {ids.shape}; it must be (H, W), of class ids'
-    size = read_size(image)
+    try:
+        size = read_size(image)
+    except ImageError as error:
+        return str(error)
     if size is not None and size[:2] != ids.shape[::-1]:
         height, width = ids.shape
         return f'the label map {path} has {width}x{height} px, its image {image} {size[0]}x{size[1]}'

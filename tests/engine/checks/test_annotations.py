@@ -4,6 +4,7 @@ import json
 import math
 
 import pytest
+from broken_images import BOMB, change_png_header
 from mmengine.config import Config
 from mmengine.logging import MMLogger
 from PIL import Image
@@ -58,6 +59,13 @@ def test_generated_images_have_neither(check, content):
             dict(segmentation=dict(size=[32, 64], counts=[2048]), iscrowd=1),
             r'its mask has the size \[32, 64\], the image \[64, 64\]',
         ),
+        (
+            dict(segmentation=dict(size=[64, 64], counts=[9, -5, 4092]), iscrowd=1),
+            r'the counts of its mask are not run lengths of an image of the size \[64, 64\]',
+        ),
+        (dict(segmentation=[1, 2, 3, 4, 5, 6]), 'its segmentation must be a list of polygons'),
+        (dict(bbox=[1, 2, 10**400, 4]), 'its bbox .* must be four finite numbers'),
+        (dict(area='12'), "its area '12' must be a finite number"),
     ],
 )
 def test_errors_of_an_annotation(check, content, changes, message):
@@ -67,7 +75,7 @@ def test_errors_of_an_annotation(check, content, changes, message):
         check(content)
 
 
-@pytest.mark.parametrize('key', ['image_id', 'category_id'])
+@pytest.mark.parametrize('key', ['image_id', 'category_id', 'area'])
 def test_missing_key(check, content, key):
     item = content['annotations'][2]
     del item[key]
@@ -133,6 +141,38 @@ def test_file_that_is_not_an_image(check, content, tmp_path):
         check(content, tmp_path)
 
 
+@pytest.mark.parametrize('size', [(1, 40), (40, 1), (1300, 6)])
+def test_image_that_cannot_be_resized(check, content, tmp_path, size):
+    Image.new('RGB', size).save(tmp_path / 'thin.png')
+    image = dict(content['images'][0], file_name='thin.png', width=size[0], height=size[1])
+    content.update(images=[image])
+    with pytest.raises(ValueError, match=rf'thin\.png has {size[0]}x{size[1]} px, which cannot be'):
+        check(content, tmp_path)
+
+
+def test_image_of_too_many_pixels(check, content, tmp_path):
+    (tmp_path / 'bomb.png').write_bytes(change_png_header(BOMB, BOMB)[1])
+    content.update(images=[dict(content['images'][0], file_name='bomb.png')])
+    with pytest.raises(ValueError, match=r'bomb\.png has more than 178,956,970 pixels'):
+        check(content, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ('kind', 'changes', 'message'),
+    [
+        ('categories', dict(name='disc'), "2 categories have the name 'disc'"),
+        ('categories', dict(id='9'), 'some ids of its categories are strings and others are not'),
+        ('images', dict(id=[1]), r'the id \[1\] in its images must be a number or a string'),
+        ('images', dict(file_name=3), 'the file_name 3 in its images must be a string'),
+        ('annotations', dict(image_id={}), 'the image_id {} in its annotations must be a number'),
+    ],
+)
+def test_wrong_types(check, content, kind, changes, message):
+    content[kind][1].update(changes)
+    with pytest.raises(ValueError, match=f"changed.json is not of COCO's format: {message}"):
+        check(content)
+
+
 @pytest.mark.parametrize(
     ('changes', 'message'),
     [
@@ -150,6 +190,13 @@ def test_warnings(check, content, changes, message):
     (warning,) = check(content)
     assert f'1 annotations {message}' in warning
     assert warning.endswith(f': {item["id"]}')
+
+
+def test_categories_in_another_order(check, content):
+    """mmdet numbers the classes in the order of the file's categories."""
+    content['categories'].reverse()
+    (warning,) = check(content)
+    assert "its categories are not the config's classes, in their order" in warning
 
 
 def test_images_in_two_splits(root, shapes, tmp_path, content, log):

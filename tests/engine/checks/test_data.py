@@ -94,6 +94,55 @@ def test_masks_that_the_pipeline_would_ignore(cfg, shapes, tmp_path):
     check_data(cfg, 'train')
 
 
+def test_objects_without_masks(cfg, shapes, tmp_path):
+    content = json.loads((shapes / 'annotations' / 'train.json').read_text())
+    del content['annotations'][1]['segmentation']
+    path = tmp_path / 'boxes.json'
+    path.write_text(json.dumps(content))
+    dataset = cfg.train_dataloader.dataset
+    dataset.ann_file = str(path)
+    check_data(cfg, 'train')
+    dataset.pipeline = [dict(type='LoadAnnotations', with_bbox=True, with_mask=True)]
+    number = content['annotations'][1]['id']
+    with pytest.raises(ValueError, match=rf'boxes\.json: annotation {number} has no segmentation'):
+        check_data(cfg, 'train')
+
+
+def test_evaluation_needs_iscrowd(cfg, shapes, tmp_path):
+    content = json.loads((shapes / 'annotations' / 'val.json').read_text())
+    item = content['annotations'][1]
+    item.pop('iscrowd')
+    path = tmp_path / 'val.json'
+    path.write_text(json.dumps(content))
+    cfg.val_dataloader.dataset.ann_file = str(path)
+    with pytest.raises(ValueError, match=rf'annotation {item["id"]}: its iscrowd None must be 0 or 1'):
+        check_data(cfg, 'val')
+
+
+def test_test_images_without_annotations_need_sizes(cfg, shapes, tmp_path):
+    content = json.loads((shapes / 'annotations' / 'val.json').read_text())
+    del content['annotations']
+    path = tmp_path / 'val.json'
+    path.write_text(json.dumps(content))
+    cfg.val_dataloader.dataset.ann_file = str(path)
+    check_data(cfg, 'val')
+    del content['images'][0]['width']
+    path.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match='its width and height must be positive numbers'):
+        check_data(cfg, 'val')
+
+
+@pytest.mark.parametrize('encoding', ['utf-16', 'utf-8-sig', 'latin-1'])
+def test_other_encodings(cfg, shapes, tmp_path, encoding):
+    """pycocotools cannot read them."""
+    path = tmp_path / 'bad.json'
+    text = (shapes / 'annotations' / 'train.json').read_text().replace('"disc"', '"d\xefsc"')
+    path.write_text(text, encoding=encoding)
+    cfg.train_dataloader.dataset.ann_file = str(path)
+    with pytest.raises(ValueError, match=r'bad\.json is not valid JSON'):
+        check_data(cfg, 'train')
+
+
 def test_other_datasets_are_not_checked():
     check_data(Config(dict(train_dataloader=dict(dataset=dict(type='ADE20KDataset')))), 'train')
     check_data(Config(dict()), 'train', 'val')

@@ -20,7 +20,7 @@ from mmcednet.engine.checks import (
     check_segmentation,
     load_checkpoint,
 )
-from mmcednet.engine.command_line import exit_on_error
+from mmcednet.engine.command_line import exit_on_error, exit_on_image_error
 from mmcednet.engine.files import check_writable
 from mmcednet.engine.safe_loading import refuse_code
 from mmcednet.models import compile_blocks
@@ -75,6 +75,7 @@ def prepare(args: argparse.Namespace) -> Runner:
     launch.adapt_to_device(cfg)
     launch.init_process_group(cfg)
     check_data(cfg, 'train', 'val')
+    config.name_images_in_errors(cfg, 'val')
     write_atomically()
     protect_training(cfg)
     runner = launch.build_runner(cfg)
@@ -115,7 +116,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with exit_on_error():
             runner = prepare(parse_args(argv))
-        with explain_faults(runner):
+        with explain_faults(runner), exit_on_image_error():
             runner.train()
     finally:
         launch.destroy_process_group()

@@ -10,6 +10,10 @@ from code_blocks import read_code_blocks
 
 SRUN = """#!/bin/sh
 printf '%s\\n' "$@" > {record}
+exit ${{SRUN_CODE:-0}}
+"""
+SCONTROL = """#!/bin/sh
+echo "$@" > {record}
 """
 
 
@@ -20,6 +24,9 @@ def call_srun(root, tmp_path):
     srun.parent.mkdir()
     srun.write_text(SRUN.format(record=record))
     srun.chmod(0o755)
+    scontrol = srun.with_name('scontrol')
+    scontrol.write_text(SCONTROL.format(record=tmp_path / 'requeued'))
+    scontrol.chmod(0o755)
 
     def call(*args, script=None, expected_code=0, **env):
         path = f'{srun.parent}{os.pathsep}{os.environ["PATH"]}'
@@ -81,6 +88,14 @@ def test_each_task_of_an_array_trains_its_config(root, call_srun, array_script, 
     config = f'configs/retinanet/{name}.py'
     assert found[-4:] == [config, '--launcher', 'slurm', '--resume']
     assert (root / config).is_file()
+
+
+@pytest.mark.parametrize(('code', 'requeued'), [(138, True), (1, False), (0, False)])
+def test_a_task_that_sigusr1_stopped_is_requeued(call_srun, array_script, tmp_path, code, requeued):
+    env = dict(SRUN_CODE=str(code), SLURM_JOB_ID='77')
+    call_srun(script=array_script, expected_code=code, **env)
+    record = tmp_path / 'requeued'
+    assert (record.read_text() == 'requeue 77\n') if requeued else not record.exists()
 
 
 @pytest.mark.skipif(shutil.which('shellcheck') is None, reason='shellcheck is not installed')

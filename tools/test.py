@@ -62,12 +62,18 @@ def prepare(args: argparse.Namespace) -> Runner:
     return runner
 
 
+def test(args: argparse.Namespace) -> None:
+    """Test, with errors of one sentence."""
+    with exit_on_error():
+        runner = prepare(args)
+    with exit_on_image_error():
+        runner.test()
+
+
 def main(argv: Sequence[str] | None = None) -> int:
+    args = parse_args(argv)
     try:
-        with exit_on_error():
-            runner = prepare(parse_args(argv))
-        with exit_on_image_error():
-            runner.test()
+        test(args)
     finally:
         launch.destroy_process_group()
     return 0

@@ -94,8 +94,9 @@ def set_resumed(cfg: Config, checkpoint: str) -> None:
     """Go on from a checkpoint: a file, or 'auto' for the latest one of the work dir, if any."""
     found = find_resumable(Path(cfg.work_dir)) if checkpoint == 'auto' else checkpoint
     cfg.resume = found is not None
-    cfg.load_from = found and str(found)
-    if found is None:
+    if found is not None:
+        cfg.load_from = str(found)
+    else:
         print_log(
             f'{cfg.work_dir} has no checkpoint: the training starts from its beginning',
             'current',
@@ -112,12 +113,20 @@ def check_start(runner: Runner) -> None:
         load_checkpoint(checkpoint)
 
 
+def train(args: argparse.Namespace) -> None:
+    """Train, with errors of one sentence."""
+    with exit_on_error():
+        runner = prepare(args)
+    with explain_faults(runner), exit_on_image_error():
+        runner.train()
+
+
 def main(argv: Sequence[str] | None = None) -> int:
+    args = parse_args(argv)
     try:
-        with exit_on_error():
-            runner = prepare(parse_args(argv))
-        with explain_faults(runner), exit_on_image_error():
-            runner.train()
+        train(args)
+    except SystemExit as error:
+        raise error.with_traceback(None) from None  # the traceback would keep the runner
     finally:
         launch.destroy_process_group()
     return 0

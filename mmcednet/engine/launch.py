@@ -2,6 +2,7 @@
 
 import argparse
 import datetime
+import gc
 import logging
 import os
 from typing import Any
@@ -126,8 +127,13 @@ def is_restarted() -> bool:
 
 
 def destroy_process_group() -> None:
-    """Destroy the process group, if any; without this some processes abort at exit."""
+    """Destroy the process group, if any; call it when nothing refers to the runner any more.
+
+    Without this some processes abort at exit: threads of the process group that are still there ask for
+    the interpreter while it ends.
+    """
     if torch.distributed.is_initialized():
+        gc.collect()  # the runner and its model, which refer to the group
         torch.distributed.destroy_process_group()
 
 

@@ -1,5 +1,6 @@
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 os.environ['OMP_NUM_THREADS'] = '1'  # tests run in one process per core; before torch is imported
@@ -7,6 +8,9 @@ os.environ['OMP_NUM_THREADS'] = '1'  # tests run in one process per core; before
 import cv2
 import pytest
 import torch
+from mmengine.runner import CheckpointLoader
+
+from mmcednet.engine import safe_loading
 
 ROOT = Path(__file__).resolve().parents[1]
 SMALL = dict(channels=(8, 16, 24, 32), blocks=(1, 1, 2, 1), num_stages=2)
@@ -50,6 +54,17 @@ def ade20k(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def bccd(tmp_path: Path) -> Path:
     """Twenty photographs of blood cells with boxes, in Pascal VOC's format, to be changed by a test."""
     return shutil.copytree(ROOT / 'tests' / 'assets' / 'bccd', tmp_path / 'bccd')
+
+
+@pytest.fixture(autouse=True)
+def loaders(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """After a test that called a tool in this process, checkpoints are loaded as before."""
+    monkeypatch.setattr(CheckpointLoader, '_schemes', dict(CheckpointLoader._schemes))
+    forced = os.environ.pop(safe_loading.VARIABLE, None)
+    yield
+    os.environ.pop(safe_loading.VARIABLE, None)
+    if forced is not None:
+        os.environ[safe_loading.VARIABLE] = forced
 
 
 @pytest.fixture(autouse=True)

@@ -18,13 +18,6 @@ NAMES = ['copy', 'getattr', 'loads', 'map', 'numpy', 'old_format', 'popen', 'pro
 NAMES += ['protocol_4', 'run_path']
 
 
-@pytest.fixture(autouse=True)
-def schemes(monkeypatch):
-    """What a test registers is gone after it."""
-    monkeypatch.setattr(CheckpointLoader, '_schemes', dict(CheckpointLoader._schemes))
-    monkeypatch.delenv(safe_loading.VARIABLE, raising=False)
-
-
 @pytest.fixture(params=['torch', 'unpickler'])
 def loader(request, monkeypatch):
     """torch's own refusal, and that of our unpickler for torch before 2.6."""

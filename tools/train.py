@@ -75,7 +75,8 @@ def prepare(args: argparse.Namespace) -> Runner:
     launch.adapt_to_device(cfg)
     launch.init_process_group(cfg)
     check_data(cfg, 'train', 'val')
-    config.name_images_in_errors(cfg, 'val')
+    for loader in ('train', 'val'):
+        config.name_images_in_errors(cfg, loader)
     write_atomically()
     protect_training(cfg)
     runner = launch.build_runner(cfg)

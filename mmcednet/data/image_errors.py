@@ -39,7 +39,7 @@ class NamedImageErrors:
             if not str(error).startswith('failed to load image'):  # mmcv's, of damaged files
                 raise
             reason = 'it is not an image, or is damaged'
-        raise ImageError(f'the image {path} cannot be used: {" ".join(str(reason).split())}')
+        raise ImageError(f'the image {path} cannot be used: {" ".join(str(reason).split())}', path)
 
     def __repr__(self) -> str:
         return f'{type(self).__name__}(transforms={self.transforms})'

@@ -15,7 +15,16 @@ IMAGE_ERRORS = (cv2.error, OSError, SyntaxError, Image.DecompressionBombError)
 
 
 class ImageError(ValueError):
-    """An image cannot be read or used; the message is one sentence that names the file."""
+    """An image cannot be read or used; the message is one sentence that names the file.
+
+    Args:
+        message: The sentence.
+        path: The file, for handlers in the same process.
+    """
+
+    def __init__(self, message: str, path: str | Path | None = None) -> None:
+        super().__init__(message)
+        self.path = path
 
 
 def read_size(path: str | Path) -> tuple[int, int, bool] | None:
@@ -38,5 +47,5 @@ def read_size(path: str | Path) -> tuple[int, int, bool] | None:
     except (OSError, UnidentifiedImageError, SyntaxError, ValueError):
         return None
     if width * height > MAX_PIXELS:
-        raise ImageError(f'{path} has more than {MAX_PIXELS:,} pixels, so that it is not read')
+        raise ImageError(f'{path} has more than {MAX_PIXELS:,} pixels, so that it is not read', path)
     return (height, width, True) if rotated else (width, height, False)

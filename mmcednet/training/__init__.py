@@ -2,7 +2,7 @@
 
 from .batches import ResumableBatchSampler
 from .checkpoints import SafeCheckpointHook, write_atomically
-from .faults import NonFiniteLossHook, StopOnSignalHook, UndecodableImagesHook, explain_faults
+from .faults import NonFiniteLossHook, StopOnSignalHook, UnusableImagesHook, explain_faults
 from .loops import ResumableEpochLoop, ResumableIterLoop
 from .protect import protect_training
 from .seeded_dataset import SeededDataset
@@ -15,7 +15,7 @@ __all__ = [
     'SafeCheckpointHook',
     'SeededDataset',
     'StopOnSignalHook',
-    'UndecodableImagesHook',
+    'UnusableImagesHook',
     'explain_faults',
     'protect_training',
     'write_atomically',

@@ -141,8 +141,8 @@ def iter_samples(data_batch: Any) -> Iterator[Any]:
 
 
 @HOOKS.register_module()
-class UndecodableImagesHook(Hook):
-    """Reports images that cannot be decoded, and stops the training if there are many.
+class UnusableImagesHook(Hook):
+    """Reports images that cannot be used, and stops the training if there are many.
 
     Args:
         max_share: Share of the dataset's images that may be replaced by others. Default: 0.01.
@@ -156,7 +156,7 @@ class UndecodableImagesHook(Hook):
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: dict | None = None
     ) -> None:
         for sample in iter_samples(data_batch):
-            for file in sample.metainfo.get('undecodable', ()):
+            for file in sample.metainfo.get('unusable', ()):
                 self.add(runner, file)
 
     def add(self, runner: Runner, file: str) -> None:
@@ -165,7 +165,7 @@ class UndecodableImagesHook(Hook):
         if file not in self.files:
             self.files.add(file)
             runner.logger.warning(
-                f'{file} cannot be decoded; another image replaces it, as for {len(self.files)} of '
+                f'{file} cannot be used; another image replaces it, as for {len(self.files)} of '
                 f'{total} images so far'
             )
             self.check(total)
@@ -181,7 +181,7 @@ class UndecodableImagesHook(Hook):
             listed = sorted(self.files)[:MAX_LISTED]
             more = [f'... and {count - MAX_LISTED} more'] if count > MAX_LISTED else []
             raise TrainingError(
-                f'{count} of {total} images, more than {self.max_share:.0%}, cannot be decoded; repair '
+                f'{count} of {total} images, more than {self.max_share:.0%}, cannot be used; repair '
                 'or remove them:\n  ' + '\n  '.join(listed + more)
             )
 

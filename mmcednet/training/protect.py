@@ -4,7 +4,7 @@ from mmengine.config import Config, ConfigDict
 from mmengine.logging import print_log
 
 LOOPS = {'EpochBasedTrainLoop': 'ResumableEpochLoop', 'IterBasedTrainLoop': 'ResumableIterLoop'}
-HOOKS = ('NonFiniteLossHook', 'UndecodableImagesHook', 'StopOnSignalHook')
+HOOKS = ('NonFiniteLossHook', 'UnusableImagesHook', 'StopOnSignalHook')
 
 
 def protect_training(cfg: Config) -> None:

@@ -1,7 +1,6 @@
-"""A dataset whose random draws can be repeated, and which replaces images that cannot be decoded."""
+"""A dataset whose random draws can be repeated, and which replaces images that cannot be used."""
 
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,8 @@ import numpy as np
 from mmengine.dataset import BaseDataset
 from mmengine.logging import print_log
 from mmengine.registry import DATASETS
+
+from mmcednet.engine.images import ImageError
 
 from .draws import seed_sample
 
@@ -25,8 +26,8 @@ class SeededDataset:
     So a sample does not depend on the number of workers or on a training being resumed, and differs
     from epoch to epoch. :class:`ResumableBatchSampler` gives it indices with the epoch.
 
-    A sample with an image or label map that cannot be decoded is replaced by another one, drawn at
-    random, whose ``data_samples`` has the file in its metainfo under 'undecodable'.
+    A sample with an image or label map that cannot be used is replaced by another one, drawn at
+    random, whose ``data_samples`` has the file in its metainfo under 'unusable'.
 
     Args:
         dataset: The wrapped dataset or its config. Its other attributes can be read here too.
@@ -60,7 +61,7 @@ class SeededDataset:
             index: EPOCH_STRIDE x epoch + index in the dataset.
 
         Raises:
-            ValueError: Twenty samples in a row cannot be decoded.
+            ValueError: Twenty samples in a row cannot be used.
         """
         epoch, index = divmod(index, EPOCH_STRIDE)
         files: list[str] = []
@@ -68,26 +69,24 @@ class SeededDataset:
             while len(files) < MAX_REPLACEMENTS:
                 try:
                     return mark(self.dataset[index], files)
-                except Exception as error:
-                    file = find_undecodable(self.list_files(index, error))
-                    if file is None:
+                except ImageError as error:
+                    files.append(str(error.path))
+                except Exception:
+                    # errors of reading a label map are of any type
+                    damaged = find_damaged(self.list_files(index))
+                    if damaged is None:
                         raise
-                    files.append(file)
-                    index = np.random.randint(len(self))
-        raise ValueError(
-            f'{MAX_REPLACEMENTS} images in a row cannot be decoded, the last is {files[-1]}'
-        )
+                    files.append(damaged)
+                index = np.random.randint(len(self))
+        raise ValueError(f'{MAX_REPLACEMENTS} images in a row cannot be used, the last is {files[-1]}')
 
-    def list_files(self, index: int, error: Exception) -> Iterator[str]:
-        """Image and label map of a sample, and a file that an error is about."""
-        named = re.search('failed to load image: (.+)', str(error))  # mmcv's words
-        if named:
-            yield named[1].strip()
+    def list_files(self, index: int) -> list[str]:
+        """Label map and image of a sample."""
         info = self.dataset.get_data_info(index)
-        yield from (info[key] for key in ('img_path', 'seg_map_path') if info.get(key))
+        return [info[key] for key in ('seg_map_path', 'img_path') if info.get(key)]
 
 
-def find_undecodable(files: Iterator[str]) -> str | None:
+def find_damaged(files: Sequence[str]) -> str | None:
     """Return the first of the files that does not exist or is not an image."""
     for file in files:
         if '://' not in file and not is_image(Path(file)):
@@ -107,7 +106,7 @@ def mark(results: Any, files: Sequence[str]) -> Any:
     if not files:
         return results
     if isinstance(results, dict) and 'data_samples' in results:
-        results['data_samples'].set_metainfo(dict(undecodable=list(files)))
+        results['data_samples'].set_metainfo(dict(unusable=list(files)))
     else:
-        print_log(f'{files[0]} cannot be decoded; another image replaces it', 'current')
+        print_log(f'{files[0]} cannot be used; another image replaces it', 'current')
     return results

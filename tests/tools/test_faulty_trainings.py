@@ -125,13 +125,13 @@ def test_killed_workers(root, data, tmp_path):
 def test_image_that_cannot_be_decoded(root, data, tmp_path):
     image = data / 'train' / '00002.png'
     image.write_bytes(image.read_bytes()[:200])  # its header is whole
-    skip = "custom_hooks = [dict(type='UndecodableImagesHook', max_share=0.5)]"
+    skip = "custom_hooks = [dict(type='UnusableImagesHook', max_share=0.5)]"
     config = write_config(tmp_path / 'c.py', root, data, SHORT, skip)
     work = tmp_path / 'work'
     loader = ['train_dataloader.num_workers=2', 'train_dataloader.persistent_workers=True']
     code, log = finish(start_training(root, config, work, '--cfg-options', *loader), work)
     assert code == 0, log[-3000:]
-    message = f'{image} cannot be decoded; another image replaces it, as for 1 of 6 images so far'
+    message = f'{image} cannot be used; another image replaces it, as for 1 of 6 images so far'
     assert log.count(message) == 1
 
     config = write_config(tmp_path / 'c.py', root, data, SHORT)
@@ -139,8 +139,7 @@ def test_image_that_cannot_be_decoded(root, data, tmp_path):
     code, log = finish(start_training(root, config, work), work)
     assert code == 1
     assert (
-        f'error: 1 of 6 images, more than 1%, cannot be decoded; repair or remove them:\n  {image}'
-        in log
+        f'error: 1 of 6 images, more than 1%, cannot be used; repair or remove them:\n  {image}' in log
     )
     assert 'Traceback' not in log
 

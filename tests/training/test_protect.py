@@ -35,7 +35,7 @@ def test_replaces_loop_data_and_hooks(cfg):
     assert 'drop_last' not in loader  # which torch refuses beside a batch sampler
     assert [hook.type for hook in cfg.custom_hooks] == [
         'NonFiniteLossHook',
-        'UndecodableImagesHook',
+        'UnusableImagesHook',
         'StopOnSignalHook',
     ]
 

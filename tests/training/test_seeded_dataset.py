@@ -73,7 +73,7 @@ def test_replaces_an_image_that_cannot_be_decoded(images):
     whole = [read(ours[index]) for index in range(5)]
     images.paths[2].write_bytes(images.paths[2].read_bytes()[:20])
     sample = ours[2]
-    assert sample['data_samples'].undecodable == [str(images.paths[2])]
+    assert sample['data_samples'].unusable == [str(images.paths[2])]
     index, drawn = read(sample)
     assert index != 2
     assert read(ours[2]) == (index, drawn)  # the same one each time
@@ -93,7 +93,7 @@ def test_other_errors_are_not_hidden(images, monkeypatch):
 def test_many_images_that_cannot_be_decoded(images):
     for path in images.paths:
         path.unlink()
-    with pytest.raises(ValueError, match=r'20 images in a row cannot be decoded, the last is .*png'):
+    with pytest.raises(ValueError, match=r'20 images in a row cannot be used, the last is .*png'):
         SeededDataset(images)[0]
 
 
@@ -113,4 +113,4 @@ def test_label_map_that_cannot_be_decoded(images, tmp_path, monkeypatch):
         'get_data_info',
         lambda self, index: dict(img_path=str(self.paths[index]), seg_map_path=str(labels)),
     )
-    assert SeededDataset(images)[0]['data_samples'].undecodable == [str(labels)]
+    assert SeededDataset(images)[0]['data_samples'].unusable == [str(labels)]

@@ -61,7 +61,9 @@ def is_number(value: Any) -> bool:
 
 
 def is_id(value: Any) -> bool:
-    return is_number(value) or isinstance(value, str)
+    """Whether a value is a string or a number; ids may be as large as an int64, such as hashes."""
+    large = type(value) is int and abs(value) < 2**63
+    return large or is_number(value) or isinstance(value, str)
 
 
 def find_mask_error(mask: Any, image: dict) -> str | None:

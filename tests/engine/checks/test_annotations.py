@@ -83,6 +83,13 @@ def test_missing_key(check, content, key):
         check(content)
 
 
+def test_large_ids(check, content):
+    """Hashes, or times in ms."""
+    for index, item in enumerate(content['annotations']):
+        item['id'] = 2**60 + index
+    check(content)
+
+
 @pytest.mark.parametrize('kind', ['image', 'annotation'])
 def test_ids_used_twice(check, content, kind):
     items = content[f'{kind}s']

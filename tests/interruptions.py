@@ -31,17 +31,18 @@ class Interruption(Hook):
 
 @HOOKS.register_module()
 class Die(Interruption):
-    """Kills the process of a rank."""
+    """Sends a signal to the process of a rank; by default one that kills it."""
 
-    def __init__(self, rank: int, **settings: object) -> None:
+    def __init__(self, rank: int, number: int = signal.SIGKILL, **settings: object) -> None:
         super().__init__(**settings)
         self.rank = rank
+        self.number = number
 
     def is_here(self) -> bool:
         return get_rank() == self.rank
 
     def interrupt(self) -> None:
-        os.kill(os.getpid(), signal.SIGKILL)
+        os.kill(os.getpid(), self.number)
 
 
 @HOOKS.register_module()

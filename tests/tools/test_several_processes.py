@@ -81,6 +81,24 @@ def test_a_killed_process_is_restarted(run_tool, root, images, tmp_path, monkeyp
     assert (work / 'epoch_4.pth').is_file()
 
 
+def test_both_processes_stop_if_one_gets_a_signal(run_tool, root, images, tmp_path, monkeypatch):
+    """In the middle of an epoch, and --resume goes on there: the end is the same bit for bit."""
+    monkeypatch.setenv('PYTHONPATH', f'{root / "tests"}{os.pathsep}{os.environ.get("PYTHONPATH", "")}')
+    data = images / 'single'
+    config = write_config(tmp_path / 'config.py', 'imagenet', data, images=18, epochs=4)
+    marker = tmp_path / 'sent'
+    more = write_interruption('Die', rank=1, number=15, epoch=1, marker=str(marker))
+    stopped = write_config(tmp_path / 'stopped.py', 'imagenet', data, images=18, epochs=4, more=more)
+    whole, work = tmp_path / 'whole', tmp_path / 'work'
+    run_tool('dist_train.sh', config, 2, '--work-dir', whole)
+    result = run_tool('dist_train.sh', stopped, 2, '--work-dir', work, expected_code=1)
+    assert f'Stopped by SIGTERM: saved {work}/interrupted.pth' in result.stdout + result.stderr
+    result = run_tool('dist_train.sh', stopped, 2, '--work-dir', work, '--resume')
+    assert 'resumed epoch: 2, iter: 20' in result.stdout + result.stderr  # 9 iterations per epoch
+    weights = load_weights(whole / 'epoch_4.pth')
+    assert measure_distance(weights, load_weights(work / 'epoch_4.pth')) == 0
+
+
 def test_a_restart_before_the_first_checkpoint_is_a_start(root, images, tmp_path, monkeypatch):
     monkeypatch.setenv('TORCHELASTIC_RESTART_COUNT', '1')
     weights = tmp_path / 'start.pth'

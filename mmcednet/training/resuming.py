@@ -1,6 +1,7 @@
 """The checkpoint that a training goes on from."""
 
 import logging
+import zipfile
 from pathlib import Path
 
 from mmengine.logging import print_log
@@ -19,6 +20,7 @@ def find_resumable(work_dir: Path) -> Path | None:
     damaged = []
     for path in list_checkpoints(work_dir):
         try:
+            check_sums(path)
             if 'message_hub' in load_checkpoint(str(path)):
                 return path
         except ValueError as error:
@@ -30,6 +32,21 @@ def find_resumable(work_dir: Path) -> Path | None:
             f'start again, choose another --work-dir'
         )
     return None
+
+
+def check_sums(path: Path) -> None:
+    """Check the sums of a checkpoint's parts, which torch does not compare.
+
+    Raises:
+        ValueError: One differs from that of the content.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+    except zipfile.BadZipFile as error:
+        damaged = str(error)
+    if damaged:
+        raise ValueError(f'{path} cannot be read as a checkpoint: it is damaged ({damaged})')
 
 
 def list_checkpoints(work_dir: Path) -> list[Path]:

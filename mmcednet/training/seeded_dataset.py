@@ -61,7 +61,7 @@ class SeededDataset:
             index: EPOCH_STRIDE x epoch + index in the dataset.
 
         Raises:
-            ValueError: Twenty samples in a row cannot be used.
+            ImageError: Twenty samples in a row cannot be used.
         """
         epoch, index = divmod(index, EPOCH_STRIDE)
         files: list[str] = []
@@ -78,7 +78,7 @@ class SeededDataset:
                         raise
                     files.append(damaged)
                 index = np.random.randint(len(self))
-        raise ValueError(f'{MAX_REPLACEMENTS} images in a row cannot be used, the last is {files[-1]}')
+        raise ImageError(f'{MAX_REPLACEMENTS} images in a row cannot be used, the last is {files[-1]}')
 
     def list_files(self, index: int) -> list[str]:
         """Label map and image of a sample."""

@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from mmcednet.models import CEDNet
-from mmcednet.models.blocks import MIXERS, RECOMPUTE
-from mmcednet.models.stage import STYLES
+from mmcednet.models.blocks import RECOMPUTE
 
 # The same examples in each run, without a database and without a limit of time
 FIXED = settings(
@@ -47,7 +46,7 @@ def draw_arch(draw: Callable, mixer: str) -> dict:
 @st.composite
 def draw_settings(draw: Callable) -> dict[str, Any]:
     """Valid arguments of CEDNet."""
-    mixer = draw(st.sampled_from(list(MIXERS)))
+    mixer = draw(st.sampled_from(list(WIDTHS)))
     arch = draw(draw_arch(mixer))
     num_stages = arch.get('num_stages', len(arch['blocks']) - 1)
     raw = st.lists(st.integers(2, 5), min_size=1, max_size=4, unique=True)
@@ -56,7 +55,7 @@ def draw_settings(draw: Callable) -> dict[str, Any]:
     )
     return dict(
         arch=arch,
-        style=draw(st.sampled_from(list(STYLES))),
+        style=draw(st.sampled_from(('fpn', 'unet', 'hourglass'))),
         mixer=mixer,
         long_range=draw(st.booleans()),
         final_decoder=draw(st.booleans()),

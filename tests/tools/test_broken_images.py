@@ -1,7 +1,6 @@
 """Damaged and unusual images through infer, test and train: a result, or an error with their name."""
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -45,11 +44,19 @@ def get_kind(name):
 
 def measure(command, folder):
     """Run a command; return its exit code, stdout, stderr and the peak of its memory in MiB."""
-    with (folder / 'stdout').open('w') as out, (folder / 'stderr').open('w') as err:
-        process = subprocess.Popen([*map(str, command)], cwd=folder, stdout=out, stderr=err)
-        _, status, usage = os.wait4(process.pid, 0)
-    texts = [(folder / name).read_text(errors='replace') for name in ('stdout', 'stderr')]
-    return os.waitstatus_to_exitcode(status), *texts, usage.ru_maxrss / 1024
+    # Linux counts the memory of the process that starts another one: so a small one starts it
+    script = (
+        'import resource, subprocess, sys\n'
+        'code = subprocess.call(sys.argv[1:])\n'
+        'usage = resource.getrusage(resource.RUSAGE_CHILDREN)\n'
+        "open('memory', 'w').write(str(usage.ru_maxrss / 1024))\n"
+        'sys.exit(code)'
+    )
+    result = subprocess.run(
+        [sys.executable, '-c', script, *map(str, command)], cwd=folder, capture_output=True, text=True
+    )
+    memory = float((folder / 'memory').read_text())
+    return result.returncode, result.stdout, result.stderr, memory
 
 
 @pytest.mark.slow

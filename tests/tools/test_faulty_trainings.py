@@ -58,15 +58,16 @@ def check_same(first: Path, second: Path) -> None:
 @needs_mount
 def test_full_disk(root, data, tmp_path):
     """The second checkpoint does not fit; after more room was made, the training goes on."""
-    config = write_config(tmp_path / 'c.py', root, data, SHORT)
+    no_best = "default_hooks['checkpoint'].update(save_best=None, rule=None)"
+    config = write_config(tmp_path / 'c.py', root, data, SHORT, no_best)
     work, kept = tmp_path / 'work', tmp_path / 'kept'
     assert finish(start_training(root, config, kept), kept)[0] == 0
     size = (kept / 'epoch_2.pth').stat().st_size
     work.mkdir()
     script = f"""
-        mount -t tmpfs -o size={int(2.2 * size) // 1024}k tmpfs {work}
+        mount -t tmpfs -o size={3 * size // 1024}k tmpfs {work}
         train() {{ {sys.executable} {root}/tools/train.py {config} --work-dir {work} --resume; }}
-        head -c {int(0.9 * size)} /dev/zero > {work}/other_users_file
+        head -c {3 * size // 2} /dev/zero > {work}/other_users_file
         train; echo "exit code $?"; ls -A {work} | sed 's/^/file: /'
         rm {work}/other_users_file; train; echo "exit code $?"
         cp {work}/epoch_2.pth {tmp_path}/resumed.pth

@@ -7,6 +7,7 @@ import pytest
 import torch
 from mmengine.structures import BaseDataElement
 
+from mmcednet.engine.images import ImageError
 from mmcednet.training import SeededDataset
 from mmcednet.training.seeded_dataset import EPOCH_STRIDE
 
@@ -93,7 +94,7 @@ def test_other_errors_are_not_hidden(images, monkeypatch):
 def test_many_images_that_cannot_be_decoded(images):
     for path in images.paths:
         path.unlink()
-    with pytest.raises(ImageError, match=r"20 images in a row cannot be used, the last is .*png'):
+    with pytest.raises(ImageError, match=r'20 images in a row cannot be used, the last is .*png'):
         SeededDataset(images)[0]
 
 

@@ -20,7 +20,8 @@ from mmengine.runner import Runner
 
 from .checkpoints import INTERRUPTED, POINTER, point_to
 
-SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
+# Windows has no SIGUSR1
+SIGNALS = [getattr(signal, name) for name in ('SIGTERM', 'SIGUSR1', 'SIGINT') if hasattr(signal, name)]
 MAX_LISTED = 20
 
 

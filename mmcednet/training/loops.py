@@ -38,7 +38,7 @@ def load_batches(
         dataloader.batch_sampler.start(epoch, done, endless)  # type: ignore[union-attr]
         try:
             batches = iter(dataloader)
-            if dataloader.num_workers:
+            if dataloader.num_workers and hasattr(signal, 'SIGCHLD'):  # not on Windows
                 # torch's handler would raise an error at any place when a worker dies, also in the
                 # middle of an optimizer's step; the next batch raises it too
                 signal.signal(signal.SIGCHLD, signal.SIG_DFL)

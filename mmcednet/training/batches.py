@@ -40,6 +40,7 @@ class ResumableBatchSampler:
         self.batch_sampler_cfg = batch_sampler_cfg
         self.drop_last = drop_last
         self.seed: int = getattr(sampler, 'seed', 0)
+        self.length = len(self.build(0))  # hooks ask for it in each iteration
         self.start(epoch=0, done=0)
 
     def start(self, epoch: int, done: int, endless: bool = False) -> None:
@@ -67,7 +68,7 @@ class ResumableBatchSampler:
         )
 
     def __len__(self) -> int:
-        return len(self.build(0))
+        return self.length
 
     def __iter__(self) -> Iterator[list[int]]:
         return islice(self.iterate(), self.done, None)

@@ -2,12 +2,13 @@
 
 import logging
 import signal
+from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from mmengine.logging import print_log
 from mmengine.registry import LOOPS
-from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop
+from mmengine.runner import BaseLoop, EpochBasedTrainLoop, IterBasedTrainLoop
 from torch import nn
 from torch.utils.data import DataLoader
 
@@ -60,37 +61,31 @@ def load_batches(
             dataloader._iterator = None  # of persistent workers
 
 
-class ResumableLoop:
+class ResumableLoop(BaseLoop):
     """What the two train loops have in common."""
-
-    runner: Any
-    dataloader: DataLoader
-    val_begin: int
-    val_interval: int
-    stop_training: bool
 
     def run(self) -> nn.Module:
         """Train, and validate first if the checkpoint was saved before its validation had ended."""
         self.runner.call_hook('before_train')
         # The runner takes over the seed of a checkpoint only after it has built this loop
-        self.dataloader.dataset.seed = self.runner.seed  # type: ignore[attr-defined]
-        self.dataloader.batch_sampler.seed = self.runner.seed  # type: ignore[union-attr]
+        self.dataloader.dataset.seed = self.runner.seed
+        self.dataloader.batch_sampler.seed = self.runner.seed
         self.validate(*self.get_progress())
         self.train()
         self.runner.call_hook('after_train')
         return self.runner.model
 
+    @abstractmethod
     def get_progress(self) -> tuple[int, int]:
         """Return the epochs or iterations that are done, and their total."""
-        raise NotImplementedError
 
+    @abstractmethod
     def train(self) -> None:
         """Train to the end."""
-        raise NotImplementedError
 
     def validate(self, done: int, total: int) -> None:
         """Validate if it is time for it and has not been done yet."""
-        self._decide_current_val_interval()  # type: ignore[attr-defined]
+        self._decide_current_val_interval()
         hub = self.runner.message_hub
         due = done >= max(self.val_begin, 1) and (done % self.val_interval == 0 or done == total)
         if due and self.runner.val_loop is not None and hub.get_info('latest_validation') != done:

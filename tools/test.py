@@ -14,7 +14,8 @@ from mmcednet.engine.checks import (
     check_features,
     check_segmentation,
 )
-from mmcednet.engine.command_line import exit_on_error, exit_on_image_error
+from mmcednet.engine.command_line import exit_on_error
+from mmcednet.engine.images import ImageError
 from mmcednet.engine.safe_loading import refuse_code
 from mmcednet.models import compile_blocks
 
@@ -66,7 +67,7 @@ def test(args: argparse.Namespace) -> None:
     """Test, with errors of one sentence."""
     with exit_on_error():
         runner = prepare(args)
-    with exit_on_image_error():
+    with exit_on_error(ImageError):
         runner.test()
 
 

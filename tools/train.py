@@ -20,8 +20,9 @@ from mmcednet.engine.checks import (
     check_segmentation,
     load_checkpoint,
 )
-from mmcednet.engine.command_line import exit_on_error, exit_on_image_error
+from mmcednet.engine.command_line import exit_on_error
 from mmcednet.engine.files import check_writable
+from mmcednet.engine.images import ImageError
 from mmcednet.engine.safe_loading import refuse_code
 from mmcednet.models import compile_blocks
 from mmcednet.training import explain_faults, protect_training, write_atomically
@@ -118,7 +119,7 @@ def train(args: argparse.Namespace) -> None:
     """Train, with errors of one sentence."""
     with exit_on_error():
         runner = prepare(args)
-    with explain_faults(runner), exit_on_image_error():
+    with explain_faults(runner), exit_on_error(ImageError):
         runner.train()
 
 

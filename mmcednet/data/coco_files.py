@@ -37,26 +37,9 @@ def split_coco(content: dict, val_share: float) -> dict[str, dict]:
     for split, inside in (('train', False), ('val', True)):
         images = [image for index, image in enumerate(content['images']) if (index in chosen) == inside]
         ids = {image['id'] for image in images}
-        objects = [item for item in content['annotations'] if item['image_id'] in ids]
+        objects = [item for item in content.get('annotations', []) if item['image_id'] in ids]
         result[split] = dict(content, images=images, annotations=objects)
     return result
-
-
-def read_coco(path: Path) -> dict:
-    """Read an annotation file in COCO's format.
-
-    Raises:
-        ValueError: It does not exist, is not valid JSON, or is in another format.
-    """
-    if not path.is_file():
-        raise ValueError(f'the annotation file {path} does not exist')
-    try:
-        content = json.loads(path.read_bytes())
-    except ValueError as error:
-        raise ValueError(f'the annotation file {path} is not valid JSON: {error}') from None
-    if not isinstance(content, dict) or not {'images', 'annotations', 'categories'} <= set(content):
-        raise ValueError(f'the annotation file {path} must have images, annotations and categories')
-    return content
 
 
 def write_splits(splits: dict[str, dict], folder: Path) -> None:

@@ -27,6 +27,7 @@ class NamedImageErrors:
 
         Raises:
             ImageError: The image is damaged, has too many pixels, or cannot be resized.
+            MemoryError: OpenCV's memory is not enough.
         """
         path = results.get('img_path')
         try:
@@ -34,6 +35,8 @@ class NamedImageErrors:
                 read_size(path)
             return self.transforms(results)
         except IMAGE_ERRORS as error:
+            if 'Insufficient memory' in str(error):  # OpenCV's, which says nothing about the image
+                raise MemoryError(str(error)) from None
             reason: Any = error
         except AssertionError as error:
             if not str(error).startswith('failed to load image'):  # mmcv's, of damaged files

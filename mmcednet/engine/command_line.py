@@ -5,33 +5,22 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from .images import ImageError
-
 
 @contextmanager
-def exit_on_error() -> Iterator[None]:
-    """Turn a ValueError or FileNotFoundError into ``error: ...`` on stderr and exit code 1.
+def exit_on_error(*types: type[Exception]) -> Iterator[None]:
+    """Turn an error into ``error: ...`` on stderr and exit code 1.
+
+    Args:
+        types: Types of the errors; default: ValueError and FileNotFoundError.
 
     Raises:
-        SystemExit: Instead of these two; other exceptions propagate.
+        SystemExit: Instead of these; other exceptions propagate.
     """
+    handled = types or (ValueError, FileNotFoundError)
     try:
         yield
-    except (ValueError, FileNotFoundError) as error:
-        sys.exit(f'error: {error}')
-
-
-@contextmanager
-def exit_on_image_error() -> Iterator[None]:
-    """Turn an ImageError, also one of a worker process, into ``error: ...`` and exit code 1.
-
-    Raises:
-        SystemExit: Instead of an ImageError; other exceptions propagate.
-    """
-    try:
-        yield
-    except ImageError as error:
-        # From a worker process, the message is a traceback that ends with the sentence.
+    except handled as error:
+        # Of an ImageError in a worker process, the message is a traceback that ends with the sentence
         sys.exit(f'error: {str(error).rpartition("ImageError: ")[2].strip()}')
 
 

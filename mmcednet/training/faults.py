@@ -1,5 +1,6 @@
 """What a training does about faults: losses that are not finite, bad images, signals, full memory."""
 
+import errno
 import logging
 import os
 import signal
@@ -23,6 +24,7 @@ from .checkpoints import INTERRUPTED, POINTER, point_to
 # Windows has no SIGUSR1
 SIGNALS = [getattr(signal, name) for name in ('SIGTERM', 'SIGUSR1', 'SIGINT') if hasattr(signal, name)]
 MAX_LISTED = 20
+DISK_ERRORS = (errno.ENOSPC, errno.EROFS, errno.EIO)  # also of files whose name the error does not have
 
 
 class TrainingError(RuntimeError):
@@ -43,6 +45,10 @@ def explain_faults(runner: Runner) -> Iterator[None]:
         if message is None:
             raise
         sys.exit(f'error: {message}')
+    finally:
+        for hook in runner.hooks:
+            if isinstance(hook, StopOnSignalHook):
+                hook.restore()
 
 
 def explain(error: Exception, runner: Runner) -> str | None:
@@ -55,7 +61,7 @@ def explain(error: Exception, runner: Runner) -> str | None:
             f'{runner.cfg.train_dataloader.get("batch_size")}; lower it, or the size of the images, or '
             f'use --amp or model.backbone.with_cp=True'
         )
-    if isinstance(error, OSError) and error.strerror:
+    if isinstance(error, OSError) and (error.filename or error.errno in DISK_ERRORS):
         return (
             f'cannot write or read {error.filename or runner.work_dir}: {error.strerror}; '
             f'{describe_resuming(runner)}'
@@ -65,7 +71,7 @@ def explain(error: Exception, runner: Runner) -> str | None:
 
 def is_out_of_memory(error: Exception) -> bool:
     """Whether the memory of a GPU or of the machine was not enough."""
-    words = ('CUDA out of memory', "can't allocate memory", 'Insufficient memory')
+    words = ('CUDA out of memory', "can't allocate memory")
     return isinstance(error, (MemoryError, torch.cuda.OutOfMemoryError)) or any(
         word in str(error) for word in words
     )
@@ -182,8 +188,8 @@ class UnusableImagesHook(Hook):
             listed = sorted(self.files)[:MAX_LISTED]
             more = [f'... and {count - MAX_LISTED} more'] if count > MAX_LISTED else []
             raise TrainingError(
-                f'{count} of {total} images, more than {self.max_share:.0%}, cannot be used; repair '
-                'or remove them:\n  ' + '\n  '.join(listed + more)
+                f'{count} of {total} images, more than {100 * self.max_share:g} %, cannot be used; '
+                'repair or remove them:\n  ' + '\n  '.join(listed + more)
             )
 
 

@@ -70,15 +70,17 @@ class SeededDataset:
                 try:
                     return mark(self.dataset[index], files)
                 except ImageError as error:
+                    reason = str(error)
                     files.append(str(error.path))
                 except Exception:
                     # errors of reading a label map are of any type
                     damaged = find_damaged(self.list_files(index))
                     if damaged is None:
                         raise
+                    reason = f'{damaged} is not an image, or is damaged'
                     files.append(damaged)
                 index = np.random.randint(len(self))
-        raise ImageError(f'{MAX_REPLACEMENTS} images in a row cannot be used, the last is {files[-1]}')
+        raise ImageError(f'{MAX_REPLACEMENTS} images in a row cannot be used; the last one: {reason}')
 
     def list_files(self, index: int) -> list[str]:
         """Label map and image of a sample."""

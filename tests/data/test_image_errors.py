@@ -58,3 +58,11 @@ def test_other_errors_are_left(tmp_path):
     Image.new('RGB', (30, 30)).save(tmp_path / 'a.png')
     with pytest.raises(AssertionError, match='a bug'):
         NamedImageErrors([LOAD, dict(type='FailingTransform')])(dict(img_path=str(tmp_path / 'a.png')))
+
+
+def test_full_memory_is_no_error_of_the_image(tmp_path):
+    """OpenCV cannot allocate an image of 2^20 x 2^20 pixels."""
+    Image.new('RGB', (30, 30)).save(tmp_path / 'a.png')
+    resize = dict(type='Resize', scale=(2**20, 2**20), keep_ratio=False)
+    with pytest.raises(MemoryError, match='Insufficient memory'):
+        NamedImageErrors([LOAD, resize])(dict(img_path=str(tmp_path / 'a.png')))

@@ -5,9 +5,11 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from types import ModuleType
 
 import pytest
+from small_models import SHAPES, save_random_model
 
 
 def find_free_port() -> int:
@@ -20,6 +22,18 @@ def find_free_port() -> int:
 def free_port() -> int:
     """A port of this machine that nothing listens on."""
     return find_free_port()
+
+
+@pytest.fixture(scope='session')
+def nano(root: Path) -> Path:
+    """The config of a very small detector."""
+    return root / 'configs' / 'retinanet' / 'cednet_nano_shapes.py'
+
+
+@pytest.fixture(scope='session')
+def checkpoint(nano: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Random weights of that detector."""
+    return save_random_model(nano, tmp_path_factory.mktemp('model') / 'a.pth', classes=SHAPES)
 
 
 @pytest.fixture

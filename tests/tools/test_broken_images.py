@@ -10,7 +10,7 @@ import pytest
 from broken_images import KINDS, write_images
 from mmengine.config import Config
 from mmengine.registry import DATASETS, MODELS, init_default_scope
-from small_models import SHAPES, save_random_model
+from small_models import SHAPES
 
 from mmcednet.engine.checks import check_data
 from mmcednet.engine.config import name_images_in_errors
@@ -26,16 +26,6 @@ NEVER = ('magic', 'text', 'bomb', 'true-bomb')
 @pytest.fixture(scope='module')
 def images(tmp_path_factory):
     return write_images(tmp_path_factory.mktemp('broken') / 'images', NUMBER)
-
-
-@pytest.fixture(scope='module')
-def nano(root):
-    return root / 'configs' / 'retinanet' / 'cednet_nano_shapes.py'
-
-
-@pytest.fixture(scope='module')
-def checkpoint(nano, tmp_path_factory):
-    return save_random_model(nano, tmp_path_factory.mktemp('model') / 'a.pth', classes=SHAPES)
 
 
 def get_kind(name):

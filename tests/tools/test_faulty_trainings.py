@@ -140,7 +140,7 @@ def test_image_that_cannot_be_decoded(root, data, tmp_path):
     code, log = finish(start_training(root, config, work), work)
     assert code == 1
     assert (
-        f'error: 1 of 6 images, more than 1%, cannot be used; repair or remove them:\n  {image}' in log
+        f'error: 1 of 6 images, more than 1 %, cannot be used; repair or remove them:\n  {image}' in log
     )
     assert 'Traceback' not in log
 

@@ -5,17 +5,7 @@ import json
 import cv2
 import numpy as np
 import pytest
-from small_models import SHAPES, save_random_model
-
-
-@pytest.fixture(scope='module')
-def nano(root):
-    return root / 'configs' / 'retinanet' / 'cednet_nano_shapes.py'
-
-
-@pytest.fixture(scope='module')
-def checkpoint(nano, tmp_path_factory):
-    return save_random_model(nano, tmp_path_factory.mktemp('model') / 'a.pth', classes=SHAPES)
+from small_models import save_random_model
 
 
 def list_files(folder):

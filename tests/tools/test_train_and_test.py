@@ -320,6 +320,6 @@ def test_images_that_cannot_be_used_are_reported(run_tool, config, shapes, tmp_p
         image.write_bytes(image.read_bytes()[:60])  # its size can still be read
     config.write_text(USER_CONFIG + DATA.format(root=str(broken)))
     result = run_tool('train.py', config, '--cfg-options', *SCALE, expected_code=1)
-    error = f'error: 20 images in a row cannot be used, the last is {broken / "train"}'
-    assert error in result.stderr
+    error = 'error: 20 images in a row cannot be used; the last one: the image '
+    assert f'{error}{broken / "train"}' in result.stderr
     assert 'Traceback' not in result.stderr

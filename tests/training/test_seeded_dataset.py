@@ -94,7 +94,9 @@ def test_other_errors_are_not_hidden(images, monkeypatch):
 def test_many_images_that_cannot_be_decoded(images):
     for path in images.paths:
         path.unlink()
-    with pytest.raises(ImageError, match=r'20 images in a row cannot be used, the last is .*png'):
+    with pytest.raises(
+        ImageError, match=r'20 images in a row cannot be used; the last one: .*png is not an image'
+    ):
         SeededDataset(images)[0]
 
 

@@ -6,7 +6,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmcednet.data.coco_files import read_coco, split_coco, write_splits
+from mmcednet.data.coco_files import split_coco, write_splits
+from mmcednet.engine.checks.coco_format import read_coco
 from mmcednet.engine.command_line import exit_on_error
 
 

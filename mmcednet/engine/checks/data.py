@@ -78,8 +78,6 @@ def get_image_folder(dataset: dict) -> str:
 
 def check_coco(dataset: dict, ann_file: Path, images: Path) -> set[Path]:
     """Check an annotation file in COCO format and the existence of its images; return these."""
-    if not ann_file.is_file():
-        raise ValueError(f'the annotation file {ann_file} does not exist')
     content = read_coco(ann_file)
     if not dataset.get('test_mode') and not content.get('annotations'):
         raise ValueError(f'the annotation file {ann_file} has no annotations')

@@ -13,6 +13,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from .draws import seed_all
+from .faults import TrainingError
 
 MAX_WORKER_FAILURES = 3
 
@@ -32,7 +33,7 @@ def load_batches(
         Number of the batch in the epoch, and the batch.
 
     Raises:
-        RuntimeError: Workers died three times without a batch in between.
+        TrainingError: Workers died four times without a batch in between.
     """
     failures = 0
     while True:
@@ -48,17 +49,31 @@ def load_batches(
                 done += 1
                 failures = 0
             return
-        except RuntimeError as error:
-            if 'DataLoader worker' not in str(error) or failures == MAX_WORKER_FAILURES:
+        except (RuntimeError, EOFError, OSError) as error:
+            if not dataloader.num_workers or not is_dead_worker(error):
                 raise
+            if failures == MAX_WORKER_FAILURES:
+                raise TrainingError(
+                    f'workers of the data loader died {failures + 1} times in a row ({error!r}); lower '
+                    f'train_dataloader.num_workers={dataloader.num_workers}, as the memory may be full'
+                ) from None
             failures += 1
             print_log(
-                f'{str(error).splitlines()[0]}: starting the workers again; if this happens often, '
-                f'lower train_dataloader.num_workers, as the memory may be full',
+                f'A worker of the data loader has died ({error!r}): starting the workers again; if '
+                f'this happens often, lower train_dataloader.num_workers, as the memory may be full',
                 'current',
                 logging.WARNING,
             )
             dataloader._iterator = None  # of persistent workers
+
+
+def is_dead_worker(error: Exception) -> bool:
+    """Whether an error says that a worker has died, and not what went wrong in one that lives."""
+    if isinstance(error, RuntimeError):
+        return 'DataLoader worker (pid' in str(error)
+    # its tensors, which are in the queue already, can no longer be received
+    lost = isinstance(error, (EOFError, ConnectionError, FileNotFoundError))
+    return lost and not str(error).startswith('Caught ')
 
 
 class ResumableLoop(BaseLoop):

@@ -119,7 +119,7 @@ def test_killed_workers(root, data, tmp_path):
     worker.kill()
     code, log = finish(process, work)
     assert code == 0, log[-3000:]
-    assert f'DataLoader worker (pid(s) {worker.pid}) exited unexpectedly: starting' in log
+    assert 'A worker of the data loader has died' in log
     check_same(whole / 'epoch_8.pth', work / 'epoch_8.pth')
 
 
@@ -183,6 +183,21 @@ def test_signals(root, data, tmp_path, name):
     assert 'Traceback' not in log
     process = start_training(root, config, work, '--resume')
     wait_for(work, 'resumed epoch', process)
+    process.kill()
+
+
+def test_resumed_with_another_batch_size(root, data, tmp_path):
+    """Its batches are others, so that the interrupted epoch starts again."""
+    config = write_config(tmp_path / 'c.py', root, data, LONG)
+    work = tmp_path / 'work'
+    process = start_training(root, config, work)
+    wait_for(work, 'Epoch(train)', process)
+    os.kill(process.pid, signal.SIGTERM)
+    finish(process, work)
+    options = ['--cfg-options', 'train_dataloader.batch_size=3']
+    process = start_training(root, config, work, '--resume', *options)
+    wait_for(work, 'it had 3 batches per process when it was interrupted, and has 2 now', process)
+    wait_for(work, '[1/2]', process)
     process.kill()
 
 

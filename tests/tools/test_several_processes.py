@@ -3,6 +3,8 @@
 import json
 import os
 import runpy
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -79,6 +81,26 @@ def test_a_killed_process_is_restarted(run_tool, root, images, tmp_path, monkeyp
     assert steps[0][:8] == [*range(1, 9)]
     assert steps[1] == [*range(9, 17)]
     assert (work / 'epoch_4.pth').is_file()
+
+
+# Threads of the process group would ask for the interpreter while it ends, and abort the process
+COUNT_THREADS = """
+import os, runpy, sys
+runpy.run_path(sys.argv[1])['main'](sys.argv[2:])
+with open(f'threads_{os.environ["RANK"]}', 'w') as file:
+    file.write(str(len(os.listdir('/proc/self/task'))))
+"""
+
+
+@pytest.mark.skipif(not os.path.isdir('/proc/self/task'), reason='threads are listed on Linux only')
+def test_no_thread_is_left_at_the_end(root, images, tmp_path, free_port):
+    config = write_config(tmp_path / 'config.py', 'imagenet', images / 'single', images=4)
+    script = tmp_path / 'count.py'
+    script.write_text(COUNT_THREADS)
+    command = [sys.executable, '-m', 'torch.distributed.run', '--nproc-per-node=2']
+    command += [f'--master-port={free_port}', script, root / 'tools' / 'train.py', config]
+    subprocess.run([*map(str, command), '--launcher', 'pytorch'], cwd=tmp_path, check=True)
+    assert [(tmp_path / f'threads_{rank}').read_text() for rank in (0, 1)] == ['1', '1']
 
 
 def test_both_processes_stop_if_one_gets_a_signal(run_tool, root, images, tmp_path, monkeypatch):

@@ -9,13 +9,12 @@ name of a tensor. Templates map released keys to ours; their fields stand for wh
     {norm}   a tensor of a norm of the network: for BatchNorm also the running statistics
 """
 
-import re
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from torch import Tensor
 
-Templates = dict[str, str]  # released -> ours
+from .templates import Rule, Templates, compile_templates, match_key
 
 # Everything outside the blocks.
 LAYERS: Templates = {
@@ -189,19 +188,15 @@ def detect_mixer(keys: Iterable[str]) -> str:
     return 'dwconv'
 
 
-def build_rules(mixer: MixerTemplates) -> list[tuple[re.Pattern[str], str]]:
-    """All templates of a network, the released ones as regular expressions, and ours."""
+def build_rules(mixer: MixerTemplates) -> list[Rule]:
+    """The compiled templates of a network."""
     templates = {
         **LAYERS,
         **join_templates(POSITIONS, mixer.block),
         **join_templates(LONG_RANGE_POSITIONS, mixer.long_range_block),
     }
     patterns = dict(stage=r'[1-9]\d*', index=r'\d+', param='weight|bias', norm=mixer.norm)
-    groups = {name: f'(?P<{name}>{pattern})' for name, pattern in patterns.items()}
-    return [
-        (re.compile(released.replace('.', r'\.').format(**groups)), ours)
-        for released, ours in templates.items()
-    ]
+    return compile_templates(templates, patterns)
 
 
 def join_templates(positions: Templates, layers: Templates) -> Templates:
@@ -213,12 +208,12 @@ def join_templates(positions: Templates, layers: Templates) -> Templates:
     }
 
 
-def convert_key(key: str, rules: Iterable[tuple[re.Pattern[str], str]]) -> str | None:
+def convert_key(key: str, rules: list[Rule]) -> str | None:
     """Our name of a released key without prefix, by the first rule that matches; None if none does."""
-    for pattern, ours in rules:
-        if match := pattern.fullmatch(key):
-            fields = match.groupdict()
-            if 'stage' in fields:
-                fields['stage'] = str(int(fields['stage']) - 1)  # stages.0 is the stem
-            return ours.format(**fields)
-    return None
+    match = match_key(key, rules)
+    if match is None:
+        return None
+    ours, fields = match
+    if 'stage' in fields:
+        fields['stage'] = str(int(fields['stage']) - 1)  # stages.0 is the stem
+    return ours.format(**fields)

@@ -1,0 +1,54 @@
+"""Conversion of the published checkpoints of the networks in :mod:`mmcednet.models.peers`.
+
+``PEERS`` maps the name of each network to the names of its published keys, a file of this folder.
+"""
+
+from collections.abc import Mapping
+
+from torch import Tensor
+
+from ..templates import compile_templates, match_key
+from .names import Names
+
+PEERS: dict[str, Names] = {}
+MODULES = ('backbone.', 'neck.')  # of a detector or segmenter whose keys are renamed
+
+
+def convert_peer_state_dict(network: str, state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Rename the keys of a published checkpoint to ours.
+
+    Args:
+        network: Name of the network, a key of ``PEERS``.
+        state_dict: Published weights of a classifier, or of a detector or segmenter, whose keys have the
+            prefixes 'backbone.' and 'neck.'; those of its heads stay the same.
+
+    Returns:
+        The same tensors under our names: a classifier's without its head, ready for
+        ``tools/train.py --pretrained``.
+
+    Raises:
+        ValueError: A key does not belong to the network, or two keys get the same name.
+    """
+    names = PEERS[network]
+    rules = {
+        'backbone.': compile_templates(names.backbone, names.patterns),
+        'neck.': compile_templates(names.neck, names.patterns),
+    }
+    dropped = compile_templates(dict.fromkeys(names.dropped, ''), names.patterns)
+    whole = any(key.startswith('backbone.') for key in state_dict)
+    converted: dict[str, Tensor] = {}
+    for key, value in state_dict.items():
+        module = next((m for m in MODULES if key.startswith(m)), '') if whole else 'backbone.'
+        if not module or not rules[module]:  # a head, or a neck of the toolbox
+            converted[key] = value
+            continue
+        prefix = module if whole else ''
+        inner = key.removeprefix(prefix)
+        if match_key(inner, dropped):
+            continue
+        match = match_key(inner, rules[module])
+        ours = prefix + match[0].format(**match[1]) if match else None
+        if ours is None or ours in converted:
+            raise ValueError(f'unexpected key {key!r} in a published checkpoint of {network}')
+        converted[ours] = value
+    return converted

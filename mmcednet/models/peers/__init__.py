@@ -1,0 +1,7 @@
+"""The networks that the paper compares CEDNet with and that no toolbox has, one per file.
+
+They need torch, mmengine and the layers of :mod:`mmcednet.models`, nothing else, and are written from
+their papers. Published checkpoints load after ``tools/model_converters/peers.py``.
+"""
+
+__all__: list[str] = []

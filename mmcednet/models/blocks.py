@@ -134,15 +134,21 @@ class AttentionCEDBlock(nn.Module):
         mixer: Maps (N, H, W, C) to the same shape.
         drop_path: Rate of stochastic depth of both residual branches. Default: 0.
         run: As for :class:`CEDBlock`, for the MLP and the activations. Default: ``compute``.
+        eps: Added to the variances of both LayerNorms. Default: 1e-6.
     """
 
     def __init__(
-        self, channels: int, mixer: nn.Module, drop_path: float = 0.0, run: Run = compute
+        self,
+        channels: int,
+        mixer: nn.Module,
+        drop_path: float = 0.0,
+        run: Run = compute,
+        eps: float = EPS,
     ) -> None:
         super().__init__()
-        self.norm1 = nn.LayerNorm(channels, eps=EPS)
+        self.norm1 = nn.LayerNorm(channels, eps=eps)
         self.mixer = mixer
-        self.norm2 = nn.LayerNorm(channels, eps=EPS)
+        self.norm2 = nn.LayerNorm(channels, eps=eps)
         self.mlp = MLP(channels, run=run)
         self.drop_path = DropPath(drop_path)
 

@@ -68,6 +68,7 @@ CONFIGS = {
     ('5', 'CEDNet-Swin-T'): 'retinanet/cednet_swin_t.py',
     ('5', 'ConvNeXt-T'): 'retinanet/convnext_t_fpn.py',
     ('5', 'CEDNet-NeXt-T'): 'retinanet/cednet_t.py',
+    ('5', 'CSwin-T'): 'retinanet/cswin_t_fpn.py',
     ('5', 'CEDNet-CSwin-T'): 'retinanet/cednet_cswin_t.py',
     ('6', 'CEDNet-NeXt-T 1 stage'): 'retinanet/ablation/stages_1.py',
     ('6', 'CEDNet-NeXt-T 2 stages'): 'retinanet/ablation/stages_2.py',

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
+from mmcednet.models import peers
 from mmcednet.paper.tables import CONFIGS
 
 ROOT = Path(__file__).resolve().parents[2] / 'configs'
@@ -79,6 +80,8 @@ def test_row(name):
         source = Config.fromfile(ROOT / f'{weights[1]}.py').model.backbone
         assert cfg.model.backbone.type == source.type == 'CEDNet'
         assert source.arch == cfg.model.backbone.arch
+    elif pretraining == 'converted':
+        assert hasattr(peers, cfg.model.backbone.type)
     else:
         downloads = bool(re.search(r"'https?://|torchvision://|open-mmlab://", str(cfg.model)))
         assert pretraining == ('downloaded' if downloads else '-')

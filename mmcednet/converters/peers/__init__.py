@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from ..templates import compile_templates, match_key
+from . import cswin
 from .names import Names
 
-PEERS: dict[str, Names] = {}
+PEERS: dict[str, Names] = {'cswin': cswin.NAMES}
 MODULES = ('backbone.', 'neck.')  # of a detector or segmenter whose keys are renamed
 
 
@@ -19,8 +20,8 @@ def convert_peer_state_dict(network: str, state_dict: Mapping[str, Tensor]) -> d
 
     Args:
         network: Name of the network, a key of ``PEERS``.
-        state_dict: Published weights of a classifier, or of a detector or segmenter, whose keys have the
-            prefixes 'backbone.' and 'neck.'; those of its heads stay the same.
+        state_dict: Published weights of a classifier, or of a detector or segmenter. There, only the
+            keys with the prefixes 'backbone.' and 'neck.' change, those of the heads stay the same.
 
     Returns:
         The same tensors under our names: a classifier's without its head, ready for

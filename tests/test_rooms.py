@@ -101,6 +101,16 @@ def test_models_import_only_torch_and_mmengine(path):
     assert packages - sys.stdlib_module_names <= {'torch', 'mmengine', 'mmcednet'}
 
 
+def test_cednet_does_not_need_the_other_networks():
+    models = PACKAGE / 'models'
+    peers = 'mmcednet.models.peers'
+    importing = [path.name for path in models.glob('*.py') if peers in str(collect_imports(path))]
+    assert importing == ['__init__.py']
+    for path in (models / 'peers').glob('[!_]*.py'):
+        own = {name for name in collect_imports(path) if name.startswith('mmcednet.')}
+        assert all(name.startswith('mmcednet.models.') for name in own), path
+
+
 def test_only_tools_import_the_paper():
     outside = [*ROOT.glob('*.py'), *(ROOT / 'configs').rglob('*.py')]
     inside = [path for path in PACKAGE.rglob('*.py') if path.parent.name != 'paper']

@@ -8,6 +8,13 @@ from typing import NamedTuple
 from mmcednet.analysis.complexity import Complexity, compute_complexity
 
 PAPER = Path(__file__).with_name('paper_tables.json')
+FRAMEWORKS = {
+    'retinanet': 'RetinaNet',
+    'mask_rcnn': 'Mask R-CNN',
+    'cascade_mask_rcnn': 'Cascade Mask R-CNN',
+    'deformable_detr': 'Deformable DETR',
+    'upernet': 'UPerNet',
+}
 IMAGE_SIZES = {'coco': (800, 1280), 'ade20k': (512, 2048)}  # (H, W)
 
 # (table, method) -> config; in Table 7 the method includes the augmentation

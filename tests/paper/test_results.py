@@ -6,8 +6,12 @@ from pathlib import Path
 import pytest
 import yaml
 
+from mmcednet.analysis.fusion_time import FusionTime
 from mmcednet.paper.results import render_files
 from mmcednet.paper.tables import CONFIGS, Row, get_method_name, load_paper_rows
+
+# Invented
+TIMES = {config: FusionTime(before=1, total=4, fuses=True, blocks=None) for config in CONFIGS.values()}
 
 
 def make_rows():
@@ -42,14 +46,14 @@ def find_row(page: str, table: str, method: str) -> list[str]:
 
 
 def test_rows_without_training(root, tmp_path):
-    page = render_files(make_rows(), root / 'configs', tmp_path)['docs/results.md']
+    page = render_files(make_rows(), TIMES, root / 'configs', tmp_path)['docs/results.md']
     link = '[CEDNet-NeXt-T](../configs/mask_rcnn/cednet_t.py)'
     assert find_row(page, '2c', 'CEDNet-NeXt-T') == [
-        *(link, '12.35', '49', '234.6', '274'),
+        *(link, '12.35', '49', '234.6', '274', '25.0%'),
         *('49.2', '', '44.1', ''),
     ]
     without = find_row(page, '1', 'SpineNet-96')
-    assert without == ['SpineNet-96, no config yet', '', '43', '', '265', '47.1', '']
+    assert without == ['SpineNet-96, no config yet', '', '43', '', '265', '', '47.1', '']
     assert page.count('\n| ') == len(list(make_rows())) + page.count('| --- |\n') * 2  # header and rule
     assert 'the correct value is 255G' in page
     for row in make_rows():
@@ -67,10 +71,10 @@ def test_finished_trainings_fill_the_column_ours(root, tmp_path):
         ],
     )
     write_log(tmp_path, 'retinanet/cednet_t', [{'coco/bbox_mAP': 0.48, 'step': 12}])  # not finished
-    written = render_files(make_rows(), root / 'configs', tmp_path)
+    written = render_files(make_rows(), TIMES, root / 'configs', tmp_path)
     page = written['docs/results.md']
-    assert find_row(page, '2c', 'CEDNet-NeXt-T')[5:] == ['49.2', '49.2', '44.1', '44.1']
-    assert find_row(page, '2b', 'CEDNet-NeXt-T')[5:] == ['48.3', '']
+    assert find_row(page, '2c', 'CEDNet-NeXt-T')[6:] == ['49.2', '49.2', '44.1', '44.1']
+    assert find_row(page, '2b', 'CEDNet-NeXt-T')[6:] == ['48.3', '']
     models = yaml.safe_load(written['configs/mask_rcnn/metafile.yml'])['Models']
     results = {model['Name']: model.get('Results') for model in models}
     assert results.pop('mask_rcnn_cednet_t') == [
@@ -94,9 +98,9 @@ def test_segmenter_has_single_and_multi_scale_results(root, tmp_path):
         (folder / f'{run}.json').write_text(json.dumps(dict(mIoU=found, aAcc=80.0)))
         model = dict(type='SegTTAModel' if tta else 'EncoderDecoder')
         (folder / 'vis_data' / 'config.py').write_text(f'model = {model}\nload_from = {checkpoint!r}\n')
-    written = render_files(make_rows(), root / 'configs', tmp_path)
+    written = render_files(make_rows(), TIMES, root / 'configs', tmp_path)
     found = find_row(written['docs/results.md'], '3', 'CEDNet-NeXt-T')
-    assert found[5:] == ['48.3', '48.3', '48.9', '48.9']
+    assert found[6:] == ['48.3', '48.3', '48.9', '48.9']
     models = yaml.safe_load(written['configs/upernet/metafile.yml'])['Models']
     (results,) = [model['Results'] for model in models if 'Results' in model]
     metrics = {'mIoU': 48.3, 'mIoU, multi-scale': 48.9}
@@ -106,12 +110,12 @@ def test_segmenter_has_single_and_multi_scale_results(root, tmp_path):
 def test_resumed_training_counts_once_it_has_finished(root, tmp_path):
     write_log(tmp_path, 'retinanet/cednet_t', [{'coco/bbox_mAP': 0.3, 'step': 12}], 'first')
     write_log(tmp_path, 'retinanet/cednet_t', [{'coco/bbox_mAP': 0.484, 'step': 36}], 'second')
-    page = render_files(make_rows(), root / 'configs', tmp_path)['docs/results.md']
-    assert find_row(page, '1', 'CEDNet-NeXt-T (FPN-style)')[5:] == ['48.3', '48.4']
+    page = render_files(make_rows(), TIMES, root / 'configs', tmp_path)['docs/results.md']
+    assert find_row(page, '1', 'CEDNet-NeXt-T (FPN-style)')[6:] == ['48.3', '48.4']
 
 
 def test_metafiles_list_every_config_once(root, tmp_path):
-    written = render_files(make_rows(), root / 'configs', tmp_path)
+    written = render_files(make_rows(), TIMES, root / 'configs', tmp_path)
     index = yaml.safe_load(written['model-index.yml'])['Import']
     configs = []
     for path in index:
@@ -127,8 +131,8 @@ def test_metafiles_list_every_config_once(root, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.xdist_group('paper')
-def test_generated_files_are_up_to_date(all_rows, root, tmp_path):
-    for path, text in render_files(all_rows, root / 'configs', tmp_path).items():
+def test_generated_files_are_up_to_date(all_rows, all_times, root, tmp_path):
+    for path, text in render_files(all_rows, all_times, root / 'configs', tmp_path).items():
         assert (root / path).read_text(encoding='utf-8') == text, (
             f'{path}: run tools/analysis/results.py'
         )

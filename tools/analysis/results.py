@@ -1,5 +1,8 @@
 #!/usr/bin/env python3
-"""Generates docs/results.md, the metafiles and model-index.yml from the paper's tables and the logs."""
+"""Generates docs/results.md with its figure, the metafiles and model-index.yml.
+
+They are made from the paper's tables, the configs and the logs of trainings.
+"""
 
 import argparse
 import sys
@@ -7,10 +10,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mmcednet.engine.files import atomic_write
+from mmcednet.paper.fusion_times import draw_fusion_times, iter_fusion_times
 from mmcednet.paper.results import render_files
 from mmcednet.paper.tables import iter_rows
 
 ROOT = Path(__file__).resolve().parents[2]
+FIGURE = 'docs/images/fusion_times.png'  # in docs/results.md
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -29,10 +34,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     for row in iter_rows(ROOT / 'configs'):
         print(f'Table {row.table}: {row.method}', flush=True)
         rows.append(row)
-    for path, text in render_files(rows, ROOT / 'configs', args.work_dirs).items():
+    times = {}
+    for config, time in iter_fusion_times(ROOT / 'configs', rows):
+        print(f'{config}: {time.share:.1%} of the parameters before the first fusion', flush=True)
+        times[config] = time
+    for path, text in render_files(rows, times, ROOT / 'configs', args.work_dirs).items():
         with atomic_write(args.out / path) as temporary:
             temporary.write_text(text, encoding='utf-8')
         print(args.out / path)
+    with atomic_write(args.out / FIGURE) as temporary:
+        draw_fusion_times(rows, times).savefig(temporary, dpi=100, format='png')
+    print(args.out / FIGURE)
     return 0
 
 

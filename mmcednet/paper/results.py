@@ -27,8 +27,8 @@ results of training with these configs, and are empty where no training has fini
 multiply-adds are counted from the configs (COCO 1280x800, ADE20K 2048x512). "Fusion" is the time for
 feature fusion: the share of the parameters of backbone and neck that are used before features of two
 levels are combined for the first time; 100 % where only the head combines them. This page is generated
-by `python tools/analysis/results.py`, which reads APs and mIoUs from the logs in `work_dirs/`; multi-scale
-mIoUs come from `tools/test.py --tta` without `--show-dir`.
+by `python tools/analysis/results.py`, which reads APs and mIoUs from the logs in `work_dirs/`;
+multi-scale mIoUs come from `tools/test.py --tta` without `--show-dir`.
 
 Figure 1 of the paper, with every network of its tables as a point:
 

@@ -52,11 +52,10 @@ def test_networks_have_the_same_cost(fusion, framework, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('framework', ['retinanet', 'mask_rcnn', 'upernet'])
-def test_runs_are_trained_once(fusion, framework, root, tmp_path):
+def test_runs_are_tuned_and_trained_once(fusion, root, tmp_path):
     draw_dataset(tmp_path / 'cells', train=6, val=3, size=64, seed=0, test=2)
     command = [sys.executable, root / 'benchmarks' / 'early_fusion.py', '--data', 'cells']
-    command += ['--framework', framework, '--models', 'cednet_m1', '--seeds', '1', '--iters', '8']
+    command += ['--models', 'cednet_m1', '--seeds', '1', '--iters', '8']
     command += ['--results', 'results.json', '--out', 'out', '--jobs', '2']
     env = dict(os.environ, PYTHONPATH=str(root))
     for expected in (5, 0):
@@ -70,8 +69,8 @@ def test_runs_are_trained_once(fusion, framework, root, tmp_path):
     # two at a time: in the order in which they end
     assert sorted(row['lr'] for row in rows[:3]) == list(fusion.results.LEARNING_RATES)
     assert all(np.isfinite(row['loss']).all() for row in rows)
-    assert '| CEDNet, 1 stage |' in (tmp_path / 'out' / f'cells-{framework}-8.md').read_text()
-    assert cv2.imread(str(tmp_path / 'out' / f'cells-{framework}-8.png')) is not None
+    assert '| CEDNet, 1 stage |' in (tmp_path / 'out' / 'cells-retinanet-8.md').read_text()
+    assert cv2.imread(str(tmp_path / 'out' / 'cells-retinanet-8.png')) is not None
 
 
 def test_best_recipe_on_validation_images(fusion, run, tmp_path):
@@ -88,15 +87,20 @@ def test_best_recipe_on_validation_images(fusion, run, tmp_path):
 
 
 @pytest.mark.slow
-def test_given_recipe(fusion, root, tmp_path):
-    draw_dataset(tmp_path / 'cells', train=4, val=2, size=64, seed=0)
+@pytest.mark.parametrize('framework', ['mask_rcnn', 'upernet'])
+def test_given_recipe(fusion, framework, root, tmp_path):
+    draw_dataset(tmp_path / 'cells', train=4, val=2, size=64, seed=0, test=2)
     command = [sys.executable, root / 'benchmarks' / 'early_fusion.py', '--data', tmp_path / 'cells']
-    command += ['--models', 'cednet_m1', '--seeds', '1', '--iters', '4', '--recipe', '3e-4', '0.1']
+    command += ['--framework', framework, '--models', 'cednet_m1', '--seeds', '1', '--iters', '4']
+    command += ['--recipe', '3e-4', '0.1']
     command += ['--results', tmp_path / 'results.json', '--out', tmp_path / 'out']
     env = dict(os.environ, PYTHONPATH=str(root))
     subprocess.run(list(map(str, command)), env=env, check=True)
     (row,) = json.loads((tmp_path / 'results.json').read_text())['runs']
     assert (row['lr'], row['weight_decay'], row['seed']) == (3e-4, 0.1, 1)
+    assert np.isfinite(row['loss']).all()
+    assert '| CEDNet, 1 stage |' in (tmp_path / 'out' / f'cells-{framework}-4.md').read_text()
+    assert cv2.imread(str(tmp_path / 'out' / f'cells-{framework}-4.png')) is not None
 
 
 def test_finished_runs_are_found_again(fusion, run, tmp_path):

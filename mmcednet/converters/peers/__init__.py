@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from ..templates import compile_templates, match_key
+from . import focal_transformer
 from .names import Names
 
-PEERS: dict[str, Names] = {}
+PEERS: dict[str, Names] = {'focal_transformer': focal_transformer.NAMES}
 MODULES = ('backbone.', 'neck.')  # of a detector or segmenter whose keys are renamed
 
 

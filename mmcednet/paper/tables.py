@@ -56,6 +56,9 @@ CONFIGS = {
     ('2d', 'CEDNet-NeXt-B'): 'cascade_mask_rcnn/cednet_b.py',
     ('3', 'Swin-S'): 'upernet/swin_s.py',
     ('3', 'Swin-B'): 'upernet/swin_b.py',
+    ('3', 'Focal-T'): 'upernet/focal_t.py',
+    ('3', 'Focal-S'): 'upernet/focal_s.py',
+    ('3', 'Focal-B'): 'upernet/focal_b.py',
     ('3', 'ConvNeXt-T'): 'upernet/convnext_t.py',
     ('3', 'ConvNeXt-S'): 'upernet/convnext_s.py',
     ('3', 'ConvNeXt-B'): 'upernet/convnext_b.py',
@@ -132,6 +135,14 @@ ENCODER_LAYERS = (
     "the paper's values are reproduced with eight encoder layers ({} M, {} GMAC); the released config "
     'has six, as for CEDNet'
 )
+FOCAL_KEYS = (
+    "the paper's value is reproduced without attention products, and with queries, keys and values of "
+    'pooled tokens computed again for each window that attends to them ({} GMAC)'
+)
+FOCAL_BIASES = (
+    'the published code has fewer parameters; 85.1 M result with position biases for 196 neighbours, '
+    'not 132, and for each pair of token and window, instead of each distance'
+)
 KNOWN_DEVIATIONS = {
     ('1', 'ConvNeXt-T w/ NAS-FPN'): KnownDeviation(
         params=None,
@@ -145,6 +156,9 @@ KNOWN_DEVIATIONS = {
         macs=589.4,
         why="the paper's value is reproduced without the mask heads (430.4 GMAC)",
     ),
+    ('3', 'Focal-T'): KnownDeviation(None, 961.8, FOCAL_KEYS.format(998.1)),
+    ('3', 'Focal-S'): KnownDeviation(83.15, 1062.8, f'{FOCAL_KEYS.format(1129.9)}; {FOCAL_BIASES}'),
+    ('3', 'Focal-B'): KnownDeviation(None, 1220.5, FOCAL_KEYS.format(1354.1)),
 }
 
 

@@ -175,11 +175,12 @@ def test_segmenter(name, ade20k, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ('name', 'mode'), [('cednet_t', 'slide'), ('convnext_t', 'whole'), ('swin_s', 'whole')]
+    ('name', 'mode'),
+    [('cednet_t', 'slide'), ('convnext_t', 'whole'), ('swin_s', 'whole'), ('focal_t', 'whole')],
 )
 def test_segmenter_at_several_scales(name, mode, ade20k, tmp_path):
     cfg = load_small_segmenter(f'upernet/{name}.py', ade20k, tmp_path)
-    assert cfg.model.test_cfg.mode == ('whole' if name == 'swin_s' else 'slide')
+    assert cfg.model.test_cfg.mode == ('whole' if name in ('swin_s', 'focal_t') else 'slide')
     enable_tta(cfg)
     assert cfg.model.module.test_cfg.mode == mode
     assert 'mIoU' in Runner.from_cfg(cfg).test()

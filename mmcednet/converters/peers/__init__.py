@@ -8,10 +8,13 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from ..templates import compile_templates, match_key
-from . import cswin
+from . import cswin, focal_transformer
 from .names import Names
 
-PEERS: dict[str, Names] = {'cswin': cswin.NAMES}
+PEERS: dict[str, Names] = {
+    'cswin': cswin.NAMES,
+    'focal_transformer': focal_transformer.NAMES,
+}
 MODULES = ('backbone.', 'neck.')  # of a detector or segmenter whose keys are renamed
 
 

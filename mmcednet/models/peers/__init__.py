@@ -5,5 +5,6 @@ their papers. Published checkpoints load after ``tools/model_converters/peers.py
 """
 
 from .cswin import CSWin
+from .focal_transformer import FocalTransformer
 
-__all__ = ['CSWin']
+__all__ = ['CSWin', 'FocalTransformer']

@@ -5,14 +5,13 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import torch
-from mmengine.model import BaseModule
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from .blocks import MIXERS, RECOMPUTE, BlockFactory
 from .layers import compute
-from .pretrained import load_pretrained
+from .pretrained import PretrainedBackbone
 from .pyramid import Pyramid
 from .stage import STYLES, Decoder, Stage, build_downsample
 from .utils import are_integers, check_choice, init_layer
@@ -124,7 +123,7 @@ class Stem(nn.Module):
 
 
 @MODELS.register_module()
-class CEDNet(BaseModule):
+class CEDNet(PretrainedBackbone):
     """The CEDNet backbone.
 
     A stem to stride 8, then a cascade of identical encoder-decoder stages, each of which takes the
@@ -311,17 +310,6 @@ class CEDNet(BaseModule):
             outs += tuple(aux[-2::-1])
         # mmcv's RoIAlign misreads tensors that are not contiguous, such as channels-last views.
         return tuple(out.contiguous() for out in outs)
-
-    def init_weights(self) -> None:
-        """Load the checkpoint of ``init_cfg``, if any; the constructor has initialised the weights."""
-        if isinstance(self.init_cfg, dict) and self.init_cfg['type'] == 'Pretrained':
-            settings = {
-                key: self.init_cfg[key] for key in ('prefix', 'average') if key in self.init_cfg
-            }
-            load_pretrained(self, self.init_cfg['checkpoint'], **settings)
-            self.is_init = True
-        else:
-            super().init_weights()
 
     def train(self, mode: bool = True) -> 'CEDNet':
         """Set the mode; frozen stages, and BatchNorm with ``norm_eval``, stay in evaluation mode."""

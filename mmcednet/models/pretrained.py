@@ -3,10 +3,30 @@
 from collections.abc import Iterable
 
 from mmengine.logging import print_log
+from mmengine.model import BaseModule
 from mmengine.runner import CheckpointLoader
 from torch import Tensor, nn
 
 BACKBONE = 'backbone.'
+
+
+class PretrainedBackbone(BaseModule):
+    """Base of backbones: ``init_cfg`` of type 'Pretrained' is :func:`load_pretrained`.
+
+    ``dict(type='Pretrained', checkpoint=...)`` may name the checkpoint of any model that contains the
+    backbone; ``prefix`` and ``average`` are passed on.
+    """
+
+    def init_weights(self) -> None:
+        """Load the checkpoint of ``init_cfg``, if any; the constructor has initialised the weights."""
+        if isinstance(self.init_cfg, dict) and self.init_cfg['type'] == 'Pretrained':
+            settings = {
+                key: self.init_cfg[key] for key in ('prefix', 'average') if key in self.init_cfg
+            }
+            load_pretrained(self, self.init_cfg['checkpoint'], **settings)
+            self.is_init = True
+        else:
+            super().init_weights()
 
 
 def load_pretrained(
@@ -45,8 +65,8 @@ def load_pretrained(
     if not found:
         raise ValueError(
             f'{checkpoint} contains no weights of {type(module).__name__} (its first keys: '
-            f"{', '.join(list(source)[:3])}); convert the authors' checkpoints with "
-            f'tools/model_converters/official_cednet.py first'
+            f'{", ".join(list(source)[:3])}); convert published checkpoints with a command of '
+            f'tools/model_converters first'
         )
     check_shapes(found, target, checkpoint, prefix)
     module.load_state_dict(found, strict=False)

@@ -23,6 +23,8 @@ CONFIGS = {
     ('1', 'ConvNeXt-T w/ NAS-FPN'): 'retinanet/convnext_t_nasfpn.py',
     ('1', 'ConvNeXt-T w/ BiFPN'): 'retinanet/convnext_t_bifpn.py',
     ('1', 'HRNet-w32'): 'retinanet/hrnet_w32.py',
+    ('1', 'SpineNet-96'): 'retinanet/spinenet_96.py',
+    ('1', 'GiraffeDet-D11'): 'retinanet/giraffedet_d11.py',
     ('1', 'CEDNet-NeXt-T (Hourglass-style)'): 'retinanet/cednet_t_hourglass.py',
     ('1', 'CEDNet-NeXt-T (UNet-style)'): 'retinanet/cednet_t_unet.py',
     ('1', 'CEDNet-NeXt-T (FPN-style)'): 'retinanet/cednet_t.py',
@@ -30,6 +32,7 @@ CONFIGS = {
     ('2a', 'ConvNeXt-S'): 'deformable_detr/convnext_s.py',
     ('2a', 'CEDNet-NeXt-T'): 'deformable_detr/cednet_t.py',
     ('2a', 'CEDNet-NeXt-S'): 'deformable_detr/cednet_s.py',
+    ('2b', 'SpineNet-143'): 'retinanet/spinenet_143.py',
     ('2b', 'Swin-T'): 'retinanet/swin_t_fpn.py',
     ('2b', 'Swin-S'): 'retinanet/swin_s_fpn.py',
     ('2b', 'Swin-B'): 'retinanet/swin_b_fpn.py',
@@ -143,12 +146,23 @@ FOCAL_BIASES = (
     'the published code has fewer parameters; 85.1 M result with position biases for 196 neighbours, '
     'not 132, and for each pair of token and window, instead of each distance'
 )
+SPINENET_SIZE = (
+    "the paper's value is reproduced at the size of SpineNet's test images, {0}x{0}, with the 91 "
+    'classes of its TensorFlow code ({1} GMAC)'
+)
 KNOWN_DEVIATIONS = {
     ('1', 'ConvNeXt-T w/ NAS-FPN'): KnownDeviation(
         params=None,
         macs=281.8,
         why="the paper's value is reproduced at the size of training images, 1024x1024 (288.7 GMAC)",
     ),
+    ('1', 'SpineNet-96'): KnownDeviation(None, 254.2, SPINENET_SIZE.format(1024, 265.0)),
+    ('1', 'GiraffeDet-D11'): KnownDeviation(
+        params=None,
+        macs=283.5,
+        why="the paper's value is reproduced at the authors' image size, 1280x768 (271.9 GMAC)",
+    ),
+    ('2b', 'SpineNet-143'): KnownDeviation(None, 322.5, SPINENET_SIZE.format(1280, 523.3)),
     ('2a', 'ConvNeXt-T'): KnownDeviation(40.91, 199.5, ENCODER_LAYERS.format(42.42, 231.6)),
     ('2a', 'ConvNeXt-S'): KnownDeviation(62.54, 285.8, ENCODER_LAYERS.format(64.06, 317.8)),
     ('2c', 'DetectoRS-50'): KnownDeviation(

@@ -13,10 +13,12 @@ ROOT = Path(__file__).resolve().parents[2] / 'configs'
 # Transforms that tell the augmentations apart; the first match decides
 AUGMENTATIONS = {
     'BoxCopyPaste': 'LSJ, copy-paste',
+    'LargeScaleJitter': 'scale jitter',
     'PhotoMetricDistortion': 'ADE20K',
     'RandAugment': 'ImageNet',
     'RandomChoice': 'DETR',
-    'RandomResize': 'LSJ',
+    'RandomCrop': 'LSJ',
+    'RandomResize': 'multi-scale',
 }
 
 

@@ -8,12 +8,14 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from ..templates import compile_templates, match_key
-from . import cswin, focal_transformer
+from . import cswin, focal_transformer, giraffedet, spinenet
 from .names import Names
 
 PEERS: dict[str, Names] = {
     'cswin': cswin.NAMES,
     'focal_transformer': focal_transformer.NAMES,
+    'giraffedet': giraffedet.NAMES,
+    'spinenet': spinenet.NAMES,
 }
 MODULES = ('backbone.', 'neck.')  # of a detector or segmenter whose keys are renamed
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from mmengine.logging import print_log
 from mmengine.model import BaseModule
 from mmengine.runner import CheckpointLoader
-from torch import Tensor, nn
+from torch import Tensor
 
 BACKBONE = 'backbone.'
 
@@ -28,9 +28,17 @@ class PretrainedBackbone(BaseModule):
         else:
             super().init_weights()
 
+    def adapt_weights(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Change weights whose shapes depend on settings; called before a checkpoint is loaded.
+
+        Args:
+            weights: By our names, without a prefix.
+        """
+        return weights
+
 
 def load_pretrained(
-    module: nn.Module, checkpoint: str, prefix: str | None = None, average: bool = False
+    module: PretrainedBackbone, checkpoint: str, prefix: str | None = None, average: bool = False
 ) -> None:
     """Load the weights of ``module`` from ``checkpoint``; log missing and unexpected keys.
 
@@ -61,7 +69,7 @@ def load_pretrained(
         key.removeprefix(prefix): value for key, value in source.items() if key.startswith(prefix)
     }
     target = module.state_dict()
-    found = {key: value for key, value in weights.items() if key in target}
+    found = module.adapt_weights({key: value for key, value in weights.items() if key in target})
     if not found:
         raise ValueError(
             f'{checkpoint} contains no weights of {type(module).__name__} (its first keys: '

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 
 import torch
-from mmengine.model import BaseModule
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
 from ..blocks import AttentionCEDBlock
 from ..layers import LayerNorm2d
 from ..mixers import CrossWindowAttention
+from ..pretrained import PretrainedBackbone
 from ..utils import are_integers
 
 EPS = 1e-5  # of every LayerNorm; CEDNet's have 1e-6
@@ -17,7 +17,7 @@ NUM_STAGES = 4
 
 
 @MODELS.register_module()
-class CSWin(BaseModule):
+class CSWin(PretrainedBackbone):
     """CSWin Transformer (its section 3): four stages at strides 4, 8, 16 and 32.
 
     The defaults are CSWin-T. The last stage attends globally.
@@ -29,8 +29,8 @@ class CSWin(BaseModule):
         stripes: Width of a stripe in each stage but the last, in tokens. Default: (1, 2, 7).
         drop_path_rate: Stochastic depth of the last block; it grows linearly from 0. Default: 0.1.
         out_indices: Stages whose normalised features are returned, 0 to 3. Default: (0, 1, 2, 3).
-        init_cfg: Initialization config of mmengine; ``Pretrained`` needs a converted checkpoint, see
-            ``tools/model_converters/peers.py``. Default: None, random.
+        init_cfg: Initialization config of mmengine; ``dict(type='Pretrained', checkpoint=...)`` may
+            name a converted classifier or detector. Default: None.
 
     Raises:
         ValueError: A stage has no width, depth, heads or stripe, its channels do not fit its heads, or

@@ -6,11 +6,9 @@ one pooled token each. Features are channels-last, (N, H, W, C), between the fir
 
 from collections.abc import Sequence
 from itertools import product
-from typing import Any
 
 import torch
 import torch.nn.functional as F
-from mmengine.model import BaseModule
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
@@ -26,6 +24,7 @@ from ..mixers import (
     window_reverse,
 )
 from ..mlp import MLP
+from ..pretrained import PretrainedBackbone
 from ..utils import are_integers
 
 EXPAND = 3  # tokens around a window that it attends to one by one
@@ -36,7 +35,7 @@ TOKENS = WINDOW**2
 CORNERS = ((1, 1), (1, -1), (-1, 1), (-1, -1))
 NEIGHBOURS = len(CORNERS) * (TOKENS - (WINDOW - EXPAND) ** 2)
 PATCH = 4  # px, side of the first layer's patches
-TABLE_TO_WINDOWS = 'relative_position_bias_table_to_windows'
+TABLE_TO_WINDOWS = '.relative_position_bias_table_to_windows'
 
 
 def compute_region_index() -> Tensor:
@@ -178,16 +177,6 @@ class FocalAttention(nn.Module):
         mask = F.pad(mask, (REGION**2, 0))[:, None, None]  # (windows, 1, 1, keys)
         return (torch.cat((near, far), -1) + mask).flatten(0, 1)[None]
 
-    def _load_from_state_dict(
-        self, state_dict: dict[str, Tensor], prefix: str, *args: Any, **kwargs: Any
-    ) -> None:
-        """Resize the biases to pooled tokens, as the paper does if F differs (section 4.2)."""
-        table = state_dict.get(prefix + TABLE_TO_WINDOWS)
-        if table is not None:
-            size = WINDOW + self.focal_window - 1
-            state_dict[prefix + TABLE_TO_WINDOWS] = resize_table(table, size)
-        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
-
 
 def make_table(*shape: int) -> nn.Parameter:
     return nn.Parameter(nn.init.trunc_normal_(torch.empty(shape), std=0.02))
@@ -246,7 +235,7 @@ class PatchEmbedding(nn.Module):
 
 
 @MODELS.register_module()
-class FocalTransformer(BaseModule):
+class FocalTransformer(PretrainedBackbone):
     """Focal Transformer without convolutional embedding (paper, section 3), as a backbone.
 
     Stage i has embed_dims * 2^i channels at stride 4 * 2^i. As in Swin's detectors and segmenters, each
@@ -261,7 +250,8 @@ class FocalTransformer(BaseModule):
             whose position biases are resized when they are loaded.
         drop_path_rate: Stochastic depth rate of the last block, in [0, 1); it grows linearly from 0.
             Default: 0.2.
-        init_cfg: Initialization config of mmengine. Default: None.
+        init_cfg: Initialization config of mmengine; ``dict(type='Pretrained', checkpoint=...)`` may
+            name a converted classifier or segmenter. Default: None.
 
     Raises:
         ValueError: Lengths differ, a number is not positive, a focal window is even, or channels cannot
@@ -293,6 +283,12 @@ class FocalTransformer(BaseModule):
         )
         self.norms = nn.ModuleList(nn.LayerNorm(channels) for channels in self.out_channels)
         self.apply(init_linear)
+
+    def adapt_weights(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Resize the biases to pooled tokens of classifiers, which have smaller focal windows."""
+        target = self.state_dict()
+        sides = {key: round(target[key].shape[-1] ** 0.5) for key in weights if TABLE_TO_WINDOWS in key}
+        return weights | {key: resize_table(weights[key], side) for key, side in sides.items()}
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """(N, 3, H, W) -> one feature (N, C, H', W') per stage, finest first; sizes are rounded up."""

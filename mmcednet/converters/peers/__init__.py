@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from ..templates import compile_templates, match_key
+from . import revcol
 from .names import Names
 
-PEERS: dict[str, Names] = {}
+PEERS: dict[str, Names] = {'revcol': revcol.NAMES}
 MODULES = ('backbone.', 'neck.')  # of a detector or segmenter whose keys are renamed
 
 
@@ -19,11 +20,11 @@ def convert_peer_state_dict(network: str, state_dict: Mapping[str, Tensor]) -> d
 
     Args:
         network: Name of the network, a key of ``PEERS``.
-        state_dict: Published weights of a classifier, or of a detector or segmenter, whose keys have the
-            prefixes 'backbone.' and 'neck.'; those of its heads stay the same.
+        state_dict: Published weights of a classifier, or of a detector or segmenter, whose keys have
+            the prefixes 'backbone.' and 'neck.'; those of its heads stay the same.
 
     Returns:
-        The same tensors under our names: a classifier's without its head, ready for
+        The tensors under our names: a classifier's without its head, ready for
         ``tools/train.py --pretrained``.
 
     Raises:
@@ -35,6 +36,7 @@ def convert_peer_state_dict(network: str, state_dict: Mapping[str, Tensor]) -> d
         'neck.': compile_templates(names.neck, names.patterns),
     }
     dropped = compile_templates(dict.fromkeys(names.dropped, ''), names.patterns)
+    flattened = compile_templates(dict.fromkeys(names.flattened, ''), names.patterns)
     whole = any(key.startswith('backbone.') for key in state_dict)
     converted: dict[str, Tensor] = {}
     for key, value in state_dict.items():
@@ -50,5 +52,6 @@ def convert_peer_state_dict(network: str, state_dict: Mapping[str, Tensor]) -> d
         ours = prefix + match[0].format(**match[1]) if match else None
         if ours is None or ours in converted:
             raise ValueError(f'unexpected key {key!r} in a published checkpoint of {network}')
-        converted[ours] = value
+        flat = match_key(ours.removeprefix(prefix), flattened)
+        converted[ours] = value.flatten() if flat else value
     return converted

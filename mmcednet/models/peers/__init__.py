@@ -4,4 +4,6 @@ They need torch, mmengine and the layers of :mod:`mmcednet.models`, nothing else
 their papers. Published checkpoints load after ``tools/model_converters/peers.py``.
 """
 
-__all__: list[str] = []
+from .revcol import RevCol
+
+__all__ = ['RevCol']

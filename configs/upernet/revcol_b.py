@@ -1,4 +1,4 @@
-# Table 3: mIoU 49.0, multi-scale 50.1, cited by the paper from RevCol, whose authors slide the window of
+# Table 3: mIoU 49.0, multi-scale 50.1, cited by the paper from RevCol; its authors slide the window of
 # this model farther
 _base_ = 'revcol_t.py'
 

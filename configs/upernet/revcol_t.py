@@ -1,5 +1,4 @@
-# Table 3: mIoU 47.4, multi-scale 47.6, cited by the paper from RevCol; all layers have the same learning
-# rate
+# Table 3: mIoU 47.4, multi-scale 47.6, cited by the paper from RevCol; one learning rate for all layers
 _base_ = [
     '../_base_/models/upernet_revcol.py',
     '../_base_/datasets/ade20k.py',

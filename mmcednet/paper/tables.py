@@ -146,8 +146,8 @@ KNOWN_DEVIATIONS = {
     ('3', 'RevCol-B'): KnownDeviation(
         params=168.9,
         macs=None,
-        why="the paper's value, which RevCol's authors print too, is ConvNeXt-B's; the backbone alone has "
-        '138.0 M, and with it the 196 M of Table 2d are reproduced',
+        why="the paper's value, printed by RevCol's authors too, is that of ConvNeXt-B; the backbone "
+        'alone has 138.0 M, and with it the 196 M of Table 2d are reproduced',
     ),
 }
 

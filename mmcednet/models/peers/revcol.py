@@ -88,8 +88,7 @@ class RevCol(BaseModule):
         keep_every: Features of every ``keep_every``-th column are kept for it, and those of the others
             follow from the next column's (section 2.2). With 1 they are exact. With ``num_columns`` the
             memory does not depend on the number of columns, but rounding errors grow about fourfold per
-            column: in float32 the gradient of an untrained RevCol-B is off by more than half.
-            Default: 1.
+            column: in float32 the gradient of an untrained RevCol-B is off by 40 %. Default: 1.
         init_cfg: Initialization config of mmengine. Default: None.
 
     Attributes:

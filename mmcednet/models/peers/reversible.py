@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
+from torch.func import functional_call
 from torch.utils.checkpoint import get_device_states, set_device_states
 
 MIN_SCALE = 1e-3  # a division by less would amplify rounding errors too much
@@ -95,10 +95,13 @@ def compute_columns_reversibly(
 
 
 class ReversibleColumns(torch.autograd.Function):
-    """A group of columns for :func:`compute_columns_reversibly`; it has no second derivatives.
+    """A group of columns for :func:`compute_columns_reversibly`.
 
     The parameters are inputs, so that their gradients arrive as those of other operators do: with all
     hooks, of DistributedDataParallel for instance.
+
+    Raises:
+        RuntimeError: A derivative of its gradients would be needed (``create_graph=True``).
     """
 
     @staticmethod
@@ -114,8 +117,12 @@ class ReversibleColumns(torch.autograd.Function):
         return features
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        if torch.is_grad_enabled():
+            raise RuntimeError(
+                'a reversible network has no second derivatives (create_graph=True); build it with '
+                'reversible=False'
+            )
         x, *saved = ctx.saved_tensors
         first, *others = ctx.columns
         reversal = Reversal(x, saved[ctx.levels :], grads, ctx.states)
@@ -189,13 +196,19 @@ class Reversal:
         """Compute f of a level, and from its gradient ``grad`` those of ``below`` and ``above``."""
         below = below.detach().requires_grad_()
         above = None if above is None else above.detach().requires_grad_()
+        params = {
+            name: param
+            for name, param in level.named_parameters()
+            if param.requires_grad and param is not level.gamma
+        }
+        # copies, as hooks of the parameters are to see the function's gradients, and not these too
+        copies = {name: param.detach().requires_grad_() for name, param in params.items()}
         with self.states.pop().restore(), torch.enable_grad():
-            out = level(below, above)
+            out = functional_call(level, copies, (below, above))
         inputs = [below] if above is None else [below, above]
-        params = [p for p in level.parameters() if p.requires_grad and p is not level.gamma]
-        below_grad, *found = torch.autograd.grad(out, [*inputs, *params], grad.to(out.dtype))
+        below_grad, *found = torch.autograd.grad(out, [*inputs, *copies.values()], grad.to(out.dtype))
         above_grad = None if above is None else found.pop(0)
-        self.param_grads.update(zip(params, found))
+        self.param_grads.update(zip(params.values(), found))
         return out.detach(), below_grad, above_grad
 
 

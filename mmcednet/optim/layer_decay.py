@@ -7,31 +7,30 @@ from mmengine.optim import DefaultOptimWrapperConstructor
 from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS
 from torch import nn
 
-from mmcednet.models import CEDNet
-from mmcednet.models.cednet import DECAY_TYPES
-from mmcednet.models.utils import check_choice
-
 BACKBONE = 'backbone.'
 
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
 class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
-    """Builds optimizers whose learning rate decreases from the heads to the image, for CEDNet.
+    """Builds optimizers whose learning rate decreases from the heads to the image.
+
+    For backbones with a method ``get_decay_depth``: CEDNet and RevCol.
 
     A parameter of depth d gets lr * decay_rate^(num_layers + 1 - d), at most lr; pyramid and heads get
     lr. One-dimensional parameters and biases have no weight decay.
 
     Args:
         optim_wrapper_cfg: Config of the optimizer wrapper.
-        paramwise_cfg: ``decay_type`` ('coarse' or 'fine', see :meth:`CEDNet.get_decay_depth`),
-            ``decay_rate`` in (0, 1], ``num_layers``; optionally ``head_weight_decay``, the weight decay
-            of all parameters outside the backbone, biases and norms too (default: None, as inside), and
-            ``custom_keys``, which maps parts of parameter names to ``dict(lr_mult=...)``, the factor
-            on lr that replaces the decay (default: {}).
+        paramwise_cfg: ``decay_type`` ('coarse' or 'fine' for CEDNet, see
+            :meth:`CEDNet.get_decay_depth`; 'layer_wise' for RevCol), ``decay_rate`` in (0, 1],
+            ``num_layers``; optionally ``head_weight_decay``, the weight decay of all parameters outside
+            the backbone, biases and norms too (default: None, as inside), and ``custom_keys``, which
+            maps parts of parameter names to ``dict(lr_mult=...)``, the factor on lr that replaces the
+            decay (default: {}).
 
     Raises:
-        ValueError: ``paramwise_cfg`` has other keys or values, or the model's ``backbone`` is not a
-            CEDNet.
+        ValueError: ``paramwise_cfg`` has other keys or values, or the model's ``backbone`` has no
+            ``get_decay_depth``.
     """
 
     def __init__(self, optim_wrapper_cfg: dict, paramwise_cfg: dict | None = None) -> None:
@@ -45,7 +44,7 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
                 f'paramwise_cfg {paramwise_cfg} must have decay_type, decay_rate and num_layers, and '
                 f'may have head_weight_decay and custom_keys'
             )
-        self.decay_type = check_choice('decay_type', paramwise_cfg['decay_type'], DECAY_TYPES)
+        self.decay_type = paramwise_cfg['decay_type']
         self.decay_rate = paramwise_cfg['decay_rate']
         self.num_layers = paramwise_cfg['num_layers']
         self.head_weight_decay = paramwise_cfg.get('head_weight_decay')
@@ -60,10 +59,10 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
     def add_params(self, params: list[dict], module: nn.Module, **kwargs: Any) -> None:
         """Append the parameter groups of ``module``'s trainable parameters to ``params``."""
         backbone = getattr(module, 'backbone', None)
-        if not isinstance(backbone, CEDNet):
+        if not hasattr(backbone, 'get_decay_depth'):
             raise ValueError(
-                f'{type(self).__name__} needs a model with a CEDNet as backbone; the backbone of '
-                f'{type(module).__name__} is {type(backbone).__name__}'
+                f'{type(self).__name__} needs a model with a CEDNet or RevCol as backbone; the '
+                f'backbone of {type(module).__name__} is {type(backbone).__name__}'
             )
         groups: dict[tuple[float, float], dict] = {}
         for name, param in module.named_parameters():
@@ -86,7 +85,7 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
             )
             params.append(group)
 
-    def _get_lr_mult(self, name: str, backbone: CEDNet) -> float:
+    def _get_lr_mult(self, name: str, backbone: Any) -> float:
         for key, setting in self.custom_keys.items():
             if key in name:
                 return setting['lr_mult']

@@ -173,7 +173,9 @@ def test_wrong_settings(paramwise, message):
 def test_other_backbones_are_refused(backbone, message):
     model = nn.Module()
     model.backbone, model.head = backbone, nn.Linear(2, 2)
-    with pytest.raises(ValueError, match=f'needs a model with a CEDNet as backbone; .* {message}'):
+    with pytest.raises(
+        ValueError, match=f'needs a model with a CEDNet or RevCol as backbone; .* {message}'
+    ):
         compute_rates(model, decay_type='coarse', decay_rate=0.9, num_layers=4)
 
 

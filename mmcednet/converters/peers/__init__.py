@@ -8,13 +8,14 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from ..templates import compile_templates, match_key
-from . import cswin, focal_transformer, giraffedet, spinenet
+from . import cswin, focal_transformer, giraffedet, revcol, spinenet
 from .names import Names
 
 PEERS: dict[str, Names] = {
     'cswin': cswin.NAMES,
     'focal_transformer': focal_transformer.NAMES,
     'giraffedet': giraffedet.NAMES,
+    'revcol': revcol.NAMES,
     'spinenet': spinenet.NAMES,
 }
 MODULES = ('backbone.', 'neck.')  # of a detector or segmenter whose keys are renamed
@@ -29,7 +30,7 @@ def convert_peer_state_dict(network: str, state_dict: Mapping[str, Tensor]) -> d
             keys with the prefixes 'backbone.' and 'neck.' change, those of the heads stay the same.
 
     Returns:
-        The same tensors under our names: a classifier's without its head, ready for
+        The tensors under our names: a classifier's without its head, ready for
         ``tools/train.py --pretrained``.
 
     Raises:
@@ -41,6 +42,7 @@ def convert_peer_state_dict(network: str, state_dict: Mapping[str, Tensor]) -> d
         'neck.': compile_templates(names.neck, names.patterns),
     }
     dropped = compile_templates(dict.fromkeys(names.dropped, ''), names.patterns)
+    flattened = compile_templates(dict.fromkeys(names.flattened, ''), names.patterns)
     whole = any(key.startswith('backbone.') for key in state_dict)
     converted: dict[str, Tensor] = {}
     for key, value in state_dict.items():
@@ -56,5 +58,6 @@ def convert_peer_state_dict(network: str, state_dict: Mapping[str, Tensor]) -> d
         ours = prefix + match[0].format(**match[1]) if match else None
         if ours is None or ours in converted:
             raise ValueError(f'unexpected key {key!r} in a published checkpoint of {network}')
-        converted[ours] = value
+        flat = match_key(ours.removeprefix(prefix), flattened)
+        converted[ours] = value.flatten() if flat else value
     return converted

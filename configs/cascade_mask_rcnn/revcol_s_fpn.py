@@ -1,0 +1,10 @@
+# Table 2d: box AP 52.6, mask AP 45.5, cited by the paper from RevCol; augmentation of DETR
+_base_ = [
+    '../_base_/models/cascade_mask_rcnn_revcol.py',
+    '../_base_/datasets/coco_instance_detr.py',
+    '../_base_/optimizers/revcol.py',
+    '../_base_/schedules/3x.py',
+    '../_base_/runtime.py',
+]
+model = dict(backbone=dict(_base_.revcol_s, drop_path_rate=0.4))
+optim_wrapper = dict(paramwise_cfg=dict(num_layers=17))

@@ -14,7 +14,7 @@ from mmengine.logging import print_log
 from mmengine.registry import RUNNERS
 from mmengine.runner import FlexibleRunner, Runner
 
-from mmcednet.models import CEDNet
+from mmcednet.models.pretrained import PretrainedBackbone
 
 from .checks.unwrap import unwrap_model
 
@@ -174,16 +174,18 @@ def warn_about_batch_size(runner: Runner) -> None:
 
 
 def warn_about_random_weights(runner: Runner) -> None:
-    """Log a warning if a detector or segmenter trains a CEDNet without pre-trained weights."""
+    """Log a warning if a detector or segmenter trains without the pre-trained weights of its recipe."""
     cfg = runner.cfg
     backbone = getattr(unwrap_model(runner.model), 'backbone', None)
-    if cfg.get('default_scope') not in ('mmdet', 'mmseg') or not isinstance(backbone, CEDNet):
+    if cfg.get('default_scope') not in ('mmdet', 'mmseg'):
+        return
+    if not isinstance(backbone, PretrainedBackbone) or not backbone.needs_pretraining:
         return
     init_cfg = backbone.init_cfg if isinstance(backbone.init_cfg, dict) else {}
     if not (init_cfg.get('type') == 'Pretrained' or cfg.get('load_from')):
         print_log(
-            "The backbone starts from random weights; the paper's detectors and segmenters start from "
-            'ImageNet-1K weights: pass --pretrained FILE',
+            'The backbone starts from random weights; published detectors and segmenters with it start '
+            'from ImageNet-1K weights: pass --pretrained FILE',
             'current',
             logging.WARNING,
         )

@@ -15,7 +15,12 @@ class PretrainedBackbone(BaseModule):
 
     ``dict(type='Pretrained', checkpoint=...)`` may name the checkpoint of any model that contains the
     backbone; ``prefix`` and ``average`` are passed on.
+
+    Attributes:
+        needs_pretraining: Whether published detectors and segmenters start from pre-trained weights.
     """
+
+    needs_pretraining = True
 
     def init_weights(self) -> None:
         """Load the checkpoint of ``init_cfg``, if any; the constructor has initialised the weights."""

@@ -108,6 +108,23 @@ def test_random_weights_of_a_detector_are_reported(root, shapes, tmp_path, warni
     assert [text[: len(WARNING)] for text in warnings] == [WARNING]
 
 
+@pytest.mark.parametrize(
+    ('backbone', 'reported'),
+    [
+        (dict(type='RevCol', channels=(8, 16, 32, 64), num_columns=2), True),
+        (dict(type='SpaceToDepthChain', channels=(8, 16, 32, 64)), False),  # as published
+    ],
+)
+def test_other_networks_need_weights_if_published_ones_do(
+    backbone, reported, root, shapes, tmp_path, warnings
+):
+    model = Config.fromfile(root / 'configs' / 'retinanet' / 'cednet_nano_shapes.py').model
+    model.backbone = backbone
+    model.neck = dict(type='FPN', in_channels=[8, 16, 32, 64], out_channels=48, num_outs=5)
+    launch.warn_about_random_weights(build_runner(root, shapes, tmp_path, model=model))
+    assert bool(warnings) == reported
+
+
 def test_weights_of_pretrained_arrive_and_are_not_reported(root, shapes, tmp_path, warnings):
     source = build_runner(root, shapes, tmp_path).model.backbone
     assert isinstance(source, CEDNet)

@@ -62,6 +62,8 @@ class SpaceToDepthChain(PretrainedBackbone):
         ValueError: ``channels`` are not positive integers.
     """
 
+    needs_pretraining = False
+
     def __init__(
         self, channels: Sequence[int] = (128, 256, 512, 1024, 2048), init_cfg: dict | None = None
     ) -> None:

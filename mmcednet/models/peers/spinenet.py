@@ -213,6 +213,8 @@ class SpineNet(PretrainedBackbone):
         ValueError: A number is not positive, or so small that no channels are left.
     """
 
+    needs_pretraining = False
+
     def __init__(
         self,
         repeats: int = 1,

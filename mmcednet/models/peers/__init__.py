@@ -7,7 +7,16 @@ their papers. Published checkpoints load after ``tools/model_converters/peers.py
 from .cswin import CSWin
 from .focal_transformer import FocalTransformer
 from .giraffedet import GeneralizedFPN, SpaceToDepthChain
+from .normed_levels import NormedLevels
 from .revcol import RevCol
 from .spinenet import SpineNet
 
-__all__ = ['CSWin', 'FocalTransformer', 'GeneralizedFPN', 'RevCol', 'SpaceToDepthChain', 'SpineNet']
+__all__ = [
+    'CSWin',
+    'FocalTransformer',
+    'GeneralizedFPN',
+    'NormedLevels',
+    'RevCol',
+    'SpaceToDepthChain',
+    'SpineNet',
+]

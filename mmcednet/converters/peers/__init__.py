@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from ..templates import compile_templates, match_key
-from . import cswin, focal_transformer, focalnet, giraffedet, revcol, spinenet
+from . import cbnet, cswin, focal_transformer, focalnet, giraffedet, revcol, spinenet
 from .names import Names
 
 PEERS: dict[str, Names] = {
+    'cbnet': cbnet.NAMES,
     'cswin': cswin.NAMES,
     'focal_transformer': focal_transformer.NAMES,
     'focalnet': focalnet.NAMES,

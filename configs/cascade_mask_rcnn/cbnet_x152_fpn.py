@@ -1,5 +1,5 @@
 # Table 2d: box AP 50.7, mask AP 43.3, cited by the paper, on test-dev: CBNet of three backbones. The
-# recipe is that of two, the only one published. There, only the last stage has a mask head; here each has
+# recipe is that of two, the only one published. There, only the last stage has a mask head; here, each.
 _base_ = [
     'mmdet::_base_/models/cascade-mask-rcnn_r50_fpn.py',
     'mmdet::common/ms-poly-90k_coco-instance.py',

@@ -1,6 +1,6 @@
-# CBNet of three ResNeXt-152 32x8d with frozen BatchNorm and a frozen first stage, as in the authors' code
-# for Detectron. They start each backbone from Detectron's ResNeXt-152 of ImageNet-5K, a file of another
-# format; model.backbone.backbone.init_cfg can load a ResNeXt-152 of mmdet into each
+# CBNet of three ResNeXt-152 32x8d with frozen BatchNorm and a frozen first stage, as in the authors'
+# Detectron. They start each backbone from Detectron's ResNeXt-152 of ImageNet-5K, a file of another
+# format; model.backbone.backbone.init_cfg can load a ResNeXt-152 of mmdet into each.
 cbnet_x152 = dict(
     type='CBNet',
     num_backbones=3,

@@ -1,9 +1,11 @@
 """CBNet, identical backbones of which each feeds the next (Liu et al., AAAI 2020)."""
 
 import torch.nn.functional as F
-from mmengine.model import BaseModule, ModuleList
+from mmengine.model import ModuleList
 from mmengine.registry import MODELS
 from torch import Tensor, nn
+
+from ..pretrained import PretrainedBackbone
 
 STEM = ('conv1', 'norm1', 'relu', 'maxpool')
 
@@ -15,7 +17,7 @@ def resize(x: Tensor, target: Tensor) -> Tensor:
 
 
 @MODELS.register_module()
-class CBNet(BaseModule):
+class CBNet(PretrainedBackbone):
     """Backbone: several ResNets or ResNeXts, from whose assistants the lead receives features.
 
     The input of each stage of a backbone is the output of its own stage before plus that of the same
@@ -28,7 +30,8 @@ class CBNet(BaseModule):
         num_backbones: Number of backbones: 2 is the paper's Dual, 3 its Triple. Default: 2.
         norm_eval: Keep the running statistics of the connections' BatchNorm as they are in training,
             for batches of few images; the backbones have the same option. Default: True.
-        init_cfg: Initialization config of mmengine. Default: None.
+        init_cfg: Initialization config of mmengine; ``dict(type='Pretrained', checkpoint=...)`` may
+            name a converted detector. Default: None.
 
     Attributes:
         backbones: The lead, whose features are returned, then its assistants, each of which feeds the

@@ -2,18 +2,18 @@
 
 from collections.abc import Sequence
 
-from mmengine.model import BaseModule
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
 from ..layers import LayerNorm2d
+from ..pretrained import PretrainedBackbone
 from ..utils import are_integers
 
 EPS = 1e-5  # FocalNet's
 
 
 @MODELS.register_module()
-class NormedLevels(BaseModule):
+class NormedLevels(PretrainedBackbone):
     """Backbone: another backbone with a LayerNorm on each of its levels.
 
     Pre-norm networks leave their features unnormalised; detectors with them normalise each level
@@ -22,7 +22,8 @@ class NormedLevels(BaseModule):
     Args:
         network: Config of the backbone, of any toolbox. mmpretrain's TIMMBackbone needs timm.
         channels: Channels of each of its levels, finest first.
-        init_cfg: Initialization config of mmengine. Default: None.
+        init_cfg: Initialization config of mmengine; ``dict(type='Pretrained', checkpoint=...)`` may
+            name a converted classifier or detector. Default: None.
 
     Raises:
         ValueError: ``channels`` are not positive integers.

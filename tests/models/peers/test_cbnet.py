@@ -108,8 +108,10 @@ def test_init_cfg_of_the_backbone_is_that_of_each(tmp_path):
             assert torch.equal(backbone.state_dict()[key], value)
 
 
-def test_init_cfg_is_that_of_the_whole(tmp_path, triple):
-    torch.save(dict(state_dict=triple.state_dict()), tmp_path / 'cbnet.pth')
+@pytest.mark.parametrize('prefix', ['', 'backbone.'])
+def test_init_cfg_is_that_of_the_whole(prefix, tmp_path, triple):
+    weights = {prefix + key: value for key, value in triple.state_dict().items()}
+    torch.save(dict(state_dict=weights), tmp_path / 'cbnet.pth')
     init_cfg = dict(type='Pretrained', checkpoint=str(tmp_path / 'cbnet.pth'))
     model = CBNet(RESNET, num_backbones=3, init_cfg=init_cfg)
     model.init_weights()

@@ -53,9 +53,11 @@ def test_gradients_reach_every_parameter():
     assert all(param.grad is not None and param.grad.any() for param in model.parameters())
 
 
-def test_weights_are_loaded_by_init_cfg(tmp_path):
+@pytest.mark.parametrize('prefix', ['', 'backbone.'])
+def test_weights_are_loaded_by_init_cfg(prefix, tmp_path):
     source = NormedLevels(dict(type='TwoLevels'), channels=[4, 6])
-    torch.save(dict(state_dict=source.state_dict()), tmp_path / 'weights.pth')
+    weights = {prefix + key: value for key, value in source.state_dict().items()}
+    torch.save(dict(state_dict=weights), tmp_path / 'weights.pth')
     init_cfg = dict(type='Pretrained', checkpoint=str(tmp_path / 'weights.pth'))
     model = NormedLevels(dict(type='TwoLevels'), channels=[4, 6], init_cfg=init_cfg)
     model.init_weights()

@@ -188,8 +188,8 @@ KNOWN_DEVIATIONS = {
     ('2d', 'CBNet-X152'): KnownDeviation(
         params=420.3,
         macs=1817.0,
-        why='the network of these APs has three ResNeXt-152 32x8d and heads of two linear layers; the '
-        "paper's parameters are reproduced with three ResNeXt-152 32x4d and heads of four convolutions "
+        why="the authors' code has ResNeXt-152 32x8d and heads of two linear layers; the paper's "
+        'parameters are reproduced with three ResNeXt-152 32x4d and heads of four convolutions '
         '(238.0 M, 1385.6 GMAC)',
     ),
     ('3', 'Focal-T'): KnownDeviation(None, 961.8, FOCAL_KEYS.format(998.1)),

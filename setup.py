@@ -31,6 +31,7 @@ OPENMMLAB = [
 WEB = ['gradio>=6']
 # not torch>=2.10, which it needs: pip would replace the torch that mmcv was compiled for
 ONNX = ['onnx', 'onnxscript>=0.7', 'onnxruntime']
+PEERS = ['timm']  # the networks of timm that the paper compares with
 DOCS = ['mkdocs-material', 'mkdocstrings[python]']
 
 ROOT = Path(__file__).parent
@@ -47,5 +48,12 @@ setup(
     package_data={'mmcednet': ['paper/paper_tables.json', '.mim/model-index.yml', '.mim/**/*']},
     python_requires='>=3.10',
     install_requires=['torch>=2.1', 'numpy', 'safetensors'],
-    extras_require={'onedl': ONEDL, 'openmmlab': OPENMMLAB, 'web': WEB, 'onnx': ONNX, 'docs': DOCS},
+    extras_require={
+        'onedl': ONEDL,
+        'openmmlab': OPENMMLAB,
+        'web': WEB,
+        'onnx': ONNX,
+        'peers': PEERS,
+        'docs': DOCS,
+    },
 )

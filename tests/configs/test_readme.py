@@ -19,6 +19,7 @@ AUGMENTATIONS = {
     'RandomChoice': 'DETR',
     'RandomCrop': 'LSJ',
     'RandomResize': 'multi-scale',
+    'RandomChoiceResize': 'multi-scale',
 }
 
 

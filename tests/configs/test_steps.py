@@ -10,6 +10,7 @@ import torch
 from mmdet.datasets import CocoDataset
 from mmengine.config import Config
 from mmengine.runner import Runner
+from torch import nn
 
 from mmcednet.engine.config import enable_tta
 from mmcednet.engine.launch import adapt_to_device
@@ -23,8 +24,14 @@ DETECTORS = (
     'mask2former',
     'dino',
 )
-# Frozen BatchNorm without pre-trained statistics: features reach 1e7, so nothing is detected
-FINDS_NOTHING = ('mask_rcnn/detectors_50.py',)
+# Without pre-trained weights, nothing is detected, or not always. DetectoRS: features reach 1e7 through
+# frozen BatchNorm. FocalNet: its biases are 0, so that in padded areas all features are, and each
+# LayerNorm multiplies their gradients by 316; after 50 of them, they overflow.
+FINDS_NOTHING = (
+    'mask_rcnn/detectors_50.py',
+    'mask_rcnn/focalnet_b_fpn.py',
+    'mask_rcnn/focalnet_s_fpn.py',
+)
 SHRINK_FACTOR = 8  # divides all image and crop sizes
 
 
@@ -146,12 +153,17 @@ def shorten(cfg: Config, work_dir: Path) -> Config:
 def train_one_step(runner: Runner) -> set[str]:
     """Checks that the losses are finite, and that the backbone learnt; returns the losses' names."""
     backbone = runner.model.backbone
-    before = {key: param.detach().clone() for key, param in backbone.named_parameters()}
+    before = sum_parameters(backbone)
     runner.train()
     losses = {key: value for key, value in runner.message_hub.log_scalars.items() if 'loss' in key}
     assert all(math.isfinite(history.current()) for history in losses.values())
-    assert any((param != before[key]).any() for key, param in backbone.named_parameters())
+    assert sum_parameters(backbone) != before
     return set(losses)
+
+
+def sum_parameters(module: nn.Module) -> list[float]:
+    """The sum of each parameter: a copy of the largest backbone would need 1.5 GB."""
+    return [param.sum(dtype=torch.float64).item() for param in module.parameters()]
 
 
 @pytest.mark.parametrize('name', iter_configs(*DETECTORS))

@@ -8,12 +8,14 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from ..templates import compile_templates, match_key
-from . import cswin, focal_transformer, giraffedet, revcol, spinenet
+from . import cbnet, cswin, focal_transformer, focalnet, giraffedet, revcol, spinenet
 from .names import Names
 
 PEERS: dict[str, Names] = {
+    'cbnet': cbnet.NAMES,
     'cswin': cswin.NAMES,
     'focal_transformer': focal_transformer.NAMES,
+    'focalnet': focalnet.NAMES,
     'giraffedet': giraffedet.NAMES,
     'revcol': revcol.NAMES,
     'spinenet': spinenet.NAMES,
@@ -42,22 +44,23 @@ def convert_peer_state_dict(network: str, state_dict: Mapping[str, Tensor]) -> d
         'neck.': compile_templates(names.neck, names.patterns),
     }
     dropped = compile_templates(dict.fromkeys(names.dropped, ''), names.patterns)
-    flattened = compile_templates(dict.fromkeys(names.flattened, ''), names.patterns)
     whole = any(key.startswith('backbone.') for key in state_dict)
-    converted: dict[str, Tensor] = {}
+    kept: dict[str, Tensor] = {}
+    renamed: dict[str, dict[str, Tensor]] = {module: {} for module in MODULES}
     for key, value in state_dict.items():
         module = next((m for m in MODULES if key.startswith(m)), '') if whole else 'backbone.'
         if not module or not rules[module]:  # a head, or a neck of the toolbox
-            converted[key] = value
+            kept[key] = value
             continue
-        prefix = module if whole else ''
-        inner = key.removeprefix(prefix)
+        inner = key.removeprefix(module) if whole else key
         if match_key(inner, dropped):
             continue
         match = match_key(inner, rules[module])
-        ours = prefix + match[0].format(**match[1]) if match else None
-        if ours is None or ours in converted:
+        ours = match[0].format(**match[1]) if match else None
+        if ours is None or ours in renamed[module]:
             raise ValueError(f'unexpected key {key!r} in a published checkpoint of {network}')
-        flat = match_key(ours.removeprefix(prefix), flattened)
-        converted[ours] = value.flatten() if flat else value
-    return converted
+        renamed[module][ours] = value
+    renamed['backbone.'] = names.adapt(renamed['backbone.'])
+    if not whole:
+        return renamed['backbone.']
+    return kept | {module + key: value for module in MODULES for key, value in renamed[module].items()}

@@ -1,6 +1,9 @@
 """What a published checkpoint of a network contains."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+
+from torch import Tensor
 
 from ..templates import Templates
 
@@ -20,13 +23,14 @@ class Names:
     Args:
         backbone: Of the backbone, to ours.
         neck: Of the neck, if it is one of ours.
-        flattened: Our keys of one-dimensional parameters that are published with more dimensions.
         dropped: Keys that our models lack: the classifier's head, constants computed from sizes.
         patterns: Regular expression of each field. Default: indices i, j and k, ``param`` and ``norm``.
+        adapt: Changes the tensors of the backbone, under our keys without prefix, where our layers
+            differ from the published ones. Default: nothing changes.
     """
 
     backbone: Templates
     neck: Templates = field(default_factory=dict)
-    flattened: tuple[str, ...] = ()
     dropped: tuple[str, ...] = ()
     patterns: dict[str, str] = field(default_factory=lambda: dict(PATTERNS))
+    adapt: Callable[[dict[str, Tensor]], dict[str, Tensor]] = dict

@@ -1,6 +1,14 @@
 """Names of RevCol's published checkpoints (megvii-research/RevCol)."""
 
+from torch import Tensor
+
 from .names import PATTERNS, Names
+
+
+def flatten_scales(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Flatten the scales of the shortcuts, which are published as (1, C, 1, 1), to (C,)."""
+    return {key: value.flatten() if key.endswith('.gamma') else value for key, value in weights.items()}
+
 
 NAMES = Names(
     backbone={
@@ -14,7 +22,6 @@ NAMES = Names(
         'subnet{i}.level{j}.blocks.{k}.gamma': 'columns.{i}.{j}.blocks.{k}.mlp.gamma',
         'subnet{i}.alpha{j}': 'columns.{i}.{j}.gamma',
     },
-    flattened=('columns.{i}.{j}.gamma',),
     # scales of shortcuts that the first column has not; the classifier's heads and decoders
     dropped=('subnet0.alpha{j}', '{head}.{rest}'),
     patterns=dict(
@@ -24,4 +31,5 @@ NAMES = Names(
         head='cls|cls_blocks|decoder_blocks',
         rest='.+',
     ),
+    adapt=flatten_scales,
 )

@@ -4,10 +4,21 @@ They need torch, mmengine and the layers of :mod:`mmcednet.models`, nothing else
 their papers. Published checkpoints load after ``tools/model_converters/peers.py``.
 """
 
+from .cbnet import CBNet
 from .cswin import CSWin
 from .focal_transformer import FocalTransformer
 from .giraffedet import GeneralizedFPN, SpaceToDepthChain
+from .normed_levels import NormedLevels
 from .revcol import RevCol
 from .spinenet import SpineNet
 
-__all__ = ['CSWin', 'FocalTransformer', 'GeneralizedFPN', 'RevCol', 'SpaceToDepthChain', 'SpineNet']
+__all__ = [
+    'CBNet',
+    'CSWin',
+    'FocalTransformer',
+    'GeneralizedFPN',
+    'NormedLevels',
+    'RevCol',
+    'SpaceToDepthChain',
+    'SpineNet',
+]

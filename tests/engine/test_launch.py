@@ -98,7 +98,9 @@ def warnings(monkeypatch):
 def build_runner(root, shapes, tmp_path, **settings):
     cfg = Config.fromfile(root / 'configs' / 'retinanet' / 'cednet_nano_shapes.py')
     cfg.train_dataloader.dataset.data_root = str(shapes)
-    cfg.update(val_dataloader=None, val_evaluator=None, val_cfg=None, **settings)
+    cfg.update(val_dataloader=None, val_evaluator=None, val_cfg=None)
+    for key, value in settings.items():
+        cfg[key] = value  # update would merge dicts
     cfg.update(test_dataloader=None, test_evaluator=None, test_cfg=None, work_dir=str(tmp_path))
     return Runner.from_cfg(cfg)
 

@@ -39,13 +39,13 @@ COLUMNS = 2
 
 def iter_fusion_times(configs: Path, rows: Iterable[Row]) -> Iterator[tuple[str, FusionTime]]:
     """Measure each config of ``rows`` once: its path below ``configs``, and its fusion time."""
-    for config in dict.fromkeys(row.config for row in rows if row.config):
+    for config in dict.fromkeys(row.config for row in rows):
         yield config, measure_config_fusion_time(str(configs / config))
 
 
 def group_panels(rows: Iterable[Row]) -> dict[str, list[Row]]:
     """Rows by panel: a framework, or the short trainings of RetinaNet; each network once."""
-    panels: dict[str, dict[tuple[str | None, float | None], Row]] = {}
+    panels: dict[str, dict[tuple[str, float | None], Row]] = {}
     for row in rows:
         title = FRAMEWORKS[row.framework] + (', 12 epochs' if row.table in SHORT else '')
         panels.setdefault(title, {}).setdefault((row.config, row.paper_ap), row)
@@ -56,11 +56,11 @@ def draw_fusion_times(rows: Iterable[Row], times: FusionTimes) -> Figure:
     """Draw a point for each network: its fusion time, and its AP or mIoU in the paper.
 
     Args:
-        rows: Rows of the tables; those without a config are left out.
+        rows: Rows of the tables.
         times: Of the configs in ``rows``.
     """
     matplotlib.use('Agg')
-    panels = group_panels(row for row in rows if row.config)
+    panels = group_panels(rows)
     lines = -(-len(panels) // COLUMNS)
     figure, axes = plt.subplots(lines, COLUMNS, figsize=(6.5 * COLUMNS, 4.6 * lines), squeeze=False)
     for panel, (title, members) in zip(axes.flat, panels.items()):
@@ -77,7 +77,7 @@ def draw_fusion_times(rows: Iterable[Row], times: FusionTimes) -> Figure:
 
 def draw_panel(panel: Axes, rows: list[Row], times: FusionTimes) -> None:
     """Draw the points and their names; CEDNet's points are blue and filled."""
-    points = [(100 * times[row.config or ''].share, row.paper_ap or 0.0) for row in rows]
+    points = [(100 * times[row.config].share, row.paper_ap or 0.0) for row in rows]
     heights = [y for _, y in points]
     line = (max(heights) - min(heights)) / LINES
     networks = {row.method.split()[0] for row in rows}

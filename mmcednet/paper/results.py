@@ -83,7 +83,7 @@ class Result(NamedTuple):
     row: Row
     paper: dict  # the row in the paper
     ours: dict[str, float]  # in %
-    fusion: float | None  # share of the parameters before the first fusion
+    fusion: float  # share of the parameters before the first fusion
 
 
 def render_page(found: list[Result]) -> str:
@@ -110,11 +110,10 @@ def render_table(members: list[Result]) -> str:
         header += [f'{TITLES[metric]}, paper', 'ours']
     lines = [header, ['---'] * len(header)]
     for row, paper, ours, fusion in members:
-        linked = f'[{row.method}](../configs/{row.config})'
-        method = linked if row.config else f'{row.method}, no config yet'
+        method = f'[{row.method}](../configs/{row.config})'
         cells = [method, format_number(row.params, 2), format_number(row.paper_params)]
         cells += [format_number(row.macs, 1), format_number(row.paper_macs)]
-        cells.append('' if fusion is None else f'{fusion:.1%}')
+        cells.append(f'{fusion:.1%}')
         for metric in metrics:
             cells += [format_number(paper.get(metric), 1), format_number(ours.get(metric), 1)]
         lines.append(cells)
@@ -141,7 +140,7 @@ def make_metafile(framework: str, found: list[Result]) -> dict:
     collection = f'mmcednet, {FRAMEWORKS[framework]}'
     models: dict[str, dict] = {}  # a config may be in several tables
     for row, _, ours, _ in found:
-        if row.config and row.framework == framework and row.params and row.macs:
+        if row.framework == framework:
             results: dict[str, dict] = {}
             for metric, (task, dataset) in TASKS.items():
                 if metric in ours:
@@ -175,13 +174,13 @@ def render_files(
         Result(
             row,
             paper,
-            read_metrics(work_dirs, configs / row.config, row.config) if row.config else {},
-            times[row.config].share if row.config else None,
+            read_metrics(work_dirs, configs / row.config, row.config),
+            times[row.config].share,
         )
         for row, paper in zip(rows, load_paper_rows(), strict=True)
     ]
     texts = {'docs/results.md': render_page(found)}
-    for framework in dict.fromkeys(row.framework for row, *_ in found if row.config):
+    for framework in dict.fromkeys(row.framework for row, *_ in found):
         content = make_metafile(framework, found)
         texts[f'configs/{framework}/metafile.yml'] = yaml.safe_dump(content, sort_keys=False, width=100)
     index = dict(Import=sorted(path for path in texts if path.endswith('metafile.yml')))

@@ -22,11 +22,11 @@ class SpeedRow(NamedTuple):
     """Speed of a detector."""
 
     method: str
-    seconds: float | None  # median; None without a config
-    spread: float | None  # half of the range between the quartiles, as a share of the median
-    ratio: float | None  # to the reference
+    seconds: float  # median
+    spread: float  # half of the range between the quartiles, as a share of the median
+    ratio: float  # to the reference
     paper_ratio: float
-    config: str | None
+    config: str
 
 
 def measure_table(
@@ -44,25 +44,21 @@ def measure_table(
     device = torch.device('cuda' if torch.cuda.is_available() else 'cpu')
     images = torch.randn(1, 3, *image_size, device=device)
     rows = load_paper_rows(TABLE)
-    steps = {}
-    for row in rows:
-        config = CONFIGS.get((TABLE, row['method']))
-        if config is not None:
-            steps[row['method']] = partial(run, build(configs / config).to(device), images)
+    steps = {
+        row['method']: partial(run, build(configs / CONFIGS[TABLE, row['method']]).to(device), images)
+        for row in rows
+    }
     seconds = time_in_turn(steps, rounds, device)
     reference = median(seconds[REFERENCE])
     paper_reference = next(row['fps_rtx3090'] for row in rows if row['method'] == REFERENCE)
     measured = []
     for row in rows:
         method, paper_ratio = row['method'], row['fps_rtx3090'] / paper_reference
-        if method in seconds:
-            own = median(seconds[method])
-            spread = compute_spread(seconds[method])
-            measured.append(
-                SpeedRow(method, own, spread, reference / own, paper_ratio, CONFIGS[TABLE, method])
-            )
-        else:
-            measured.append(SpeedRow(method, None, None, None, paper_ratio, None))
+        own = median(seconds[method])
+        spread = compute_spread(seconds[method])
+        measured.append(
+            SpeedRow(method, own, spread, reference / own, paper_ratio, CONFIGS[TABLE, method])
+        )
     return measured
 
 

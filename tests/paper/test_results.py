@@ -17,7 +17,6 @@ TIMES = {config: FusionTime(before=1, total=4, fuses=True, blocks=None) for conf
 def make_rows():
     """All rows of the paper, with an invented complexity."""
     for row in load_paper_rows():
-        config = CONFIGS.get((row['table'], get_method_name(row)))
         yield Row(
             table=row['table'],
             framework=row['framework'],
@@ -25,9 +24,9 @@ def make_rows():
             paper_params=row.get('params_m'),
             paper_macs=row.get('flops_g'),
             paper_ap=row.get('ap', row.get('miou_ss')),
-            config=config,
-            params=12.3456 if config else None,
-            macs=234.56 if config else None,
+            config=CONFIGS[row['table'], get_method_name(row)],
+            params=12.3456,
+            macs=234.56,
         )
 
 
@@ -55,14 +54,7 @@ def test_rows_without_training(root, tmp_path):
     assert page.count('\n| ') == len(list(make_rows())) + page.count('| --- |\n') * 2  # header and rule
     assert 'the correct value is 255G' in page
     for row in make_rows():
-        assert row.config is None or (root / 'configs' / row.config).is_file()
-
-
-def test_rows_without_a_config(root, tmp_path, monkeypatch):
-    monkeypatch.delitem(CONFIGS, ('1', 'SpineNet-96'))
-    page = render_files(make_rows(), TIMES, root / 'configs', tmp_path)['docs/results.md']
-    without = find_row(page, '1', 'SpineNet-96')
-    assert without == ['SpineNet-96, no config yet', '', '43', '', '265', '', '47.1', '']
+        assert (root / 'configs' / row.config).is_file()
 
 
 def test_finished_trainings_fill_the_column_ours(root, tmp_path):
@@ -131,7 +123,7 @@ def test_metafiles_list_every_config_once(root, tmp_path):
             assert model['In Collection'] == collection['Name']
             assert Path(model['Config']).parts[1] == Path(path).parts[1]
             configs.append(model['Config'])
-    assert sorted(configs) == sorted({f'configs/{row.config}' for row in make_rows() if row.config})
+    assert sorted(configs) == sorted({f'configs/{row.config}' for row in make_rows()})
 
 
 @pytest.mark.slow

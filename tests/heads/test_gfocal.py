@@ -1,6 +1,7 @@
 import pytest
 import torch
 from mmdet.models.dense_heads import GFLHead
+from mmengine.registry import DefaultScope
 
 from mmcednet.heads import GFocalHead
 from mmcednet.heads.gfocal import multiply_probabilities
@@ -17,6 +18,13 @@ SETTINGS = dict(
     loss_cls=dict(type='QualityFocalLoss', use_sigmoid=True),
     loss_bbox=dict(type='GIoULoss'),
 )
+
+
+@pytest.fixture(autouse=True)
+def scope():
+    """mmdet's registries, as in its detectors."""
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        yield
 
 
 def test_scores_are_multiplied_by_the_quality_of_the_distributions():

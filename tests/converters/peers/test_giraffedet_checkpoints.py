@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from mmengine.registry import DefaultScope
 
 from mmcednet.converters.peers import convert_peer_state_dict
 from mmcednet.heads import GFocalHead
@@ -18,15 +19,17 @@ def model(parity):
     """Backbone, neck and head, under the names of a detector."""
     anchors = dict(type='AnchorGenerator', ratios=[1.0], octave_base_scale=8, scales_per_octave=1)
     settings = parity['kwargs']
-    modules = dict(
-        backbone=SpaceToDepthChain(**settings['backbone']),
-        neck=GeneralizedFPN(**settings['neck']),
-        bbox_head=GFocalHead(
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        head = GFocalHead(
             **settings['head'],
             anchor_generator=dict(anchors, strides=[8, 16, 32, 64, 128]),
             loss_cls=dict(type='QualityFocalLoss', use_sigmoid=True),
             loss_bbox=dict(type='GIoULoss'),
-        ),
+        )
+    modules = dict(
+        backbone=SpaceToDepthChain(**settings['backbone']),
+        neck=GeneralizedFPN(**settings['neck']),
+        bbox_head=head,
     )
     return torch.nn.ModuleDict(modules).eval()
 

@@ -31,7 +31,9 @@ def get_statistic(owner: object, name: str) -> Callable:
 
 def list_allowed() -> dict[str, Callable]:
     """By name, what the training state in mmengine's checkpoints needs beside torch's own types."""
-    core: Any = getattr(np, '_core', None) or np.core  # of numpy 2 and 1
+    # numpy's functions, by what it pickles: their module has several names
+    reconstruct: Any = np.empty(0).__reduce__()[0]
+    scalar: Any = np.float64(0).__reduce__()[0]
     allowed: dict[str, Callable] = {
         'mmengine.logging.history_buffer.HistoryBuffer': HistoryBuffer,
         'builtins.getattr': get_statistic,
@@ -39,8 +41,8 @@ def list_allowed() -> dict[str, Callable]:
         'numpy.dtype': np.dtype,
     }
     for module in ('numpy.core.multiarray', 'numpy._core.multiarray'):
-        allowed[f'{module}._reconstruct'] = core.multiarray._reconstruct
-        allowed[f'{module}.scalar'] = core.multiarray.scalar
+        allowed[f'{module}._reconstruct'] = reconstruct
+        allowed[f'{module}.scalar'] = scalar
     for kind in DTYPES:
         dtype = type(np.dtype(kind))
         allowed[f'{dtype.__module__}.{dtype.__qualname__}'] = dtype

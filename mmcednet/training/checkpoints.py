@@ -13,6 +13,7 @@ from mmcednet.engine.files import atomic_write
 
 INTERRUPTED = 'interrupted.pth'  # of a training that a signal stopped
 POINTER = 'last_checkpoint'  # mmengine's
+OUTDATED = 'outdated_ckpts'  # in a checkpoint: names of those that it replaces
 
 
 class AtomicBackend(LocalBackend):
@@ -66,14 +67,24 @@ class SafeCheckpointHook(CheckpointHook):
         if is_main_process():
             for path in Path(self.out_dir).glob('.*.unfinished.pth'):
                 path.unlink()
+            self.remove_left_over(runner)
+
+    def remove_left_over(self, runner: Runner) -> None:
+        """Remove what the resumed checkpoint replaces, if the training was killed before it did so."""
+        folder = Path(self.out_dir)
+        if self.last_ckpt and Path(self.last_ckpt).parent == folder:  # not that of another training
+            for name in runner.message_hub.get_info(OUTDATED, []):
+                (folder / name).unlink(missing_ok=True)
 
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
+        outdated = []
         if self.max_keep_ckpts > 0 and step not in self.keep_ckpt_ids:
             if len(self.keep_ckpt_ids) == self.max_keep_ckpts:
-                outdated = self.filename_tmpl.format(self.keep_ckpt_ids.popleft())
-                self.file_backend.remove(Path(self.out_dir, outdated))
+                outdated.append(self.filename_tmpl.format(self.keep_ckpt_ids.popleft()))
+                self.file_backend.remove(Path(self.out_dir, outdated[0]))
             self.keep_ckpt_ids.append(step)
             runner.message_hub.update_info('keep_ckpt_ids', list(self.keep_ckpt_ids))
+        runner.message_hub.update_info(OUTDATED, outdated)
         path = Path(self.out_dir, self.filename_tmpl.format(step))
         self.last_ckpt = str(path)
         runner.message_hub.update_info('last_ckpt', self.last_ckpt)

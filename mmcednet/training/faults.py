@@ -254,10 +254,13 @@ class StopOnSignalHook(Hook):
 
     def save(self, runner: Runner, done: int) -> None:
         """Save a checkpoint in the middle of an epoch, after ``done`` batches of it."""
-        runner.message_hub.update_info(
-            'interrupted_at',
-            dict(iter=runner.iter + 1, done=done, batches=len(runner.train_dataloader)),
+        position = dict(
+            epoch=runner.epoch,
+            iter=runner.iter + 1,
+            done=done,
+            batches=len(runner.train_dataloader),
         )
+        runner.message_hub.update_info('interrupted_at', position)
         runner.save_checkpoint(runner.work_dir, INTERRUPTED, by_epoch=False)
         if is_main_process():
             point_to(Path(runner.work_dir, INTERRUPTED), Path(runner.work_dir))

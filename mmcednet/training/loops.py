@@ -140,7 +140,9 @@ class ResumableEpochLoop(ResumableLoop, EpochBasedTrainLoop):
     def count_done(self) -> int:
         """Count the batches of this epoch that the resumed checkpoint has seen."""
         position = self.runner.message_hub.get_info('interrupted_at')
-        if position is None or position['iter'] != self._iter:
+        # the epoch, too: after an interruption in the last iteration of an epoch, the next epoch starts
+        # at the same iteration
+        if position is None or (position['epoch'], position['iter']) != (self._epoch, self._iter):
             return 0
         if position['batches'] == len(self.dataloader):
             return position['done']

@@ -1,12 +1,17 @@
-"""Loading batches; whole trainings are in tests/tools/."""
+"""Loading batches, and epochs after an interruption; trainings in processes are in tests/tools/."""
 
 import os
+import signal
 
 import pytest
+from mmengine.config import Config
 from mmengine.dataset import DefaultSampler
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
 from torch.utils.data import DataLoader
+from trainings import write_config
 
-from mmcednet.training import ResumableBatchSampler
+from mmcednet.training import ResumableBatchSampler, protect_training
 from mmcednet.training.faults import TrainingError
 from mmcednet.training.loops import load_batches
 
@@ -64,3 +69,44 @@ def test_errors_of_the_dataset_are_raised_at_once(tmp_path, workers, error):
     with pytest.raises(error, match='a bug'):
         list(load_batches(loader, epoch=0, done=3))
     assert len(list(tmp_path.iterdir())) == 1
+
+
+class IterationRecorder(Hook):
+    """Notes the iterations that are trained; sends SIGTERM at the start of one."""
+
+    priority = 'HIGHEST'
+
+    def __init__(self, stop_at):
+        self.stop_at = stop_at
+        self.iterations = []
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        self.iterations.append((runner.epoch, batch_idx, runner.iter))
+        if runner.iter == self.stop_at:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+@pytest.mark.parametrize('stop_at', [4, 5])
+def test_an_interrupted_epoch_is_completed_and_the_next_one_is_whole(root, shapes, tmp_path, stop_at):
+    """Iteration 5 is the last one of its epoch."""
+    settings = 'train_dataloader["batch_size"] = 2\ntrain_cfg = dict(max_epochs=4, val_interval=9)'
+    config = write_config(tmp_path / 'config.py', root, shapes, settings)
+    work = tmp_path / 'work'
+    recorders = []
+    for checkpoint in (None, work / 'interrupted.pth'):
+        cfg = Config.fromfile(config)
+        cfg.train_dataloader.dataset.indices = 6
+        cfg.work_dir = str(work)
+        cfg.resume, cfg.load_from = checkpoint is not None, checkpoint and str(checkpoint)
+        protect_training(cfg)
+        runner = Runner.from_cfg(cfg)
+        recorders.append(IterationRecorder(stop_at if checkpoint is None else None))
+        runner.register_hook(recorders[-1])
+        if checkpoint is None:
+            with pytest.raises(SystemExit):
+                runner.train()
+        else:
+            runner.train()
+    expected = [(iteration // 3, iteration % 3, iteration) for iteration in range(12)]
+    assert recorders[0].iterations == expected[: stop_at + 1]
+    assert recorders[1].iterations == expected[stop_at + 1 :]

@@ -1,5 +1,6 @@
 """Loads the backbone's weights from a checkpoint of any model that contains it."""
 
+import logging
 from collections.abc import Iterable
 
 from mmengine.logging import print_log
@@ -85,6 +86,13 @@ def load_pretrained(
     module.load_state_dict(found, strict=False)
     missing = sorted(target.keys() - found.keys())
     print_log(f'Loaded {len(found)} of {len(target)} tensors from {checkpoint}', 'current')
+    if len(found) < len(missing):
+        print_log(
+            f'{checkpoint} lacks most weights of {type(module).__name__}; convert published '
+            f'checkpoints with a command of tools/model_converters first',
+            'current',
+            logging.WARNING,
+        )
     if missing:
         print_log(f'Missing keys, left at their initialisation: {summarize_keys(missing)}', 'current')
     unexpected = sorted(weights.keys() - found.keys())

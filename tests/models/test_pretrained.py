@@ -17,7 +17,7 @@ PYRAMID = dict(levels=(3, 4, 5, 6), channels=8)
 @pytest.fixture
 def logged(monkeypatch):
     lines = []
-    monkeypatch.setattr(module, 'print_log', lambda text, logger: lines.append(text))
+    monkeypatch.setattr(module, 'print_log', lambda text, logger, level=None: lines.append(text))
     return lines
 
 
@@ -42,6 +42,16 @@ def test_with_and_without_prefix(small, tmp_path, logged, prefix, wrapper):
         assert torch.equal(value, source.state_dict()[key]), key
     number = len(source.state_dict())
     assert logged[0] == f'Loaded {number} of {number} tensors from {tmp_path / "model.pth"}'
+
+
+def test_a_checkpoint_that_was_not_converted_is_reported(root, tmp_path, logged):
+    """The published CSwin shares the names of its last norms with ours."""
+    parity = torch.load(root / 'tests' / 'assets' / 'parity' / 'cswin.pth', weights_only=True)
+    torch.save(parity['state_dict'], tmp_path / 'published.pth')
+    init_cfg = dict(type='Pretrained', checkpoint=str(tmp_path / 'published.pth'))
+    MODELS.build(dict(type='CSWin', **parity['kwargs'], init_cfg=init_cfg)).init_weights()
+    assert logged[0] == f'Loaded 8 of 102 tensors from {tmp_path / "published.pth"}'
+    assert any('lacks most weights of CSWin; convert published' in line for line in logged)
 
 
 def test_missing_keys_of_a_classifier_in_a_detector_are_logged(small, tmp_path, logged):

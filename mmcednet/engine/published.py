@@ -1,20 +1,23 @@
-"""Published checkpoints: a trained model's weights and what describes it, without training state."""
+"""Published checkpoints: ours, with what describes them and no training state; and those of others."""
 
 import hashlib
 import io
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from safetensors.torch import save
+from torch import Tensor
 
 from mmcednet.models.pretrained import get_state_dict
 from mmcednet.version import __version__
 
 from .checks.checkpoint import load_checkpoint
 from .files import atomic_write
+from .safe_loading import load_file
 from .safetensors_reader import META_KEY
 
 SUFFIXES = ('.safetensors', '.pth')
@@ -78,3 +81,27 @@ def to_json(value: object) -> Any:
         f"the checkpoint's meta data has a {type(value).__name__}, which a safetensors file cannot "
         'contain; write a .pth file'
     )
+
+
+def convert_file(
+    source: Path, target: Path, convert: Callable[[dict[str, Tensor]], dict[str, Tensor]]
+) -> int:
+    """Convert a checkpoint that other code published.
+
+    Args:
+        source: The checkpoint.
+        target: File to write, with the weights under 'state_dict'.
+        convert: Renames the weights.
+
+    Returns:
+        Number of tensors.
+
+    Raises:
+        ValueError: ``source`` does not exist or may run code, or ``convert`` refuses it.
+    """
+    if not source.is_file():
+        raise ValueError(f'the checkpoint {source} does not exist')
+    converted = convert(get_state_dict(load_file(source, 'cpu')))
+    with atomic_write(target) as temporary:
+        torch.save(dict(state_dict=converted), temporary)
+    return len(converted)

@@ -27,3 +27,11 @@ def init_layer(module: nn.Module) -> None:
         nn.init.kaiming_normal_(module.weight, mode='fan_out', nonlinearity='linear')
         if module.bias is not None:
             nn.init.zeros_(module.bias)
+
+
+def init_linear(module: nn.Module) -> None:
+    """Initialise linear layers: weights truncated normal with std 0.02, biases 0."""
+    if isinstance(module, nn.Linear):
+        nn.init.trunc_normal_(module.weight, std=0.02)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)

@@ -4,15 +4,12 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-
-import torch
 
 from mmcednet.converters.peers import PEERS, convert_peer_state_dict
 from mmcednet.engine.command_line import exit_on_error
-from mmcednet.engine.files import atomic_write
-from mmcednet.engine.safe_loading import load_file
-from mmcednet.models.pretrained import get_state_dict
+from mmcednet.engine.published import convert_file
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -22,13 +19,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument('output', type=Path, metavar='OUT', help='file to write')
     args = parser.parse_args(argv)
     with exit_on_error():
-        if not args.input.is_file():
-            raise ValueError(f'the checkpoint {args.input} does not exist')
-        checkpoint = load_file(args.input, 'cpu')
-        converted = convert_peer_state_dict(args.network, get_state_dict(checkpoint))
-    with atomic_write(args.output) as path:
-        torch.save(dict(state_dict=converted), path)
-    print(f'{args.output}: {len(converted)} tensors')
+        number = convert_file(args.input, args.output, partial(convert_peer_state_dict, args.network))
+    print(f'{args.output}: {number} tensors')
     return 0
 
 

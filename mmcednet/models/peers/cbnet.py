@@ -1,19 +1,13 @@
 """CBNet, identical backbones of which each feeds the next (Liu et al., AAAI 2020)."""
 
-import torch.nn.functional as F
 from mmengine.model import ModuleList
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
+from ..bifpn import upsample
 from ..pretrained import PretrainedBackbone
 
 STEM = ('conv1', 'norm1', 'relu', 'maxpool')
-
-
-def resize(x: Tensor, target: Tensor) -> Tensor:
-    """Nearest-neighbour resize of ``x`` to the H and W of ``target``: x2, except for odd sizes."""
-    size = target.shape[-2:]
-    return x if x.shape[-2:] == size else F.interpolate(x, size=size, mode='nearest')
 
 
 @MODELS.register_module()
@@ -88,7 +82,7 @@ class CBNet(PretrainedBackbone):
             for i in reversed(range(len(xs))):  # the lead last
                 if i + 1 < len(xs):
                     connection = self.connections[i].get_submodule(stage)
-                    xs[i] = xs[i] + resize(connection(xs[i + 1]), xs[i])
+                    xs[i] = xs[i] + upsample(connection(xs[i + 1]), xs[i])
                 xs[i] = getattr(self.backbones[i], stage)(xs[i])
             outs.append(xs[0])
         return tuple(outs[i] for i in self.out_indices)

@@ -10,7 +10,7 @@ from ..blocks import AttentionCEDBlock
 from ..layers import LayerNorm2d
 from ..mixers import CrossWindowAttention
 from ..pretrained import PretrainedBackbone
-from ..utils import are_integers
+from ..utils import are_integers, init_linear
 
 EPS = 1e-5  # of every LayerNorm; CEDNet's have 1e-6
 NUM_STAGES = 4
@@ -90,10 +90,3 @@ class CSWin(PretrainedBackbone):
             if index in self.out_indices:
                 outs.append(getattr(self, f'norm{index}')(x))
         return tuple(outs)
-
-
-def init_linear(module: nn.Module) -> None:
-    """Initialise a linear layer as Transformers are: weights normal with std 0.02, biases 0."""
-    if isinstance(module, nn.Linear):
-        nn.init.trunc_normal_(module.weight, std=0.02)
-        nn.init.zeros_(module.bias)

@@ -25,7 +25,7 @@ from ..mixers import (
 )
 from ..mlp import MLP
 from ..pretrained import PretrainedBackbone
-from ..utils import are_integers
+from ..utils import are_integers, init_linear
 
 EXPAND = 3  # tokens around a window that it attends to one by one
 REGION = WINDOW + 2 * EXPAND  # side of a window with these neighbours
@@ -319,10 +319,3 @@ def check_stages(
         if window % 2 == 0:
             raise ValueError(f'focal window {window} must be odd, to be centred on a window')
     return channels
-
-
-def init_linear(module: nn.Module) -> None:
-    """Initialise a linear layer as Vision Transformers do."""
-    if isinstance(module, nn.Linear):
-        nn.init.trunc_normal_(module.weight, std=0.02)
-        nn.init.zeros_(module.bias)

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
+from ..bifpn import upsample
 from ..blocks import to_channels_first, to_channels_last
 from ..layers import EPS, DropPath, LayerNorm2d, add, is_traced
 from ..mlp import MLP
@@ -68,7 +68,7 @@ class RevColLevel(Level):
         x = self.down(below)
         if self.up is not None and above is not None:
             up = to_channels_first(self.up(to_channels_last(above)))
-            x = x + F.interpolate(up, size=x.shape[-2:])
+            x = x + upsample(up, x)
         return self.blocks(x)
 
 

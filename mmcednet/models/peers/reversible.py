@@ -5,6 +5,7 @@ c_l = f_l(below, above) + scale_l * p_l, where below is c_{l-1}, at the finest l
 input, and above is p_{l+1}. From c, the coarsest level first, follows p_l = (c_l - f_l) / scale_l.
 """
 
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -30,6 +31,7 @@ class Level(nn.Module):
         super().__init__()
         self.gamma = None if shortcut is None else nn.Parameter(torch.full((channels,), shortcut))
 
+    @abstractmethod
     def forward(self, below: Tensor, above: Tensor | None) -> Tensor:
         """Compute f.
 
@@ -40,7 +42,6 @@ class Level(nn.Module):
         Returns:
             (N, C, H, W).
         """
-        raise NotImplementedError
 
     def compute_scale(self) -> Tensor:
         """``gamma`` as (C, 1, 1), but not closer to 0 than ``MIN_SCALE``; its gradient is gamma's."""

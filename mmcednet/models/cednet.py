@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from .blocks import MIXERS, RECOMPUTE, BlockFactory
-from .layers import compute
+from .layers import build_downsample, compute
 from .pretrained import PretrainedBackbone
 from .pyramid import Pyramid
-from .stage import STYLES, Decoder, Stage, build_downsample
+from .stage import STYLES, Decoder, Stage
 from .utils import are_integers, check_choice, init_layer
 
 STEM_CHANNELS = 32

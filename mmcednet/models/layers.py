@@ -1,4 +1,4 @@
-"""Layers that torch has no module for: channel LayerNorm, stochastic depth, recomputed activations."""
+"""Layers that torch has no module for: channel LayerNorm, stochastic depth, resizing, downsampling."""
 
 from collections.abc import Callable
 
@@ -25,6 +25,24 @@ class LayerNorm2d(nn.LayerNorm):
         x = x.permute(0, 2, 3, 1)  # (N, H, W, C)
         x = F.layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)
         return x.permute(0, 3, 1, 2)  # (N, C, H, W)
+
+
+def build_downsample(
+    in_channels: int, out_channels: int, norm: Callable[[int], nn.Module]
+) -> nn.Sequential:
+    """conv2x2 with stride 2 and norm; an odd last row or column of (N, C, H, W) is dropped."""
+    return nn.Sequential(nn.Conv2d(in_channels, out_channels, 2, stride=2), norm(out_channels))
+
+
+def resize_to(x: Tensor, target: Tensor, mode: str = 'bilinear') -> Tensor:
+    """Resize ``x`` to the H and W of ``target``: x2, except for odd sizes.
+
+    Args:
+        x: (N, C, H, W).
+        target: Features of another level.
+        mode: 'bilinear' or 'nearest'. Default: 'bilinear'.
+    """
+    return F.interpolate(x, size=target.shape[-2:], mode=mode)
 
 
 class DropPath(nn.Module):

@@ -4,8 +4,7 @@ from collections.abc import Callable, Sequence
 
 from torch import Tensor, nn
 
-from .layers import LayerNorm2d
-from .stage import resize_to
+from .layers import LayerNorm2d, resize_to
 from .utils import are_integers
 
 Norm = Callable[[int], nn.Module]

@@ -1,13 +1,13 @@
 """A cascade stage: an encoder from stride 8 to 32 and a decoder back (paper, section 3.2)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .blocks import BlockFactory
+from .layers import build_downsample, resize_to
 
 Features = tuple[Tensor, Tensor, Tensor]  # levels 3, 4, 5
 SECOND_HALF_BLOCK = 4  # index of the block at stride 16 where the second half of a stage begins
@@ -25,18 +25,6 @@ STYLES = {
     'unet': Style(decoder_blocks=True, laterals=False),
     'hourglass': Style(decoder_blocks=True, laterals=True),
 }
-
-
-def build_downsample(
-    in_channels: int, out_channels: int, norm: Callable[[int], nn.Module]
-) -> nn.Sequential:
-    """conv2x2 with stride 2 and norm; an odd last row or column of (N, C, H, W) is dropped."""
-    return nn.Sequential(nn.Conv2d(in_channels, out_channels, 2, stride=2), norm(out_channels))
-
-
-def resize_to(x: Tensor, target: Tensor) -> Tensor:
-    """Bilinear resize of ``x`` to the H and W of ``target``: x2, except for odd sizes."""
-    return F.interpolate(x, size=target.shape[-2:], mode='bilinear', align_corners=False)
 
 
 class Encoder(nn.Module):

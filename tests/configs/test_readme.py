@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
-from mmcednet.models import peers
+from mmcednet import baselines
 from mmcednet.paper.tables import CONFIGS
 
 ROOT = Path(__file__).resolve().parents[2] / 'configs'
@@ -84,7 +84,7 @@ def test_row(name):
         assert cfg.model.backbone.type == source.type == 'CEDNet'
         assert source.arch == cfg.model.backbone.arch
     elif pretraining == 'converted':
-        assert hasattr(peers, cfg.model.backbone.type)
+        assert hasattr(baselines, cfg.model.backbone.type)
     else:
         downloads = bool(re.search(r"'https?://|torchvision://|open-mmlab://", str(cfg.model)))
         assert pretraining == ('downloaded' if downloads else '-')

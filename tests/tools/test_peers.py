@@ -7,7 +7,7 @@ import sys
 import pytest
 import torch
 
-from mmcednet.models.peers import CSWin
+from mmcednet.baselines import CSWin
 
 
 @pytest.fixture(scope='module')

@@ -7,19 +7,20 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from mmcednet.converters.peers import PEERS, convert_peer_state_dict
+from mmcednet.converters.baselines import BASELINES, convert_baseline_state_dict
 from mmcednet.engine.command_line import exit_on_error
 from mmcednet.engine.published import convert_file
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('network', choices=PEERS, help='name of the network')
+    parser.add_argument('network', choices=BASELINES, help='name of the network')
     parser.add_argument('input', type=Path, metavar='IN', help='published checkpoint')
     parser.add_argument('output', type=Path, metavar='OUT', help='file to write')
     args = parser.parse_args(argv)
     with exit_on_error():
-        number = convert_file(args.input, args.output, partial(convert_peer_state_dict, args.network))
+        convert = partial(convert_baseline_state_dict, args.network)
+        number = convert_file(args.input, args.output, convert)
     print(f'{args.output}: {number} tensors')
     return 0
 

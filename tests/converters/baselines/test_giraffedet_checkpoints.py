@@ -4,9 +4,9 @@ import pytest
 import torch
 from mmengine.registry import DefaultScope
 
-from mmcednet.converters.peers import convert_peer_state_dict
+from mmcednet.baselines import GeneralizedFPN, SpaceToDepthChain
+from mmcednet.converters.baselines import convert_baseline_state_dict
 from mmcednet.heads import GFocalHead
-from mmcednet.models.peers import GeneralizedFPN, SpaceToDepthChain
 
 
 @pytest.fixture(scope='module')
@@ -35,7 +35,7 @@ def model(parity):
 
 
 def test_outputs_equal_the_published_code(parity, model):
-    model.load_state_dict(convert_peer_state_dict('giraffedet', parity['state_dict']))
+    model.load_state_dict(convert_baseline_state_dict('giraffedet', parity['state_dict']))
     with torch.no_grad():
         features = model['backbone'](parity['input'])
         pyramid = model['neck'](features)
@@ -56,4 +56,4 @@ def test_an_unexpected_key_is_an_error(parity, key):
     with pytest.raises(
         ValueError, match=f"unexpected key '{key}' in a published checkpoint of giraffe"
     ):
-        convert_peer_state_dict('giraffedet', parity['state_dict'] | {key: torch.zeros(1)})
+        convert_baseline_state_dict('giraffedet', parity['state_dict'] | {key: torch.zeros(1)})

@@ -7,7 +7,7 @@ from mmengine.registry import MODELS
 from timm.models import build_model_with_cfg, register_model
 from timm.models.focalnet import FocalNet
 
-from mmcednet.converters.peers import convert_peer_state_dict
+from mmcednet.converters.baselines import convert_baseline_state_dict
 
 FOCAL = '.modulation.focal_layers.'
 
@@ -50,7 +50,7 @@ def to_classifier(state_dict):
 
 
 def test_outputs_equal_the_published_code(model, parity):
-    model.load_state_dict(convert_peer_state_dict('focalnet', parity['state_dict']))
+    model.load_state_dict(convert_baseline_state_dict('focalnet', parity['state_dict']))
     with torch.no_grad():
         outs = model(parity['input'])
     for ours, theirs in zip(outs, parity['outputs'], strict=True):
@@ -60,7 +60,7 @@ def test_outputs_equal_the_published_code(model, parity):
 
 def test_the_kernels_of_a_classifier_are_padded(model, parity):
     classifier = to_classifier(parity['state_dict'])
-    converted = convert_peer_state_dict('focalnet', classifier)
+    converted = convert_baseline_state_dict('focalnet', classifier)
     result = model.load_state_dict(converted, strict=False)
     assert not result.unexpected_keys
     assert set(result.missing_keys) == {f'norms.{i}.{p}' for i in range(4) for p in ('weight', 'bias')}
@@ -76,7 +76,7 @@ def test_the_kernels_of_a_classifier_are_padded(model, parity):
 def test_a_detector_keeps_its_heads(model, parity):
     heads = {'neck.fpn_convs.0.conv.bias': torch.ones(4), 'roi_head.fc.weight': torch.ones(4, 4)}
     detector = {f'backbone.{key}': value for key, value in parity['state_dict'].items()} | heads
-    converted = convert_peer_state_dict('focalnet', detector)
+    converted = convert_baseline_state_dict('focalnet', detector)
     assert set(converted) == set(heads) | {f'backbone.{key}' for key in model.state_dict()}
     assert converted['roi_head.fc.weight'].shape == (4, 4)
 
@@ -84,4 +84,4 @@ def test_a_detector_keeps_its_heads(model, parity):
 @pytest.mark.parametrize('key', ['layers.3.downsample.proj.bias', 'layers.0.blocks.0.ln.bias', 'norm5'])
 def test_an_unexpected_key_is_an_error(parity, key):
     with pytest.raises(ValueError, match=f"unexpected key '{key}' in a published checkpoint of focaln"):
-        convert_peer_state_dict('focalnet', parity['state_dict'] | {key: torch.zeros(1)})
+        convert_baseline_state_dict('focalnet', parity['state_dict'] | {key: torch.zeros(1)})

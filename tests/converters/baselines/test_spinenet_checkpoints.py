@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from mmcednet.converters.peers import convert_peer_state_dict
-from mmcednet.models.peers import SpineNet
+from mmcednet.baselines import SpineNet
+from mmcednet.converters.baselines import convert_baseline_state_dict
 
 
 @pytest.fixture(scope='module')
@@ -14,7 +14,7 @@ def parity(root):
 
 def test_outputs_equal_the_published_code(parity):
     model = SpineNet(**parity['kwargs']).eval()
-    model.load_state_dict(convert_peer_state_dict('spinenet', parity['state_dict']))
+    model.load_state_dict(convert_baseline_state_dict('spinenet', parity['state_dict']))
     with torch.no_grad():
         outs = model(parity['input'])
     for ours, theirs in zip(outs, parity['outputs'], strict=True):
@@ -25,7 +25,7 @@ def test_a_detector_keeps_its_head(parity):
     detector = {f'backbone.{key}': value for key, value in parity['state_dict'].items()}
     detector['bbox_head.retina_cls.bias'] = torch.zeros(4)
     expected = {f'backbone.{key}' for key in SpineNet(**parity['kwargs']).state_dict()}
-    assert set(convert_peer_state_dict('spinenet', detector)) == {
+    assert set(convert_baseline_state_dict('spinenet', detector)) == {
         *expected,
         'bbox_head.retina_cls.bias',
     }
@@ -38,4 +38,4 @@ def test_an_unexpected_key_is_an_error(parity, key):
     with pytest.raises(
         ValueError, match=f"unexpected key '{key}' in a published checkpoint of spinenet"
     ):
-        convert_peer_state_dict('spinenet', parity['state_dict'] | {key: torch.zeros(1)})
+        convert_baseline_state_dict('spinenet', parity['state_dict'] | {key: torch.zeros(1)})

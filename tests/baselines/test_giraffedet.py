@@ -3,8 +3,8 @@ import math
 import pytest
 import torch
 
-from mmcednet.models.peers import GeneralizedFPN, SpaceToDepthChain
-from mmcednet.models.peers.giraffedet import list_sources, space_to_depth
+from mmcednet.baselines import GeneralizedFPN, SpaceToDepthChain
+from mmcednet.baselines.giraffedet import list_sources, space_to_depth
 
 WIDTHS = (3, 4, 5, 6, 7)
 NECK = dict(in_channels=WIDTHS, channels=4, num_layers=3, out_channels=6)

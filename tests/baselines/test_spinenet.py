@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from mmcednet.models.peers import SpineNet
-from mmcednet.models.peers.spinenet import BLOCKS, STEM, Resample, ResidualBlock
+from mmcednet.baselines import SpineNet
+from mmcednet.baselines.spinenet import BLOCKS, STEM, Resample, ResidualBlock
 
 SMALL = dict(width=1 / 16, out_channels=6)
 

@@ -7,8 +7,8 @@ import torch.nn.functional as F
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
-from ..pretrained import PretrainedBackbone
-from ..utils import are_integers, init_layer
+from mmcednet.models.pretrained import PretrainedBackbone
+from mmcednet.models.utils import are_integers, init_layer
 
 STEM_CHANNELS = 64
 CHANNELS = {2: 64, 3: 128, 4: 256, 5: 256, 6: 256, 7: 256}  # of the blocks, by level

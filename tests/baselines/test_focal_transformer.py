@@ -8,9 +8,9 @@ from mmengine.registry import MODELS
 from torch import nn
 from torch.nn import functional as F
 
+from mmcednet.baselines import FocalTransformer
+from mmcednet.baselines.focal_transformer import FocalAttention, resize_table
 from mmcednet.models.layers import DropPath
-from mmcednet.models.peers import FocalTransformer
-from mmcednet.models.peers.focal_transformer import FocalAttention, resize_table
 
 SMALL = dict(embed_dims=8, depths=(1, 1, 2, 1), num_heads=(1, 2, 2, 4), focal_windows=(5, 3, 3, 1))
 

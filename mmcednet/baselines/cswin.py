@@ -6,11 +6,11 @@ import torch
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
-from ..blocks import AttentionCEDBlock
-from ..layers import LayerNorm2d
-from ..mixers import CrossWindowAttention
-from ..pretrained import PretrainedBackbone
-from ..utils import are_integers, init_linear
+from mmcednet.models.blocks import AttentionCEDBlock
+from mmcednet.models.layers import LayerNorm2d
+from mmcednet.models.mixers import CrossWindowAttention
+from mmcednet.models.pretrained import PretrainedBackbone
+from mmcednet.models.utils import are_integers, init_linear
 
 EPS = 1e-5  # of every LayerNorm; CEDNet's have 1e-6
 NUM_STAGES = 4

@@ -6,13 +6,20 @@ import torch
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
-from ..bifpn import upsample
-from ..blocks import to_channels_first, to_channels_last
-from ..layers import EPS, DropPath, LayerNorm2d, add, is_traced
-from ..mlp import MLP
-from ..pretrained import PretrainedBackbone
-from ..stage import build_downsample
-from ..utils import are_integers, check_choice
+from mmcednet.models.blocks import to_channels_first, to_channels_last
+from mmcednet.models.layers import (
+    EPS,
+    DropPath,
+    LayerNorm2d,
+    add,
+    build_downsample,
+    is_traced,
+    resize_to,
+)
+from mmcednet.models.mlp import MLP
+from mmcednet.models.pretrained import PretrainedBackbone
+from mmcednet.models.utils import are_integers, check_choice
+
 from .reversible import Level, compute_columns, compute_columns_reversibly
 
 MIN_SIZE = 32
@@ -68,7 +75,7 @@ class RevColLevel(Level):
         x = self.down(below)
         if self.up is not None and above is not None:
             up = to_channels_first(self.up(to_channels_last(above)))
-            x = x + upsample(up, x)
+            x = x + resize_to(up, x, 'nearest')
         return self.blocks(x)
 
 

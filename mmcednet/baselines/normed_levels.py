@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
-from ..layers import LayerNorm2d
-from ..pretrained import PretrainedBackbone
-from ..utils import are_integers
+from mmcednet.models.layers import LayerNorm2d
+from mmcednet.models.pretrained import PretrainedBackbone
+from mmcednet.models.utils import are_integers
 
 EPS = 1e-5  # FocalNet's
 

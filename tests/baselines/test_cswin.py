@@ -1,8 +1,8 @@
 import pytest
 import torch
 
+from mmcednet.baselines import CSWin
 from mmcednet.models.layers import DropPath
-from mmcednet.models.peers import CSWin
 
 SMALL = dict(channels=8, depths=(1, 1, 2, 1), num_heads=(2, 2, 4, 4))
 

@@ -8,7 +8,7 @@ import torch
 from mmengine.registry import MODELS
 from torch import nn
 
-from mmcednet.converters.peers import convert_peer_state_dict
+from mmcednet.converters.baselines import convert_baseline_state_dict
 
 
 @pytest.fixture(scope='module')
@@ -23,7 +23,7 @@ def network(data):
 
 
 def convert(state_dict):
-    return convert_peer_state_dict('focal_transformer', state_dict)
+    return convert_baseline_state_dict('focal_transformer', state_dict)
 
 
 def test_features_equal_the_published_code(data, network):

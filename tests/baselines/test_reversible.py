@@ -6,8 +6,8 @@ import torch.distributed as dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from mmcednet.models.peers import RevCol
-from mmcednet.models.peers.reversible import MIN_SCALE, Level, compute_columns
+from mmcednet.baselines import RevCol
+from mmcednet.baselines.reversible import MIN_SCALE, Level, compute_columns
 
 COLUMNS = 5
 

@@ -7,7 +7,7 @@ from mmengine.model import BaseModule
 from mmengine.registry import MODELS
 from torch import nn
 
-from mmcednet.models.peers import NormedLevels
+from mmcednet.baselines import NormedLevels
 
 
 class TwoLevels(BaseModule):

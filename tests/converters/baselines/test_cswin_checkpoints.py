@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from mmcednet.converters.peers import convert_peer_state_dict
-from mmcednet.models.peers import CSWin
+from mmcednet.baselines import CSWin
+from mmcednet.converters.baselines import convert_baseline_state_dict
 
 
 @pytest.fixture(scope='module')
@@ -14,7 +14,7 @@ def parity(root):
 
 def test_outputs_equal_the_published_code(parity):
     model = CSWin(**parity['kwargs']).eval()
-    model.load_state_dict(convert_peer_state_dict('cswin', parity['state_dict']))
+    model.load_state_dict(convert_baseline_state_dict('cswin', parity['state_dict']))
     with torch.no_grad():
         outs = model(parity['input'])
     for ours, theirs in zip(outs, parity['outputs'], strict=True):
@@ -24,10 +24,10 @@ def test_outputs_equal_the_published_code(parity):
 def test_a_classifier_loses_its_head_and_a_detector_keeps_it(parity):
     extra = {'norm.weight': torch.ones(4), 'head.bias': torch.zeros(4)}
     expected = set(CSWin(**parity['kwargs']).state_dict())
-    assert set(convert_peer_state_dict('cswin', parity['state_dict'] | extra)) == expected
+    assert set(convert_baseline_state_dict('cswin', parity['state_dict'] | extra)) == expected
     detector = {f'backbone.{key}': value for key, value in parity['state_dict'].items()}
     detector |= {'neck.lateral_convs.0.conv.bias': torch.zeros(4), 'bbox_head.bias': torch.ones(4)}
-    assert set(convert_peer_state_dict('cswin', detector)) == {
+    assert set(convert_baseline_state_dict('cswin', detector)) == {
         'neck.lateral_convs.0.conv.bias',
         'bbox_head.bias',
         *(f'backbone.{key}' for key in expected),
@@ -37,4 +37,4 @@ def test_a_classifier_loses_its_head_and_a_detector_keeps_it(parity):
 @pytest.mark.parametrize('key', ['stage1.0.mlp.fc3.bias', 'stage5.0.qkv.bias', 'merge1.bias'])
 def test_an_unexpected_key_is_an_error(parity, key):
     with pytest.raises(ValueError, match=f"unexpected key '{key}' in a published checkpoint of cswin"):
-        convert_peer_state_dict('cswin', parity['state_dict'] | {key: torch.zeros(1)})
+        convert_baseline_state_dict('cswin', parity['state_dict'] | {key: torch.zeros(1)})

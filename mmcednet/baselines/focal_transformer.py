@@ -12,8 +12,8 @@ import torch.nn.functional as F
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
-from ..layers import DropPath, add
-from ..mixers import (
+from mmcednet.models.layers import DropPath, add
+from mmcednet.models.mixers import (
     MASKED,
     WINDOW,
     WINDOW_SIZE,
@@ -23,9 +23,9 @@ from ..mixers import (
     window_partition,
     window_reverse,
 )
-from ..mlp import MLP
-from ..pretrained import PretrainedBackbone
-from ..utils import are_integers, init_linear
+from mmcednet.models.mlp import MLP
+from mmcednet.models.pretrained import PretrainedBackbone
+from mmcednet.models.utils import are_integers, init_linear
 
 EXPAND = 3  # tokens around a window that it attends to one by one
 REGION = WINDOW + 2 * EXPAND  # side of a window with these neighbours

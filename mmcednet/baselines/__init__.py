@@ -1,9 +1,10 @@
-"""The networks that the paper compares CEDNet with and that no toolbox has, one per file.
+"""The networks that the paper compares CEDNet with and that no toolbox has, and the neck BiFPN.
 
 They need torch, mmengine and the layers of :mod:`mmcednet.models`, nothing else, and are written from
 their papers. Published checkpoints load after ``tools/model_converters/peers.py``.
 """
 
+from .bifpn import BiFPN
 from .cbnet import CBNet
 from .cswin import CSWin
 from .focal_transformer import FocalTransformer
@@ -13,6 +14,7 @@ from .revcol import RevCol
 from .spinenet import SpineNet
 
 __all__ = [
+    'BiFPN',
     'CBNet',
     'CSWin',
     'FocalTransformer',

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from mmcednet.models.peers import CBNet
+from mmcednet.baselines import CBNet
 
 RESNET = dict(type='mmdet.ResNet', depth=18, base_channels=4, norm_eval=False)
 

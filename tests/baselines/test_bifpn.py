@@ -2,7 +2,7 @@ import pytest
 import torch
 from mmengine.registry import MODELS
 
-from mmcednet.models.bifpn import BiFPN, BiFPNLayer, WeightedFusion
+from mmcednet.baselines.bifpn import BiFPN, BiFPNLayer, WeightedFusion
 
 WIDTHS = (8, 12, 16)
 

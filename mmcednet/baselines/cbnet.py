@@ -4,8 +4,8 @@ from mmengine.model import ModuleList
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
-from ..bifpn import upsample
-from ..pretrained import PretrainedBackbone
+from mmcednet.models.layers import resize_to
+from mmcednet.models.pretrained import PretrainedBackbone
 
 STEM = ('conv1', 'norm1', 'relu', 'maxpool')
 
@@ -82,7 +82,7 @@ class CBNet(PretrainedBackbone):
             for i in reversed(range(len(xs))):  # the lead last
                 if i + 1 < len(xs):
                     connection = self.connections[i].get_submodule(stage)
-                    xs[i] = xs[i] + upsample(connection(xs[i + 1]), xs[i])
+                    xs[i] = xs[i] + resize_to(connection(xs[i + 1]), xs[i], 'nearest')
                 xs[i] = getattr(self.backbones[i], stage)(xs[i])
             outs.append(xs[0])
         return tuple(outs[i] for i in self.out_indices)

@@ -1,6 +1,6 @@
-"""Conversion of the published checkpoints of the networks in :mod:`mmcednet.models.peers`.
+"""Conversion of the published checkpoints of the networks in :mod:`mmcednet.baselines`.
 
-``PEERS`` maps the name of each network to the names of its published keys, a file of this folder.
+``BASELINES`` maps the name of each network to the names of its published keys, a file of this folder.
 """
 
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from ..templates import compile_templates, match_key
 from . import cbnet, cswin, focal_transformer, focalnet, giraffedet, revcol, spinenet
 from .names import Names
 
-PEERS: dict[str, Names] = {
+BASELINES: dict[str, Names] = {
     'cbnet': cbnet.NAMES,
     'cswin': cswin.NAMES,
     'focal_transformer': focal_transformer.NAMES,
@@ -23,11 +23,11 @@ PEERS: dict[str, Names] = {
 MODULES = ('backbone.', 'neck.')  # of a detector or segmenter whose keys are renamed
 
 
-def convert_peer_state_dict(network: str, state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def convert_baseline_state_dict(network: str, state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Rename the keys of a published checkpoint to ours.
 
     Args:
-        network: Name of the network, a key of ``PEERS``.
+        network: Name of the network, a key of ``BASELINES``.
         state_dict: Published weights of a classifier, or of a detector or segmenter. There, only the
             keys with the prefixes 'backbone.' and 'neck.' change, those of the heads stay the same.
 
@@ -38,7 +38,7 @@ def convert_peer_state_dict(network: str, state_dict: Mapping[str, Tensor]) -> d
     Raises:
         ValueError: A key does not belong to the network, or two keys get the same name.
     """
-    names = PEERS[network]
+    names = BASELINES[network]
     rules = {
         'backbone.': compile_templates(names.backbone, names.patterns),
         'neck.': compile_templates(names.neck, names.patterns),

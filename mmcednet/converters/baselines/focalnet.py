@@ -1,4 +1,4 @@
-"""The keys of FocalNet, to those of timm's FocalNet in :class:`mmcednet.models.peers.NormedLevels`."""
+"""The keys of FocalNet, to those of timm's FocalNet in :class:`mmcednet.baselines.NormedLevels`."""
 
 import torch.nn.functional as F
 from torch import Tensor

@@ -8,9 +8,9 @@ from mmengine.registry import MODELS
 from torch import nn
 from torch.nn import functional as F
 
+from mmcednet.baselines import RevCol
+from mmcednet.baselines.revcol import ConvBlock
 from mmcednet.models.layers import DropPath
-from mmcednet.models.peers import RevCol
-from mmcednet.models.peers.revcol import ConvBlock
 
 SMALL = dict(channels=(4, 6, 8, 10), blocks=(1, 2, 3, 1), num_columns=3)
 RATE = 0.5

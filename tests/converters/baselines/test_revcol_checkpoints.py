@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from mmcednet.converters.peers import convert_peer_state_dict
-from mmcednet.models.peers import RevCol
+from mmcednet.baselines import RevCol
+from mmcednet.converters.baselines import convert_baseline_state_dict
 
 
 @pytest.fixture(scope='module')
@@ -15,7 +15,7 @@ def data(root):
 
 def test_features_equal_the_published_code(data):
     model = RevCol(**data['kwargs']).eval()
-    model.load_state_dict(convert_peer_state_dict('revcol', data['state_dict']))
+    model.load_state_dict(convert_baseline_state_dict('revcol', data['state_dict']))
     with torch.no_grad():
         features = model(data['input'])
     for ours, theirs in zip(features, data['outputs'], strict=True):
@@ -27,7 +27,7 @@ def test_detector(data):
     """Heads keep their names, and the backbone its prefix."""
     published = {f'backbone.{key}': value for key, value in data['state_dict'].items() if 'sub' in key}
     published['rpn_head.rpn_cls.bias'] = torch.ones(3)
-    converted = convert_peer_state_dict('revcol', published)
+    converted = convert_baseline_state_dict('revcol', published)
     expected = {
         f'backbone.{key}' for key in RevCol(**data['kwargs']).columns.state_dict(prefix='columns.')
     }
@@ -38,10 +38,10 @@ def test_detector(data):
 def test_classifier_without_intermediate_heads(data):
     published = dict(data['state_dict'])
     published['cls.classifier.1.weight'] = torch.ones(5, 20)
-    assert 'cls.classifier.1.weight' not in convert_peer_state_dict('revcol', published)
+    assert 'cls.classifier.1.weight' not in convert_baseline_state_dict('revcol', published)
 
 
 @pytest.mark.parametrize('key', ['subnet1.level0.blocks.0.alpha', 'norm.weight', 'subnet1.alpha'])
 def test_unexpected_key(data, key):
     with pytest.raises(ValueError, match=f'unexpected key {key!r} in a published checkpoint of revcol'):
-        convert_peer_state_dict('revcol', {**data['state_dict'], key: torch.ones(1)})
+        convert_baseline_state_dict('revcol', {**data['state_dict'], key: torch.ones(1)})

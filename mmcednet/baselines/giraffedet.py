@@ -8,9 +8,11 @@ from mmengine.model import BaseModule
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
-from ..bifpn import downsample, upsample
-from ..pretrained import PretrainedBackbone
-from ..utils import are_integers, init_layer
+from mmcednet.models.layers import resize_to
+from mmcednet.models.pretrained import PretrainedBackbone
+from mmcednet.models.utils import are_integers, init_layer
+
+from .bifpn import downsample
 
 STEM_CHANNELS = (32, 64)
 INPUT = -1  # the layer of the neck's inputs
@@ -197,7 +199,7 @@ class GeneralizedFPN(BaseModule):
         def resize(source: tuple[int, int], level: int) -> Tensor:
             x = features[source]
             if source[1] > level:
-                return upsample(x, inputs[level])
+                return resize_to(x, inputs[level], 'nearest')
             return downsample(x) if source[1] < level else x
 
         for (layer, level), node in zip(self.sources, self.nodes):

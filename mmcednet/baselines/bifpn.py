@@ -8,9 +8,9 @@ from mmengine.model import BaseModule
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
+from mmcednet.models.layers import resize_to
+
 EPS = 1e-4
-
-
 MOMENTUM = 0.01  # EfficientDet's
 
 
@@ -22,11 +22,6 @@ def build_norm(channels: int, momentum: float) -> nn.BatchNorm2d:
 def downsample(x: Tensor) -> Tensor:
     """Max-pool (N, C, H, W) to (N, C, ceil(H/2), ceil(W/2))."""
     return F.max_pool2d(x, 3, stride=2, padding=1)
-
-
-def upsample(x: Tensor, target: Tensor) -> Tensor:
-    """Nearest-neighbour resize of ``x`` to the H and W of ``target``: x2, except for odd sizes."""
-    return F.interpolate(x, size=target.shape[-2:], mode='nearest')
 
 
 class WeightedFusion(nn.Module):
@@ -87,7 +82,7 @@ class BiFPNLayer(nn.Module):
         middle = list(inputs)
         for level in reversed(range(top)):
             x = inputs[level]
-            middle[level] = self.down[level](x, upsample(middle[level + 1], x))
+            middle[level] = self.down[level](x, resize_to(middle[level + 1], x, 'nearest'))
 
         outs = middle[:1]
         for level in range(1, top + 1):

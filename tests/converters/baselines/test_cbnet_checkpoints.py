@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from mmcednet.converters.peers import convert_peer_state_dict
-from mmcednet.models.peers import CBNet
+from mmcednet.baselines import CBNet
+from mmcednet.converters.baselines import convert_baseline_state_dict
 
 
 @pytest.fixture(scope='module')
@@ -34,13 +34,13 @@ def assert_equal_outputs(model, images, expected):
 
 def test_three_backbones_equal_the_published_code(parity):
     model = build(parity, 3)
-    model.load_state_dict(convert_peer_state_dict('cbnet', parity['state_dict']))
+    model.load_state_dict(convert_baseline_state_dict('cbnet', parity['state_dict']))
     assert_equal_outputs(model, parity['input'], parity['outputs'])
 
 
 def test_two_backbones_equal_the_published_code(parity):
     model = build(parity, 2)
-    model.load_state_dict(convert_peer_state_dict('cbnet', select_dual(parity['state_dict'])))
+    model.load_state_dict(convert_baseline_state_dict('cbnet', select_dual(parity['state_dict'])))
     assert_equal_outputs(model, parity['input'], parity['dual_outputs'])
 
 
@@ -48,10 +48,10 @@ def test_a_classifier_loses_its_head_and_a_detector_keeps_its_own(parity):
     expected = set(build(parity, 2).state_dict())
     dual = select_dual(parity['state_dict'])
     classifier = dual | {'fc.weight': torch.zeros(2, 2), 'fc.bias': torch.zeros(2)}
-    assert set(convert_peer_state_dict('cbnet', classifier)) == expected
+    assert set(convert_baseline_state_dict('cbnet', classifier)) == expected
     heads = {'neck.fpn_convs.0.conv.bias': torch.ones(4), 'bbox_head.0.fc_cls.bias': torch.ones(4)}
     detector = {f'backbone.{key}': value for key, value in dual.items()} | heads
-    converted = convert_peer_state_dict('cbnet', detector)
+    converted = convert_baseline_state_dict('cbnet', detector)
     assert set(converted) == {*heads, *(f'backbone.{key}' for key in expected)}
 
 
@@ -60,4 +60,4 @@ def test_a_classifier_loses_its_head_and_a_detector_keeps_its_own(parity):
 )
 def test_an_unexpected_key_is_an_error(parity, key):
     with pytest.raises(ValueError, match=f"unexpected key '{key}' in a published checkpoint of cbnet"):
-        convert_peer_state_dict('cbnet', parity['state_dict'] | {key: torch.zeros(1)})
+        convert_baseline_state_dict('cbnet', parity['state_dict'] | {key: torch.zeros(1)})

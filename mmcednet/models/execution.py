@@ -71,18 +71,25 @@ class FastDepthwiseConv2d(DepthwiseConv2d):
 
 
 class FastMLP(MLP):
-    """An MLP that uses the operators of :mod:`mmcednet.models.kernels`."""
+    """An MLP that uses the operators of :mod:`mmcednet.models.kernels`.
+
+    They compute GELU again in the backward pass, so it uses them only where no gradients are needed.
+    """
+
+    recomputes = False
 
     def forward(self, x: Tensor) -> Tensor:
         compute = None
-        if has_original_layers(self):
+        if (self.recomputes or not torch.is_grad_enabled()) and has_original_layers(self):
             weights = (self.pwconv1.weight, self.pwconv1.bias, self.pwconv2.weight, self.pwconv2.bias)
             compute = kernels.find('mlp', x, *weights, self.gamma)
         return super().forward(x) if compute is None else compute(x, *weights, self.gamma)
 
 
 class FastRecomputedMLP(FastMLP, RecomputedMLP):
-    """A :class:`FastMLP` that is a :class:`RecomputedMLP` where there is no faster operator."""
+    """A :class:`FastMLP` that may recompute; a :class:`RecomputedMLP` where there is no operator."""
+
+    recomputes = True
 
 
 def has_original_layers(mlp: MLP) -> bool:

@@ -14,6 +14,7 @@ from mmcednet.models.execution import (
     CheckpointedBlocks,
     FastDepthwiseConv2d,
     FastMLP,
+    FastRecomputedMLP,
     RecomputedMLP,
     RecomputedNormAct2d,
 )
@@ -22,9 +23,9 @@ from mmcednet.models.layers import MLP, DepthwiseConv2d, NormAct2d
 POLICIES = ['none', 'cheap', 'full']
 
 
-def build_mlp(kind=FastMLP, layer_scale=0.7):
+def build_mlp(kind=FastRecomputedMLP):
     torch.manual_seed(0)
-    return kind(6, layer_scale).double()
+    return kind(6, layer_scale=0.7).double()
 
 
 def make_images():
@@ -101,6 +102,16 @@ def switch_off(network, images):
 WITHOUT_OPERATORS = [trace, compile_network, export, autocast, differentiate_per_sample, switch_off]
 
 
+def test_nothing_is_recomputed_unless_allowed(monkeypatch, small):
+    calls = count_kernels(monkeypatch)
+    network = CEDNet(small, recompute='none')
+    network(torch.randn(1, 3, 64, 64))
+    assert set(calls) == {'depthwise_conv'}
+    with torch.no_grad():
+        network(torch.randn(1, 3, 64, 64))
+    assert calls['mlp'] > 0
+
+
 @pytest.mark.parametrize('use', WITHOUT_OPERATORS)
 def test_operators_step_aside(monkeypatch, small, use):
     calls = count_kernels(monkeypatch)
@@ -121,7 +132,7 @@ def test_an_mlp_with_global_hooks_calls_its_layers(monkeypatch, small):
 
 def test_gradients_per_sample():
     """torch.func's transforms reach the layers."""
-    for layer, shape in ((FastDepthwiseConv2d(5), (3, 5, 4, 6)), (FastMLP(6, 0.5), (3, 4, 5, 6))):
+    for layer, shape in ((FastDepthwiseConv2d(5), (3, 5, 4, 6)), (FastRecomputedMLP(6, 0.5), (3, 4, 5, 6))):
         images = torch.randn(shape)
         params = {name: param.detach() for name, param in layer.named_parameters()}
 
@@ -152,7 +163,7 @@ class ScaledLinear(nn.Linear):
         return 2 * super().forward(x)
 
 
-@pytest.mark.parametrize('kind', [FastMLP, RecomputedMLP])
+@pytest.mark.parametrize('kind', [FastMLP, FastRecomputedMLP, RecomputedMLP])
 def test_replaced_layers_are_called(kind):
     mlp, images = build_mlp(kind), make_images()
     mlp.pwconv1 = ScaledLinear(6, 24).double()

@@ -78,7 +78,7 @@ def count_blocks(group: nn.Module) -> int:
 
 
 def has_dilation(group: nn.Module) -> bool:
-    """Whether blocks are long-range blocks, which dilate a convolution; those of 'cross_window' do not."""
+    """Whether blocks are long-range: they dilate a convolution, except those of 'cross_window'."""
     layers = [module for module in group.modules() if isinstance(module, nn.Conv2d)]
     return any(max(layer.dilation) > 1 for layer in layers)
 

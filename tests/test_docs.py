@@ -30,6 +30,13 @@ def test_links_exist(page):
             assert not anchor or anchor in list_anchors(target), link
 
 
+@pytest.mark.parametrize('page', PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_scripts_exist(page):
+    text = page.read_text(encoding='utf-8')
+    for script in re.findall(r'(?<!/)\b((?:tools|benchmarks|examples)/[\w/]+\.(?:py|sh))\b', text):
+        assert (ROOT / script).exists(), script
+
+
 def test_readme_example_in_pytorch(capsys):
     block = read_code_blocks(ROOT / 'README.md', 'python')[0]
     exec(block, {})

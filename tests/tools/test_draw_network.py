@@ -10,8 +10,8 @@ from matplotlib.text import Text
 from PIL import Image
 
 from mmcednet.models import CEDNet
-from mmcednet.models.stage import STYLES
 
+STYLES = ('fpn', 'unet', 'hourglass')
 UNEVEN = dict(channels=(8, 16, 24, 40), blocks=(1, (2, 3, 1), (4, 2, 2)))
 
 
@@ -95,8 +95,15 @@ def test_committed_picture_is_the_default_network(tool, root, tmp_path, capsys):
     assert json.loads(committed) == json.loads(drawn)
 
 
-def test_impossible_pyramid(tool, tmp_path):
+@pytest.mark.parametrize(
+    ('args', 'message'),
+    [
+        (['--levels', '1', '2'], 'error: pyramid levels (1, 2) must be consecutive'),
+        (['--style', 'pan'], "error: style 'pan' is unknown; choose one of: fpn"),
+    ],
+)
+def test_impossible_network(tool, tmp_path, args, message):
     with pytest.raises(SystemExit) as error:
-        tool['main'](['--levels', '1', '2', '--out', str(tmp_path / 'a.png')])
-    assert str(error.value).startswith('error: pyramid levels (1, 2) must be consecutive')
+        tool['main']([*args, '--out', str(tmp_path / 'a.png')])
+    assert str(error.value).startswith(message)
     assert not list(tmp_path.iterdir())

@@ -17,8 +17,6 @@ from torch import nn
 from mmcednet.engine.command_line import exit_on_error
 from mmcednet.engine.files import atomic_write
 from mmcednet.models import CEDNet
-from mmcednet.models.cednet import ARCHS
-from mmcednet.models.stage import STYLES
 
 ROOT = Path(__file__).resolve().parents[2]
 LEVELS = (3, 4, 5, 6, 7)  # the pyramid of RetinaNet
@@ -370,8 +368,8 @@ def draw_network(layout: Layout) -> Figure:
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('--arch', choices=ARCHS, default='tiny', help='default: tiny')
-    parser.add_argument('--style', choices=STYLES, default='fpn', help='default: fpn')
+    parser.add_argument('--arch', default='tiny', help='preset of CEDNet; default: tiny')
+    parser.add_argument('--style', default='fpn', help='decoder: fpn, unet or hourglass; default: fpn')
     parser.add_argument(
         '--levels',
         type=int,

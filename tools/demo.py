@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if get_compiling_cuda_version() == 'not available':
         os.environ['CUDA_VISIBLE_DEVICES'] = ''  # detectors need mmcv's CUDA operators on the GPU
         if shutil.which('nvidia-smi'):
-            print('mmcv was compiled without CUDA, so the GPU is not used; see the README')
+            print('mmcv was compiled without CUDA, so the GPU is not used; see docs/installation.md')
     demo.run_demo(config, data, ROOT / 'work_dirs' / f'demo-{args.framework}-{args.seed}', args.seed)
     return 0
 

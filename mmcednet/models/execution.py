@@ -23,7 +23,7 @@ class CheckpointedBlocks(Blocks):
 
     def forward(self, x: Tensor) -> Tensor:
         for block in self:
-            x = checkpoint(block, x, use_reentrant=False) if torch.is_grad_enabled() else block(x)
+            x = checkpoint(block, x, use_reentrant=False) if can_checkpoint() else block(x)
         return x
 
 
@@ -55,9 +55,14 @@ def recompute(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
         function: Draws no random numbers.
         x: Its input.
     """
-    if not torch.is_grad_enabled() or kernels.is_traced():
+    if not can_checkpoint() or kernels.is_traced():
         return function(x)
     return checkpoint(function, x, use_reentrant=False, preserve_rng_state=False)
+
+
+def can_checkpoint() -> bool:
+    """Whether there will be a backward pass; torch.func has its own, without checkpoints."""
+    return torch.is_grad_enabled() and not kernels.is_transformed()
 
 
 class FastDepthwiseConv2d(DepthwiseConv2d):

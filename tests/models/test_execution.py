@@ -77,6 +77,7 @@ def autocast(network, images):
 
 
 def differentiate_per_sample(network, images):
+    apply_recompute(network, 'cheap')
     params = {name: param.detach() for name, param in network.named_parameters()}
 
     def compute_loss(params, image):
@@ -132,7 +133,8 @@ def test_an_mlp_with_global_hooks_calls_its_layers(monkeypatch, small):
 
 def test_gradients_per_sample():
     """torch.func's transforms reach the layers."""
-    for layer, shape in ((FastDepthwiseConv2d(5), (3, 5, 4, 6)), (FastRecomputedMLP(6, 0.5), (3, 4, 5, 6))):
+    shapes = {FastDepthwiseConv2d(5): (3, 5, 4, 6), FastRecomputedMLP(6, 0.5): (3, 4, 5, 6)}
+    for layer, shape in shapes.items():
         images = torch.randn(shape)
         params = {name: param.detach() for name, param in layer.named_parameters()}
 

@@ -17,6 +17,7 @@ from torch import nn
 from mmcednet.engine.command_line import exit_on_error
 from mmcednet.engine.files import atomic_write
 from mmcednet.models import CEDNet
+from mmcednet.models.pyramid import Pyramid
 
 ROOT = Path(__file__).resolve().parents[2]
 LEVELS = (3, 4, 5, 6, 7)  # the pyramid of RetinaNet
@@ -94,7 +95,7 @@ def describe(model: CEDNet) -> Layout:
         count_blocks(model.stem.blocks),
         [describe_stage(stage, list(channels)[1:]) for stage in model.stages],
         model.out_strides,
-        None if model.pyramid is None else model.out_channels[0],
+        model.out_channels[0] if isinstance(model.pyramid, Pyramid) else None,
     )
 
 

@@ -27,7 +27,7 @@ def find(operator: str, x: Tensor, *weights: Tensor | None) -> Callable[..., Ten
         The implementation; None if the layers should compute it themselves: on a GPU, in mixed
         precision, under torch.compile, an exporter or a transform of torch.func.
     """
-    if is_traced() or torch._C._are_functorch_transforms_active():
+    if is_traced() or is_transformed():
         return None
     if any(type(operand) not in PLAIN for operand in (x, *weights) if operand is not None):
         return None
@@ -43,6 +43,11 @@ def is_traced() -> bool:
     if hasattr(torch.compiler, 'is_compiling'):
         return torch.compiler.is_compiling()
     return torch._dynamo.is_compiling()  # torch < 2.3
+
+
+def is_transformed() -> bool:
+    """Whether a transform of torch.func is active: grad, vmap, jvp or another."""
+    return torch._C._are_functorch_transforms_active()
 
 
 def is_autocast_enabled() -> bool:

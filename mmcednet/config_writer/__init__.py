@@ -1,1 +1,1 @@
-"""Writes configs: CEDNet in an existing config, and the table of the frameworks this works for."""
+"""Writes configs: for your own data, and with CEDNet in an existing config."""

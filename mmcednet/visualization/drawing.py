@@ -1,4 +1,4 @@
-"""The demo's pictures: predictions on validation images, and training curves."""
+"""Pictures of a training: predictions on validation images in a grid, and curves of its log."""
 
 import json
 from pathlib import Path
@@ -62,11 +62,11 @@ def draw_detection_panels(
     Returns:
         Title -> image (H, W, 3): the ground truth, and the detections with a score of at least 0.4.
     """
-    visualizer = VISUALIZERS.build(dict(type='DetLocalVisualizer', name='demo', line_width=2))
+    visualizer = VISUALIZERS.build(dict(type='DetLocalVisualizer', name='grid', line_width=2))
     visualizer.dataset_meta = metainfo
     enlarge_instances(result.gt_instances)
     enlarge_instances(result.pred_instances)
-    visualizer.add_datasample('demo', image, result, pred_score_thr=MIN_SCORE)
+    visualizer.add_datasample('grid', image, result, pred_score_thr=MIN_SCORE)
     return dict(zip(('ground truth', 'detections'), np.hsplit(visualizer.get_image(), 2)))
 
 

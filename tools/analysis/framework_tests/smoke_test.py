@@ -1,4 +1,4 @@
-"""Losses, gradients and a prediction of a config's model, on generated inputs."""
+"""A smoke test of a config's model: losses, gradients and a prediction, on generated inputs."""
 
 import copy
 import importlib
@@ -11,19 +11,18 @@ from mmengine.logging import MessageHub
 from mmengine.registry import MODELS, init_default_scope
 from mmengine.structures import InstanceData, PixelData
 
+from mmcednet.config_writer.use_cednet import find_config
 from mmcednet.engine.checks import check_features
-
-from .use_cednet import find_config
 
 # Settings at any depth of a model's config that make its heads fast enough for one image on a CPU
 LIMITS = dict(num=32, nms_pre=100, max_per_img=20, num_queries=20, num_proposals=20, num_points=784)
 LIMITS['num_cp'] = 0  # activation checkpointing, with a package of its own
 
 
-def try_model(cfg: Config, size: int) -> None:
+def run_smoke_test(cfg: Config, size: int) -> None:
     """Build a config's model without weights, compute loss and gradients, and predict.
 
-    Of a model that wraps a detector (trackers, semi-supervised training), only the detector is tried.
+    Of a model that wraps a detector (trackers, semi-supervised training), only the detector is tested.
 
     Args:
         cfg: Config of any toolbox.

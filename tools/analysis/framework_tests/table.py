@@ -12,10 +12,11 @@ from typing import Any, NamedTuple
 
 from mmengine.config import Config
 
-from .features import describe
-from .rules import get_type
-from .trial import try_model
-from .use_cednet import use_cednet
+from mmcednet.config_writer.features import describe
+from mmcednet.config_writer.rules import get_type
+from mmcednet.config_writer.use_cednet import use_cednet
+
+from .smoke_test import run_smoke_test
 
 SMALL = dict(channels=(8, 16, 24, 32), blocks=(1, 1, 1, 1), num_stages=3)
 SIZES = (128, 512)  # of the images, in pixels
@@ -146,7 +147,7 @@ def find_error(cfg: Config) -> str | None:
     reason = None
     for size in SIZES:
         try:
-            try_model(cfg, size)
+            run_smoke_test(cfg, size)
         except Exception as error:
             reason = describe(error)
         else:

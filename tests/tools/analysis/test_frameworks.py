@@ -3,9 +3,7 @@
 from pathlib import Path
 
 import pytest
-from mmengine.config import Config
-
-from mmcednet.config_writer.frameworks import (
+from framework_tests.table import (
     SMALL,
     ZOOS,
     find_error,
@@ -14,9 +12,11 @@ from mmcednet.config_writer.frameworks import (
     render_row,
     try_frameworks,
 )
+from mmengine.config import Config
+
 from mmcednet.config_writer.use_cednet import use_cednet
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 # One of each kind: pyramids, kept necks, lists of necks, raw levels, dilated backbones, classifiers, a
 # detector in another model, and those that cannot
@@ -60,7 +60,7 @@ def test_page_is_up_to_date(page):
         ({'model.bbox_head.loss_cls.loss_weight': float('nan')}, 'ValueError: the loss is not finite'),
     ],
 )
-def test_trial_finds_errors(changes, message, tmp_path):
+def test_errors_are_found(changes, message, tmp_path):
     base = get_root('mmdet') / 'atss' / 'atss_r50_fpn_1x_coco.py'
     use_cednet(str(base), tmp_path / 'my.py', SMALL)
     cfg = Config.fromfile(tmp_path / 'my.py')

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 import yaml
+from paper.results import render_files
+from paper.tables import CONFIGS, Row, get_method_name, load_paper_rows
 
 from mmcednet.analysis.fusion_time import FusionTime
-from mmcednet.paper.results import render_files
-from mmcednet.paper.tables import CONFIGS, Row, get_method_name, load_paper_rows
 
 # Invented
 TIMES = {config: FusionTime(before=1, total=4, fuses=True, blocks=None) for config in CONFIGS.values()}

@@ -6,8 +6,7 @@ import subprocess
 import sys
 
 import pytest
-
-from mmcednet.paper import tables
+from paper import tables
 
 
 def test_table_has_the_expected_values(root):
@@ -114,7 +113,7 @@ def test_unknown_method_is_reported(main):
 def test_process_fails_if_a_value_is_out_of_tolerance(root):
     """The command itself, with an expected value that the network does not have."""
     code = (
-        'import runpy, sys; from mmcednet.paper import tables;'
+        'import runpy, sys; from paper import tables;'
         "tables.EXPECTED_COST['retinanet/cednet_t.py'] = (38.8, 254.8);"
         "sys.argv = ['paper_tables.py', '--table', '2b', '--method', 'CEDNet-NeXt-T', '--check'];"
         f"runpy.run_path({str(root / 'tools/analysis/paper_tables.py')!r}, run_name='__main__')"

@@ -3,9 +3,8 @@
 import runpy
 
 import pytest
-
-from mmcednet.paper.table_speed import REFERENCE, measure_table
-from mmcednet.paper.tables import CONFIGS
+from paper.table_speed import REFERENCE, measure_table
+from paper.tables import CONFIGS
 
 PAPER_RATIOS = (1, 0.905, 0.84, 0.795, 0.815, 0.62, 0.795, 0.835, 0.855)
 

@@ -2,8 +2,7 @@
 
 import pytest
 from mmengine.registry import MODELS
-
-from mmcednet.converters import convert_backbone_config, convert_classifier_config
+from released_configs import convert_backbone_config, convert_classifier_config
 
 
 @pytest.mark.parametrize(

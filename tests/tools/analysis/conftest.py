@@ -1,7 +1,6 @@
 import pytest
-
-from mmcednet.paper.fusion_times import FusionTimes, iter_fusion_times
-from mmcednet.paper.tables import Row, iter_rows
+from paper.fusion_times import FusionTimes, iter_fusion_times
+from paper.tables import Row, iter_rows
 
 
 @pytest.fixture(scope='session')

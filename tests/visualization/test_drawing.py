@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from mmengine.structures import BaseDataElement, InstanceData, PixelData
 
-from mmcednet.demo import drawing
+from mmcednet.visualization import drawing
 
 
 def test_enlarged_masks_fit_their_boxes():

@@ -2,10 +2,10 @@
 
 import pytest
 from matplotlib.text import Text
+from paper.fusion_times import draw_fusion_times, group_panels, iter_fusion_times
+from paper.tables import CONFIGS, Row, get_method_name, load_paper_rows
 
 from mmcednet.analysis.fusion_time import FusionTime
-from mmcednet.paper.fusion_times import draw_fusion_times, group_panels, iter_fusion_times
-from mmcednet.paper.tables import CONFIGS, Row, get_method_name, load_paper_rows
 
 
 def make_rows() -> list[Row]:

@@ -18,7 +18,7 @@ from fusion.results import Results, Trainer
 from fusion.specs import MAIN, NETWORKS, REFERENCE
 from fusion.training import METRICS, Run
 
-from mmcednet.engine.command_line import check_positive, exit_on_error
+from mmcednet.command_line import check_positive, exit_on_error
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:

@@ -5,7 +5,7 @@ from pathlib import Path
 from mmengine.config import Config
 from mmengine.runner import Runner
 
-from mmcednet.engine.launch import adapt_to_device
+from mmcednet.launch.device import adapt_to_device
 
 
 def load_small(root: Path, data: Path, **changes: object) -> Config:

@@ -13,9 +13,9 @@ from mmcv.ops import get_compiling_cuda_version
 from mmengine.config import Config
 from mmengine.runner import Runner
 
+from mmcednet.command_line import exit_on_error
 from mmcednet.data.shapes import draw_dataset
-from mmcednet.engine.command_line import exit_on_error
-from mmcednet.engine.launch import adapt_to_device
+from mmcednet.launch.device import adapt_to_device
 from mmcednet.visualization.drawing import draw_curves, draw_prediction_grid
 from mmcednet.visualization.progress import ProgressHook
 

@@ -19,7 +19,7 @@ from mmengine.logging import print_log
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
-from .checkpoints import INTERRUPTED, POINTER, point_to
+from mmcednet.checkpoints.saving import INTERRUPTED, POINTER, point_to
 
 # Windows has no SIGUSR1
 SIGNALS = [getattr(signal, name) for name in ('SIGTERM', 'SIGUSR1', 'SIGINT') if hasattr(signal, name)]

@@ -12,8 +12,8 @@ from mmengine.runner import BaseLoop, EpochBasedTrainLoop, IterBasedTrainLoop
 from torch import nn
 from torch.utils.data import DataLoader
 
-from .draws import seed_all
 from .faults import TrainingError
+from .seeding import seed_all
 
 MAX_WORKER_FAILURES = 3
 

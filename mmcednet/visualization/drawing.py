@@ -11,8 +11,8 @@ from mmengine.registry import VISUALIZERS
 from mmengine.runner import Runner
 from mmengine.structures import BaseDataElement, InstanceData
 
-from mmcednet.engine.files import atomic_write
-from mmcednet.engine.metrics import to_percent
+from mmcednet.files import atomic_write
+from mmcednet.metrics import to_percent
 
 matplotlib.use('Agg')
 from matplotlib import pyplot as plt

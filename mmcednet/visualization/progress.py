@@ -8,7 +8,7 @@ from mmengine.runner import Runner
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from mmcednet.engine.metrics import to_percent
+from mmcednet.metrics import to_percent
 
 
 class ProgressHook(Hook):

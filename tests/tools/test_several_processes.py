@@ -10,8 +10,8 @@ import pytest
 import torch
 from short_runs import list_options, write_config, write_interruption
 
+from mmcednet.checkpoints.safe_loading import load_file
 from mmcednet.data.shapes import draw_dataset
-from mmcednet.engine.safe_loading import load_file
 
 pytestmark = pytest.mark.slow
 STEPS = 20

@@ -20,7 +20,7 @@ from paper.tables import (
     load_paper_rows,
 )
 
-from mmcednet.engine.command_line import exit_on_error
+from mmcednet.command_line import exit_on_error
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 HEADER = ('Table', 'Method', 'Params (M)', 'paper', 'GMAC', 'paper', "paper's AP / mIoU", 'Config')

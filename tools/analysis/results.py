@@ -13,7 +13,7 @@ from paper.fusion_times import draw_fusion_times, iter_fusion_times
 from paper.results import render_files
 from paper.tables import iter_rows
 
-from mmcednet.engine.files import atomic_write
+from mmcednet.files import atomic_write
 
 ROOT = Path(__file__).resolve().parents[2]
 FIGURE = 'docs/images/fusion_times.png'  # in docs/results.md

@@ -6,9 +6,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from mmcednet.checks.coco_format import read_coco
+from mmcednet.command_line import exit_on_error
 from mmcednet.data.coco_files import split_coco, write_splits
-from mmcednet.engine.checks.coco_format import read_coco
-from mmcednet.engine.command_line import exit_on_error
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -7,14 +7,14 @@ from framework_tests.table import (
     SMALL,
     ZOOS,
     find_error,
-    get_root,
     list_folders,
     render_row,
     try_frameworks,
 )
 from mmengine.config import Config
 
-from mmcednet.config_writer.use_cednet import use_cednet
+from mmcednet.config_files import find_config_folder
+from mmcednet.use_cednet.config import use_cednet
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -61,7 +61,7 @@ def test_page_is_up_to_date(page):
     ],
 )
 def test_errors_are_found(changes, message, tmp_path):
-    base = get_root('mmdet') / 'atss' / 'atss_r50_fpn_1x_coco.py'
+    base = find_config_folder('mmdet') / 'atss' / 'atss_r50_fpn_1x_coco.py'
     use_cednet(str(base), tmp_path / 'my.py', SMALL)
     cfg = Config.fromfile(tmp_path / 'my.py')
     cfg.merge_from_dict(changes)

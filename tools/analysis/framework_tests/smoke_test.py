@@ -11,8 +11,8 @@ from mmengine.logging import MessageHub
 from mmengine.registry import MODELS, init_default_scope
 from mmengine.structures import InstanceData, PixelData
 
-from mmcednet.config_writer.use_cednet import find_config
-from mmcednet.engine.checks import check_features
+from mmcednet.checks import check_features
+from mmcednet.config_files import find_config
 
 # Settings at any depth of a model's config that make its heads fast enough for one image on a CPU
 LIMITS = dict(num=32, nms_pre=100, max_per_img=20, num_queries=20, num_proposals=20, num_points=784)

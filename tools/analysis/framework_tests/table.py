@@ -1,6 +1,5 @@
 """The table of the frameworks of mmdet, mmseg and mmpretrain: which of them CEDNet works in."""
 
-import importlib.util
 import logging
 import multiprocessing
 import re
@@ -12,9 +11,10 @@ from typing import Any, NamedTuple
 
 from mmengine.config import Config
 
-from mmcednet.config_writer.features import describe
-from mmcednet.config_writer.rules import get_type
-from mmcednet.config_writer.use_cednet import use_cednet
+from mmcednet.config_files import find_config_folder
+from mmcednet.use_cednet.config import use_cednet
+from mmcednet.use_cednet.features import describe
+from mmcednet.use_cednet.rules import get_type
 
 from .smoke_test import run_smoke_test
 
@@ -73,16 +73,9 @@ class Row(NamedTuple):
     result: str
 
 
-def get_root(zoo: str) -> Path:
-    """The folder of an installed toolbox's configs."""
-    spec = importlib.util.find_spec(zoo)
-    assert spec is not None and spec.origin is not None
-    return Path(spec.origin).parent / '.mim' / 'configs'
-
-
 def list_folders(zoo: str) -> list[str]:
     """The folders of the table; each is a framework, a backbone or a dataset."""
-    folders = sorted(path.name for path in get_root(zoo).iterdir() if path.is_dir())
+    folders = sorted(path.name for path in find_config_folder(zoo).iterdir() if path.is_dir())
     return [
         name for name in folders if name != '_base_' and (zoo != 'mmpretrain' or name in CLASSIFIERS)
     ]
@@ -93,7 +86,7 @@ def get_config(zoo: str, folder: str) -> Path | None:
 
     None if no config in the folder has a model.
     """
-    root = get_root(zoo) / folder
+    root = find_config_folder(zoo) / folder
     if f'{zoo}/{folder}' in REPRESENTATIVES:
         return root / REPRESENTATIVES[f'{zoo}/{folder}']
     for path in sorted(root.rglob('*.py'), key=get_order):
@@ -115,7 +108,7 @@ def try_framework(zoo: str, folder: str) -> Row:
     path = get_config(zoo, folder)
     if path is None:
         return Row(zoo, folder, '', '', 'no model')
-    name = path.relative_to(get_root(zoo)).as_posix()
+    name = path.relative_to(find_config_folder(zoo)).as_posix()
     with tempfile.TemporaryDirectory() as work:
         try:
             cfg = use_cednet(str(path), Path(work) / 'cednet.py', arch=SMALL)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import yaml
 from mmengine.config import Config
 
-from mmcednet.engine.metrics import to_percent
+from mmcednet.metrics import to_percent
 
 from .fusion_times import FusionTimes
 from .tables import FRAMEWORKS, KNOWN_DEVIATIONS, Row, load_misprints, load_paper_rows

@@ -3,7 +3,7 @@
 
 Each network gets the learning rate and the weight decay that are best on the validation images, or
 those of --recipe.
-Finished runs are kept in a JSON file: a second call goes on where the first one stopped.
+Finished runs are kept in a JSON file: a second call continues where the first one stopped.
 """
 
 import argparse

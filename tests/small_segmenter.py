@@ -1,4 +1,4 @@
-"""A small segmenter that the tests of several rooms build and run."""
+"""A small segmenter that several tests build and run."""
 
 from pathlib import Path
 

@@ -53,7 +53,7 @@ class RevColLevel(Level):
 
     Args:
         channels: C of all levels, finest first.
-        index: Of this level; it is at stride 2^(index + 2).
+        index: Index of this level, which is at stride 2^(index + 2).
         drop_path_rates: Rate of each block.
         first: Whether it is in the first column, which has no column before it.
     """
@@ -138,7 +138,7 @@ class RevCol(PretrainedBackbone):
             nn.ModuleList(RevColLevel(channels, i, rates[i], first=column == 0) for i in range(4))
             for column in range(num_columns)
         )
-        self.apply(init_layer)
+        self.apply(init_revcol_layer)
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Compute the features of images.
@@ -196,7 +196,7 @@ class RevCol(PretrainedBackbone):
         return sum(self.num_blocks[: int(level)]) + block + int(column) + 1
 
 
-def init_layer(module: nn.Module) -> None:
+def init_revcol_layer(module: nn.Module) -> None:
     """Initialise convolutions and linear layers: weights truncated normal with std 0.02, biases 0."""
     if isinstance(module, (nn.Conv2d, nn.Linear)):
         nn.init.trunc_normal_(module.weight, std=0.02)

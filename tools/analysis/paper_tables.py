@@ -78,7 +78,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         nargs=2,
         default=IMAGE_SIZES['coco'],
         metavar=('H', 'W'),
-        help='of --speed: size of the image; default: 800 1280',
+        help='with --speed: size of the image in px; default: 800 1280',
     )
     args = parser.parse_args(argv)
     with exit_on_error():

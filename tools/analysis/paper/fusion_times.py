@@ -57,7 +57,7 @@ def draw_fusion_times(rows: Iterable[Row], times: FusionTimes) -> Figure:
 
     Args:
         rows: Rows of the tables.
-        times: Of the configs in ``rows``.
+        times: Fusion times of the configs in ``rows``.
     """
     matplotlib.use('Agg')
     panels = group_panels(rows)

@@ -88,6 +88,7 @@ def test_measurements_are_those_of_the_boxes(folder):
         (lambda content: content.update(annotations=[]), 'train.json has no annotations'),
         (lambda content: content.update(images=[]), 'train.json has no images'),
         (lambda content: content.update(categories=[]), 'train.json has objects of category 1, which'),
+        (lambda content: content['categories'][0].pop('name'), r"not of COCO's format: the name None"),
         (lambda content: content['images'][2].pop('width'), 'an image without width or height'),
         (
             lambda content: content['images'][2].update(file_name='gone.png'),
@@ -98,7 +99,7 @@ def test_measurements_are_those_of_the_boxes(folder):
             'the image a.png of .* is in none',
         ),
     ],
-    ids=['annotations', 'images', 'category', 'size', 'missing', 'first-missing'],
+    ids=['annotations', 'images', 'category', 'name', 'size', 'missing', 'first-missing'],
 )
 def test_wrong_annotations_are_reported(folder, change, message):
     edit(folder / 'annotations' / 'train.json', change)

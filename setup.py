@@ -57,7 +57,9 @@ setup(
     license='Apache-2.0',
     packages=find_packages(include=['mmcednet', 'mmcednet.*']),
     package_data={'mmcednet': ['.mim/model-index.yml', '.mim/**/*']},
-    exclude_package_data={'mmcednet': [f'.mim/tools/{path}' for path in REPOSITORY_TOOLS]},
+    exclude_package_data={
+        'mmcednet': ['.mim/**/__pycache__/*', *(f'.mim/tools/{path}' for path in REPOSITORY_TOOLS)]
+    },
     python_requires='>=3.10',
     install_requires=['torch>=2.1', 'numpy', 'safetensors'],
     extras_require={

@@ -8,6 +8,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from mmcednet.baselines import RevCol
 from mmcednet.baselines.reversible import MIN_SCALE, Level, compute_columns
+from mmcednet.models import use_kernels
 
 COLUMNS = 5
 
@@ -235,6 +236,7 @@ def test_memory():
     for columns in (4, 8):
         model = build_network(columns, torch.float32, drop_path_rate=0.2).train()
         model.reversible = False
+        use_kernels(model, False)
         saved[columns, 'ordinary'] = count_saved_bytes(model, x)
         model.reversible = True
         for keep_every in (1, columns):

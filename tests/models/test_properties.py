@@ -107,8 +107,8 @@ def check_recomputing(style: str, mixer: str, outputs: str, setting: str, autoca
     """Compare gradients, and how much is kept, with those of a network that keeps all activations."""
     images = torch.randn(2, 3, 64, 75)
     settings, shares = SAVING[setting]
-    plain = build_model(style, mixer, outputs, drop_path_rate=0.3, recompute='none')
-    saving = build_model(style, mixer, outputs, drop_path_rate=0.3, **settings)
+    plain = build_model(style, mixer, outputs, drop_path_rate=0.3, recompute='none', kernels=False)
+    saving = build_model(style, mixer, outputs, drop_path_rate=0.3, kernels=False, **settings)
     saving.load_state_dict(plain.state_dict())
     kept = []
     for model in (plain, saving):

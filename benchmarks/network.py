@@ -25,8 +25,8 @@ from torch.profiler import ProfilerActivity, profile
 from torch.utils._pytree import tree_leaves
 
 from mmcednet.analysis import speed
-from mmcednet.engine.command_line import check_positive, exit_on_error
-from mmcednet.engine.files import atomic_write
+from mmcednet.command_line import check_positive, exit_on_error
+from mmcednet.files import atomic_write
 from mmcednet.models import ARCHS, CEDNet
 from mmcednet.models.execution import RECOMPUTE
 

@@ -195,7 +195,7 @@ class FocalBlock(nn.Module):
     """x + DropPath(attention(LN(x))), then x + DropPath(MLP(LN(x))).
 
     Args:
-        channels, num_heads, focal_window: Of :class:`FocalAttention`.
+        channels, num_heads, focal_window: As for :class:`FocalAttention`.
         drop_path: Rate of stochastic depth of both residual branches.
     """
 

@@ -54,7 +54,7 @@ class RevColLevel(Level):
 
     Args:
         channels: C of all levels, finest first.
-        index: Of this level; it is at stride 2^(index + 2).
+        index: Index of this level, which is at stride 2^(index + 2).
         drop_path_rates: Rate of each block.
         first: Whether it is in the first column, which has no column before it.
     """

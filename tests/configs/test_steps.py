@@ -12,8 +12,8 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 from torch import nn
 
-from mmcednet.engine.config import enable_tta
-from mmcednet.engine.launch import adapt_to_device
+from mmcednet.launch.config import enable_tta
+from mmcednet.launch.device import adapt_to_device
 
 ROOT = Path(__file__).resolve().parents[2]
 DETECTORS = (

@@ -14,8 +14,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Circle, FancyBboxPatch
 from torch import nn
 
-from mmcednet.engine.command_line import exit_on_error
-from mmcednet.engine.files import atomic_write
+from mmcednet.command_line import exit_on_error
+from mmcednet.files import atomic_write
 from mmcednet.models import CEDNet
 from mmcednet.models.pyramid import Pyramid
 

@@ -98,3 +98,26 @@ def test_imports_are_those_of_the_table(part):
 def test_models_import_only_torch_and_mmengine(path):
     packages = {name.split('.')[0] for name in collect_imports(path, into_functions=False)}
     assert packages - sys.stdlib_module_names <= {'torch', 'mmengine', 'mmcednet'}
+
+
+@pytest.mark.parametrize('path', list_files('models/kernels'), ids=lambda path: path.name)
+def test_kernels_import_nothing_of_the_network(path):
+    own = {name for name in collect_imports(path) if name.startswith('mmcednet.')}
+    assert all(name.startswith('mmcednet.models.kernels.') for name in own)
+
+
+NETWORK = ['blocks', 'cednet', 'layers', 'mixers', 'pyramid', 'stage', 'stem']
+PATHS = {'is_autocast_enabled', 'is_compiling', 'is_cuda', 'is_grad_enabled', 'is_tracing'}
+
+
+@pytest.mark.parametrize('module', NETWORK)
+def test_the_network_computes_in_one_way(module):
+    """Which operators are used, and what is recomputed, is decided elsewhere."""
+    path = PACKAGE / 'models' / f'{module}.py'
+    for node in ast.walk(ast.parse(path.read_text(encoding='utf-8'))):
+        assert not isinstance(node, ast.Lambda)
+        assert getattr(node, 'attr', getattr(node, 'id', '')) not in PATHS
+    places = ('mmcednet.models.execution.', 'mmcednet.models.kernels')
+    found = {name for name in collect_imports(path) if name.startswith(places)}
+    switches = {'RECOMPUTE', 'apply_recompute', 'use_kernels'} if module == 'cednet' else set()
+    assert found == {f'{places[0]}{name}' for name in switches}

@@ -61,7 +61,7 @@ class Pyramid(nn.Module):
             build_conv_norm(in_channels[level], channels, 1, 1, norm) for level in (3, 4, 5)
         )
         self.extras = nn.ModuleList(
-            build_conv_norm(channels, channels, 3, 2, norm) for _ in range(levels[-1] - 5)
+            build_conv_norm(channels, channels, 3, 2, norm) for level in levels if level > 5
         )
         if levels[0] == 2:
             self.lateral2 = build_conv_norm(in_channels[2], channels, 1, 1, LayerNorm2d)

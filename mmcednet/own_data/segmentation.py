@@ -55,8 +55,8 @@ def set_heads(arch: str, num_classes: int, side: int) -> dict:
     auxiliary_head: dict = dict(num_classes=num_classes)
     if arch == 'base':  # 'small' is as wide as 'tiny'
         channels = parse_arch(arch).channels
-        decode_head['in_channels'] = list(channels)
-        auxiliary_head['in_channels'] = channels[1]
+        decode_head['in_channels'] = list(channels.values())
+        auxiliary_head['in_channels'] = channels[3]
     return dict(
         data_preprocessor=dict(size=(side, side)),
         decode_head=decode_head,

@@ -177,6 +177,20 @@ def test_replaced_layers_are_called(kind):
     torch.testing.assert_close(mlp(images), compute_mlp(mlp, images))
 
 
+def test_quantised_layers_are_used(small):
+    """torch's dynamic quantisation replaces the linear layers."""
+    network = CEDNet(small, layer_scale=0.5).eval()
+    quantised = torch.ao.quantization.quantize_dynamic(network, {nn.Linear})
+    layer = quantised.stem.blocks[0].mlp.pwconv1
+    assert type(layer) is not nn.Linear
+    calls = []
+    with torch.no_grad():
+        layer.register_forward_hook(lambda *_: calls.append(1))
+        for ours, theirs in zip(quantised(torch.ones(1, 3, 64, 64)), network(torch.ones(1, 3, 64, 64))):
+            assert (ours - theirs).norm() < 0.1 * theirs.norm()
+    assert calls == [1]
+
+
 def test_layers_without_bias():
     mlp, images = build_mlp(), make_images()
     mlp.pwconv1.bias = None

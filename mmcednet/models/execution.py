@@ -109,15 +109,13 @@ def has_original_layers(mlp: MLP) -> bool:
     )
 
 
+HOOKS = ('forward_hooks', 'forward_pre_hooks', 'backward_hooks', 'backward_pre_hooks')
+
+
 def has_hooks(module: nn.Module) -> bool:
     """Whether functions are called when a module is, or when any module is."""
-    return nn.modules.module._has_any_global_hook() or any(
-        (
-            module._forward_hooks,
-            module._forward_pre_hooks,
-            module._backward_hooks,
-            module._backward_pre_hooks,
-        )
+    return any(
+        getattr(module, f'_{kind}') or getattr(nn.modules.module, f'_global_{kind}') for kind in HOOKS
     )
 
 

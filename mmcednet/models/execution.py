@@ -84,11 +84,13 @@ class FastMLP(MLP):
     recomputes = False
 
     def forward(self, x: Tensor) -> Tensor:
-        compute = None
-        if (self.recomputes or not torch.is_grad_enabled()) and has_original_layers(self):
-            weights = (self.pwconv1.weight, self.pwconv1.bias, self.pwconv2.weight, self.pwconv2.bias)
-            compute = kernels.find('mlp', x, *weights, self.gamma)
-        return super().forward(x) if compute is None else compute(x, *weights, self.gamma)
+        may_recompute = self.recomputes or not torch.is_grad_enabled()
+        if not may_recompute or not has_original_layers(self):
+            return super().forward(x)
+        one, two = self.pwconv1, self.pwconv2
+        weights = (one.weight, one.bias, two.weight, two.bias, self.gamma)
+        compute = kernels.find('mlp', x, *weights)
+        return super().forward(x) if compute is None else compute(x, *weights)
 
 
 class FastRecomputedMLP(FastMLP, RecomputedMLP):

@@ -59,7 +59,7 @@ def build_model(name: str, part: str) -> nn.Module:
 
     Args:
         name: Config file, or an arch, perhaps with a prefix among ``BUILDERS``.
-        part: Of a config: 'backbone', with neck, or 'model'.
+        part: What is built of a config: 'backbone', with its neck, or 'model'.
 
     Raises:
         ValueError: There is no such arch or file.

@@ -17,7 +17,7 @@ def compile_blocks(model: nn.Module, backend: str = 'inductor') -> None:
 
     Args:
         model: A CEDNet, or a detector, segmenter or classifier with one. Its weights keep their names.
-        backend: Of torch.compile. Default: 'inductor'.
+        backend: torch.compile's backend. Default: 'inductor'.
 
     Raises:
         ValueError: The model has no CEDNet, or torch is older than 2.3.

@@ -31,7 +31,7 @@ class Encoder(nn.Module):
     """Blocks at strides 8, 16 and 32 with strided convolutions in between.
 
     Args:
-        design: Of the network.
+        design: Layers and widths of the network.
         blocks: Number of blocks of the levels 3, 4, 5.
     """
 
@@ -60,7 +60,7 @@ class Decoder(nn.Module):
     """Top-down sums: d4 = norm(e4 + up(conv1x1(e5))), d3 = norm(e3 + up(conv1x1(d4))).
 
     Args:
-        design: Of the network.
+        design: Layers and widths of the network.
         blocks: Number of blocks after the sums at the levels 3 and 4.
         laterals: Whether e4 and e3 pass through a block before the sums.
     """
@@ -101,7 +101,7 @@ class Stage(nn.Module):
     """One cascade stage.
 
     Args:
-        design: Of the network.
+        design: Layers and widths of the network.
         blocks: Number of blocks of the levels 3, 4, 5, encoder and decoder together.
         style: Style of the decoder.
         has_decoder: Whether the stage has a decoder; without one, its blocks are omitted too.

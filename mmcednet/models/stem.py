@@ -14,7 +14,7 @@ class Stem(nn.Module):
 
     Args:
         in_channels: Channels of the image.
-        design: Of the network.
+        design: Layers and widths of the network.
         blocks: Number n0 of blocks at stride 4.
     """
 

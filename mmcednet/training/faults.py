@@ -82,7 +82,7 @@ def describe_resuming(runner: Runner) -> str:
     pointer = Path(runner.work_dir, POINTER)
     if not pointer.is_file():
         return 'no checkpoint had been saved yet'
-    return f'--resume goes on from {pointer.read_text()}'
+    return f'--resume continues from {pointer.read_text()}'
 
 
 @HOOKS.register_module()
@@ -275,5 +275,5 @@ class StopOnSignalHook(Hook):
         """Leave the training."""
         self.restore()
         name = signal.Signals(self.received).name
-        print_log(f'Stopped by {name}: {what}; --resume goes on', 'current', logging.WARNING)
+        print_log(f'Stopped by {name}: {what}; --resume continues', 'current', logging.WARNING)
         raise SystemExit(128 + self.received)

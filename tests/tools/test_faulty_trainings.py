@@ -80,7 +80,7 @@ def test_full_disk(root, data, tmp_path):
     )
     output = done.stdout + done.stderr
     assert f'cannot write or read {work}/' in output, output[-3000:]
-    assert f'No space left on device; --resume goes on from {work}/epoch_1.pth' in output
+    assert f'No space left on device; --resume continues from {work}/epoch_1.pth' in output
     assert [line for line in done.stdout.splitlines() if line.startswith('exit code')] == [
         'exit code 1',
         'exit code 0',
@@ -162,7 +162,7 @@ def test_loss_that_is_not_finite(root, data, tmp_path):
     (error,) = [line for line in log.splitlines() if line.startswith('error: ')]
     assert 'the loss was not finite in the last' in error
     assert f'beginning with the images {data}/train/0000' in error
-    assert f'--resume goes on from {work}/epoch_' in error
+    assert f'--resume continues from {work}/epoch_' in error
     latest = Path((work / 'last_checkpoint').read_text())
     for path in work.glob('epoch_*.pth'):
         assert all(weight.isfinite().all() for weight in load_weights(path).values()), path
@@ -179,7 +179,7 @@ def test_signals(root, data, tmp_path, name):
     os.kill(process.pid, number)
     code, log = finish(process, work)
     assert code == 128 + number, log[-3000:]
-    assert f'Stopped by {name}: saved {work}/interrupted.pth; --resume goes on' in log
+    assert f'Stopped by {name}: saved {work}/interrupted.pth; --resume continues' in log
     assert 'Traceback' not in log
     process = start_training(root, config, work, '--resume')
     wait_for(work, 'resumed epoch', process)

@@ -249,7 +249,7 @@ def draw_decoder(
         blocks: Number of blocks after each sum, by stride.
         nodes: The encoder's features by stride; the decoder's replace them.
         x: Left edge of the first sum.
-        name: Of the stage.
+        name: Name of the stage.
     """
     coarse, center = nodes[max(nodes)], x + RADIUS
     path = [coarse.right, (center, coarse.y)]  # of the upsampled features

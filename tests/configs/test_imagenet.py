@@ -39,7 +39,7 @@ def build_model(model, scope):
 def test_every_config_has_a_recipe(root):
     folder = root / 'configs' / 'imagenet'
     names = {str(path.relative_to(folder).with_suffix('')) for path in folder.rglob('*.py')}
-    assert names == {*RECIPES, 'cednet_nano_shapes'}
+    assert names == {*RECIPES, 'cednet_nano_shapes', 'cednet_nano_tiny_imagenet'}
 
 
 @pytest.mark.parametrize('name', RECIPES)

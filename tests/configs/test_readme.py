@@ -20,6 +20,7 @@ AUGMENTATIONS = {
     'RandomCrop': 'LSJ',
     'RandomResize': 'multi-scale',
     'RandomChoiceResize': 'multi-scale',
+    'RandomResizedCrop': 'crop, flip',
 }
 
 

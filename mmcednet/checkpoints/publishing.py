@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save
 
 from mmcednet.files import atomic_write
-from mmcednet.models.pretrained import get_state_dict
+from mmcednet.models.pretrained import BACKBONE, get_state_dict
 from mmcednet.version import __version__
 
 from .loading import load_checkpoint
@@ -22,7 +22,7 @@ META = ('cfg', 'dataset_meta', 'epoch', 'iter')  # what is kept of the meta data
 HASH_LENGTH = 8
 
 
-def publish(checkpoint: str, out: Path) -> Path:
+def publish(checkpoint: str, out: Path, backbone_only: bool = False) -> Path:
     """Write the weights of a checkpoint, with its config and classes, and without training state.
 
     If the checkpoint has a moving average, its weights are written, which are those that a test uses.
@@ -30,12 +30,14 @@ def publish(checkpoint: str, out: Path) -> Path:
     Args:
         checkpoint: File, or another address that mmengine's loader accepts.
         out: File to write, with one of ``SUFFIXES``.
+        backbone_only: Leave out the weights of the heads. Default: False.
 
     Returns:
         The written file: the beginning of its SHA-256 is added to the name of ``out``.
 
     Raises:
-        ValueError: ``out`` has another suffix; the checkpoint is damaged or contains no weights.
+        ValueError: ``out`` has another suffix; the checkpoint is damaged or contains no weights,
+            or none of a backbone if only those are wanted.
         FileNotFoundError: The checkpoint does not exist.
     """
     if out.suffix not in SUFFIXES:
@@ -44,9 +46,11 @@ def publish(checkpoint: str, out: Path) -> Path:
     weights = {
         key: value.clone(memory_format=torch.contiguous_format)  # safetensors has no other layout
         for key, value in get_state_dict(loaded).items()
+        if key.startswith(BACKBONE) or not backbone_only
     }
     if not weights:
-        raise ValueError(f'{checkpoint} contains no weights')
+        part = f' named {BACKBONE}*' if backbone_only else ''
+        raise ValueError(f'{checkpoint} contains no weights{part}')
     found = loaded.get('meta') or {}
     meta = {key: found[key] for key in META if key in found}
     meta['mmcednet_version'] = __version__

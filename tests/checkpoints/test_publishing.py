@@ -71,6 +71,17 @@ def test_backbone_of_a_published_detector(small, network, tmp_path):
         assert torch.equal(copy.state_dict()[key], value), key
 
 
+def test_backbone_only(small, network, tmp_path):
+    weights = {f'backbone.{key}': value for key, value in network.state_dict().items()}
+    head = {'head.fc.weight': torch.zeros(10, 32)}
+    torch.save(dict(meta=META, state_dict=weights | head), tmp_path / 'a.pth')
+    path = publish(str(tmp_path / 'a.pth'), tmp_path / 'a.safetensors', backbone_only=True)
+    assert read_safetensors(str(path))['state_dict'].keys() == weights.keys()
+    torch.save(dict(state_dict=head), tmp_path / 'head.pth')
+    with pytest.raises(ValueError, match=r'head\.pth contains no weights named backbone\.\*'):
+        publish(str(tmp_path / 'head.pth'), tmp_path / 'b.safetensors', backbone_only=True)
+
+
 def test_file_of_other_software(tmp_path):
     save_file(dict(weight=torch.ones(2)), tmp_path / 'a.safetensors')
     loaded = read_safetensors(str(tmp_path / 'a.safetensors'))

@@ -25,10 +25,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         required=True,
         help='file to write; its suffix, .safetensors or .pth, is the format',
     )
+    parser.add_argument(
+        '--backbone', action='store_true', help="write the backbone's weights only, for --pretrained"
+    )
     args = parser.parse_args(argv)
     with exit_on_error():
         refuse_code()
-        written = publish(args.checkpoint, args.out)
+        written = publish(args.checkpoint, args.out, args.backbone)
     print(f'{written}: {written.stat().st_size / 2**20:.1f} MiB')
     return 0
 

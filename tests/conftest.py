@@ -36,6 +36,14 @@ def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return draw_dataset(tmp_path_factory.mktemp('data') / 'shapes', train=6, val=3, size=64, seed=0)
 
 
+@pytest.fixture
+def single_shapes(tmp_path: Path) -> Path:
+    """A generated dataset for classification, to be changed by a test: four classes, 8 + 4 images."""
+    from mmcednet.data.shapes import draw_dataset
+
+    return draw_dataset(tmp_path / 'single', train=8, val=4, size=64, seed=0, single=True)
+
+
 @pytest.fixture(scope='session')
 def ade20k(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same images in ADE20K's format: JPEG, and label maps whose ids start at 1."""

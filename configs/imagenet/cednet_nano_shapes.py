@@ -1,16 +1,8 @@
 # A very small CEDNet that learns the generated shapes in two minutes on two CPU cores:
 # python tools/draw_shapes.py data/shapes-single --single --size 64
-_base_ = ['../_base_/models/classifier.py', '../_base_/classification_runtime.py']
+_base_ = ['../_base_/models/classifier_nano.py', '../_base_/classification_runtime.py']
 
-model = dict(
-    backbone=dict(
-        arch=dict(_delete_=True, channels=(16, 32, 64, 96), blocks=(1, 1, 2, 1), num_stages=2),
-        drop_path_rate=0.0,
-        layer_scale=1.0,
-    ),
-    head=dict(num_classes=4, in_channels=96, num_stages=2),
-    train_cfg=None,
-)
+model = dict(head=dict(num_classes=4))
 data_preprocessor = dict(
     num_classes=4, mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], to_rgb=True
 )

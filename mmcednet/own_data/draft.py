@@ -18,7 +18,7 @@ class Draft:
     """A config before it is written.
 
     Attributes:
-        scope: Toolbox, 'mmdet' or 'mmseg'.
+        scope: Toolbox, 'mmdet', 'mmseg' or 'mmpretrain'.
         summary: What the data are.
         bases: Files of ``configs/_base_/``.
         settings: The config's variables.

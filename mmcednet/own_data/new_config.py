@@ -7,15 +7,22 @@ from mmcednet.config_files import check_is_new, write_config
 from mmcednet.models.utils import check_choice
 
 from .choices import NANO
+from .classification import FRAMEWORKS as CLASSIFIERS
+from .classification import draft_classifier
 from .detection import FRAMEWORKS as DETECTORS
 from .detection import NANO_LEVELS, draft_detector
 from .draft import Draft
 from .segmentation import FRAMEWORKS as SEGMENTERS
 from .segmentation import draft_segmenter
 
-FRAMEWORKS = (*DETECTORS, *SEGMENTERS)
+FRAMEWORKS = (*DETECTORS, *SEGMENTERS, *CLASSIFIERS)
 ARCHS = ('tiny', 'small', 'base', NANO)
 DROP_PATH_RATES = {'small': 0.3, 'base': 0.4}  # the paper's; 'tiny' has 0.2 in its base
+RUNTIMES = {
+    'mmdet': 'runtime.py',
+    'mmseg': 'segmentation_runtime_epochs.py',
+    'mmpretrain': 'classification_runtime.py',
+}
 NAMES = {'tiny': 'CEDNet-T', 'small': 'CEDNet-S', 'base': 'CEDNet-B', NANO: 'A very small CEDNet'}
 
 
@@ -52,12 +59,15 @@ def write_new_config(
     check_is_new(out)
     if pretrained and not pretrained.is_file():
         raise ValueError(f'the checkpoint {pretrained} does not exist')
+    if scale and framework not in DETECTORS:
+        raise ValueError(f'{framework} trains on crops of the images, without a scale')
+    has_weights = pretrained is not None
     if framework in DETECTORS:
-        draft = draft_detector(folder, framework, arch, pretrained is not None, scale)
-    elif scale:
-        raise ValueError(f'{framework} trains on crops of the images as they are, without a scale')
+        draft = draft_detector(folder, framework, arch, has_weights, scale)
+    elif framework in SEGMENTERS:
+        draft = draft_segmenter(folder, framework, arch, has_weights)
     else:
-        draft = draft_segmenter(folder, framework, arch, pretrained is not None)
+        draft = draft_classifier(folder, framework, arch, has_weights)
     set_backbone(draft, arch, pretrained)
     base = str(configs / '_base_')
     if configs.parent in out.absolute().parents:  # so that the project's folder can be moved
@@ -84,7 +94,6 @@ def set_backbone(draft: Draft, arch: str, pretrained: Path | None) -> None:
     else:
         draft.bases += ['schedules/scratch.py']
         draft.explain('optimizer', 'schedules/scratch.py', 'no pre-trained weights are given')
-    runtime = 'runtime.py' if draft.scope == 'mmdet' else 'segmentation_runtime_epochs.py'
-    draft.bases.append(runtime)
+    draft.bases.append(RUNTIMES[draft.scope])
     if backbone:
         draft.settings['model'] = dict(backbone=backbone, **draft.settings['model'])

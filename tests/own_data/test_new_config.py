@@ -5,11 +5,11 @@ import shutil
 import pytest
 import torch
 from mmengine.config import Config
-from mmengine.registry import MODELS, init_default_scope
+from mmengine.registry import DATASETS, MODELS, init_default_scope
 
 from mmcednet.data.coco_files import write_splits
 from mmcednet.data.voc import convert_voc
-from mmcednet.own_data.new_config import FRAMEWORKS, write_new_config
+from mmcednet.own_data.new_config import DETECTORS, SEGMENTERS, write_new_config
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def write(folder, framework, arch, root, **settings):
 
 
 @pytest.mark.parametrize('arch', ['tiny', 'base', 'nano'])
-@pytest.mark.parametrize('framework', FRAMEWORKS)
+@pytest.mark.parametrize('framework', [*DETECTORS, *SEGMENTERS])
 def test_written_configs_build_and_have_the_classes(folder, root, framework, arch):
     _, cfg = write(folder, framework, arch, root)
     init_default_scope(cfg.default_scope)
@@ -59,6 +59,19 @@ def test_pretrained_weights_are_fine_tuned(folder, root, tmp_path):
         write_new_config(
             folder, 'retinanet', 'tiny', tmp_path / 'x.py', root / 'configs', tmp_path / 'gone.pth'
         )
+
+
+@pytest.mark.parametrize('arch', ['base', 'nano'])
+def test_classifiers(single_shapes, root, arch):
+    draft, cfg = write(single_shapes, 'classifier', arch, root)
+    assert draft.reasons[0][1] == 'disc, square, star, triangle'
+    init_default_scope(cfg.default_scope)
+    with torch.device('meta'):
+        model = MODELS.build(cfg.model)
+    features = model.backbone(torch.empty(1, 3, 64, 64, device='meta'))
+    assert tuple(model.head(features).shape) == (1, 4)
+    dataset = DATASETS.build(cfg.train_dataloader.dataset)
+    assert len(dataset) == 8 and tuple(dataset[0]['inputs'].shape) == (3, 64, 64)
 
 
 def test_bases_are_relative_within_the_project(folder, root, tmp_path):

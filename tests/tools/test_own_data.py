@@ -44,6 +44,18 @@ def test_masks_and_label_maps(shapes, tmp_path, run_tool, framework):
     assert (tmp_path / 'work' / 'epoch_1.pth').is_file()
 
 
+@pytest.mark.slow
+def test_class_folders_to_a_trained_classifier(single_shapes, tmp_path, run_tool):
+    config = tmp_path / 'my.py'
+    options = ['--framework', 'classifier', '--arch', 'nano']
+    run_tool('new_config.py', '--data', single_shapes, *options, '-o', config)
+    run_tool('train.py', config, '--work-dir', tmp_path / 'work', '--cfg-options', *QUICK)
+    checkpoint = tmp_path / 'work' / 'epoch_1.pth'
+    images = single_shapes / 'val' / 'disc'
+    run_tool('infer.py', config, checkpoint, images, '-o', tmp_path / 'out', '--device', 'cpu')
+    assert 'triangle' in (tmp_path / 'out' / 'predictions.json').read_text()
+
+
 def test_one_file_is_split(shapes, tmp_path, run_tool):
     folder = shutil.copytree(shapes, tmp_path / 'data')
     shutil.move(folder / 'annotations' / 'train.json', folder / 'all.json')

@@ -1,0 +1,51 @@
+"""Folders of images per class."""
+
+import shutil
+
+import pytest
+
+from mmcednet.own_data.class_folders import find_class_folders, measure_images
+
+CLASSES = ['disc', 'square', 'star', 'triangle']
+
+
+def test_classes_are_found_and_images_measured(single_shapes):
+    (single_shapes / 'val').rename(single_shapes / 'validation')
+    below = single_shapes / 'train' / 'star' / 'images'
+    below.mkdir()
+    for path in (single_shapes / 'train' / 'star').glob('*.png'):
+        path.rename(below / path.name)
+    splits = find_class_folders(single_shapes)
+    assert list(splits) == ['train', 'val']
+    assert list(splits['train'].images) == CLASSES
+    assert [len(files) for files in splits['train'].images.values()] == [2, 2, 2, 2]
+    assert splits['val'].folder == single_shapes / 'validation'
+    assert measure_images(splits['train']) == (64, 64)
+    shutil.copytree(splits['val'].folder, single_shapes / 'test')
+    assert list(find_class_folders(single_shapes)) == ['train', 'val', 'test']
+
+
+def test_wrong_folders_are_reported(single_shapes):
+    train, val = single_shapes / 'train', single_shapes / 'val'
+    with pytest.raises(ValueError, match=r'the folder .*nowhere does not exist'):
+        find_class_folders(single_shapes / 'nowhere')
+    shutil.rmtree(val / 'star')
+    with pytest.raises(ValueError, match=f"{val} and {train} must have .* 'star' is in only one"):
+        find_class_folders(single_shapes)
+    (val / 'star').mkdir()
+    with pytest.raises(ValueError, match=f'the class folder {val}/star has no images'):
+        find_class_folders(single_shapes)
+    shutil.rmtree(val)
+    with pytest.raises(ValueError, match="has no images for 'val'; expected val/CLASS/IMAGE"):
+        find_class_folders(single_shapes)
+    shutil.copytree(train, val)
+    for name in CLASSES[1:]:
+        shutil.rmtree(train / name)
+    with pytest.raises(ValueError, match=f'{train} must have a folder for each of 2 classes .* has 1'):
+        find_class_folders(single_shapes)
+
+
+def test_a_file_that_is_no_image_is_reported(single_shapes):
+    (single_shapes / 'train' / 'disc' / 'broken.png').write_text('no image')
+    with pytest.raises(ValueError, match=r'the image .*broken\.png cannot be read'):
+        measure_images(find_class_folders(single_shapes)['train'])

@@ -1,8 +1,8 @@
 """Comparison with published code: weights, images and outputs in assets/parity.
 
 The published code computed the outputs in float64. Ours in float64 differ from them by rounding alone,
-by 1e-14 of the largest value, on any processor. Ours in float32 differ by 5e-7 to 7e-6, with all kernels
-that were tried: a model that is stored here must not enlarge rounding errors more.
+by 1e-14 of the largest value, on any processor. Ours in float32 differ by 5e-7 to 7e-6, with all the
+kernels that were tried: a model that is stored here must not enlarge rounding errors more.
 """
 
 from collections.abc import Callable, Sequence

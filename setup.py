@@ -35,6 +35,17 @@ PEERS = ['timm']  # the networks of timm that the paper compares with
 DOCS = ['mkdocs-material', 'mkdocstrings[python]']
 
 ROOT = Path(__file__).parent
+# Below tools/: what only a clone of the repository can run, as it needs or writes other files of it
+REPOSITORY_TOOLS = [
+    'setup_env.py',
+    'mmcv_wheel.py',
+    'demo.py',
+    'analysis/paper_tables.py',
+    'analysis/results.py',
+    'analysis/frameworks.py',
+    'analysis/paper/*',
+    'analysis/framework_tests/*',
+]
 
 setup(
     name='mmcednet',
@@ -45,7 +56,10 @@ setup(
     long_description_content_type='text/markdown',
     license='Apache-2.0',
     packages=find_packages(include=['mmcednet', 'mmcednet.*']),
-    package_data={'mmcednet': ['paper/paper_tables.json', '.mim/model-index.yml', '.mim/**/*']},
+    package_data={'mmcednet': ['.mim/model-index.yml', '.mim/**/*']},
+    exclude_package_data={
+        'mmcednet': ['.mim/**/__pycache__/*', *(f'.mim/tools/{path}' for path in REPOSITORY_TOOLS)]
+    },
     python_requires='>=3.10',
     install_requires=['torch>=2.1', 'numpy', 'safetensors'],
     extras_require={

@@ -9,7 +9,6 @@ A CONFIG is a config file of a detector, or a file of MMDetection such as
 import argparse
 import statistics
 import sys
-import tempfile
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -18,12 +17,12 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-from mmengine.config import Config
 from mmengine.registry import DATASETS, DefaultScope
 
 from mmcednet.analysis.speed import compute_spread, time_in_turn
-from mmcednet.config_writer.data_folder import find_splits
-from mmcednet.engine.command_line import check_positive, exit_on_error
+from mmcednet.command_line import check_positive, exit_on_error
+from mmcednet.config_files import read_config
+from mmcednet.own_data.data_folder import find_splits
 
 DECODING = 'decoding'
 HEADER = ('pipeline', 'images/s', 'spread', 'share of decoding')
@@ -39,7 +38,7 @@ def build_dataset(name: str, folder: Path) -> Any:
     Raises:
         ValueError: There is no such file, or the config's training data are not in COCO's format.
     """
-    cfg = load_config(name)
+    cfg = read_config(name)
     dataset = inner = cfg.train_dataloader.dataset
     while 'dataset' in inner:  # PairedDataset, RepeatDataset, MultiImageMixDataset
         inner = inner.dataset
@@ -55,17 +54,6 @@ def build_dataset(name: str, folder: Path) -> Any:
     )
     with DefaultScope.overwrite_default_scope('mmdet'):
         return DATASETS.build(dataset)
-
-
-def load_config(name: str) -> Config:
-    if not name.startswith('mmdet::'):
-        if not Path(name).is_file():
-            raise ValueError(f'{name} is neither a config file nor a file of MMDetection (mmdet::...)')
-        return Config.fromfile(name)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / 'config.py'
-        path.write_text(f'_base_ = {name!r}\n')
-        return Config.fromfile(path)
 
 
 def decode(paths: Sequence[str]) -> None:

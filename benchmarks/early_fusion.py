@@ -3,7 +3,7 @@
 
 Each network gets the learning rate and the weight decay that are best on the validation images, or
 those of --recipe.
-Finished runs are kept in a JSON file: a second call goes on where the first one stopped.
+Finished runs are kept in a JSON file: a second call continues where the first one stopped.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from fusion.results import Results, Trainer
 from fusion.specs import MAIN, NETWORKS, REFERENCE
 from fusion.training import METRICS, Run
 
-from mmcednet.engine.command_line import check_positive, exit_on_error
+from mmcednet.command_line import check_positive, exit_on_error
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:

@@ -2,8 +2,9 @@
 """Times networks in turn on this machine, and compares them with the first one.
 
 A MODEL is a config file, or a backbone with the pyramid of RetinaNet: an arch of CEDNet such as 'tiny';
-'none:tiny' or 'full:tiny', the same with another recompute; 'plain:tiny', the same network written the
-straightforward way (benchmarks/plain.py). Backbones need torch and mmengine only.
+'none:tiny' or 'full:tiny', the same with another recompute; 'plain:tiny', the same in plain torch:
+without the operators of mmcednet.models.kernels and with recompute 'none'. Backbones need torch and
+mmengine only.
 Detectors compute their losses with --mode train; other models, the mean of their outputs.
 """
 
@@ -19,23 +20,23 @@ from typing import Any, NamedTuple
 import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
-from plain import build_plain_cednet
 from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 from torch.utils._pytree import tree_leaves
 
 from mmcednet.analysis import speed
-from mmcednet.engine.command_line import check_positive, exit_on_error
-from mmcednet.engine.files import atomic_write
+from mmcednet.command_line import check_positive, exit_on_error
+from mmcednet.files import atomic_write
 from mmcednet.models import ARCHS, CEDNet
-from mmcednet.models.blocks import RECOMPUTE
+from mmcednet.models.execution import RECOMPUTE
 
 DTYPES = {'float32': torch.float32, 'bfloat16': torch.bfloat16, 'float16': torch.float16}
 PYRAMID = dict(levels=(3, 4, 5, 6, 7))
 COLUMNS = ('model', 'params (M)', 'GFLOP', 'median (ms)', 'spread', 'speed', 'memory (MiB)')
 COLUMNS += ('GFLOP/s', 'of matrix rate', 'of bandwidth')
 OPERATORS = 20  # lines of a profile
-BUILDERS: dict[str, Callable[..., nn.Module]] = {'': CEDNet, 'plain': build_plain_cednet}
+BUILDERS: dict[str, Callable[..., nn.Module]] = {'': CEDNet}
+BUILDERS['plain'] = partial(CEDNet, recompute='none', kernels=False)
 BUILDERS |= {name: partial(CEDNet, recompute=name) for name in RECOMPUTE}
 BOXES = 10  # objects per image in training
 

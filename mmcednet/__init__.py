@@ -10,13 +10,12 @@ from .requirements import check_requirements
 
 check_requirements()
 
-from . import baselines, data, models, optim, training  # noqa: E402
-from .engine import safetensors_reader  # noqa: E402, F401
+from . import baselines, checkpoints, data, models, optim, training  # noqa: E402
 from .version import __version__  # noqa: E402
 
 with suppress(
     ImportError
 ):  # mmengine has its FSDP strategy only for the releases of torch that it knows
-    from .engine import fsdp  # noqa: F401
+    from .launch import fsdp  # noqa: F401
 
-__all__ = ['__version__', 'baselines', 'data', 'models', 'optim', 'training']
+__all__ = ['__version__', 'baselines', 'checkpoints', 'data', 'models', 'optim', 'training']

@@ -10,7 +10,7 @@ import pytest
 import torch
 from mmengine.runner import CheckpointLoader
 
-from mmcednet.engine import safe_loading
+from mmcednet.checkpoints import safe_loading
 
 ROOT = Path(__file__).resolve().parents[1]
 SMALL = dict(channels=(8, 16, 24, 32), blocks=(1, 1, 2, 1), num_stages=2)

@@ -1,11 +1,11 @@
-"""A small segmenter that the tests of several rooms build and run."""
+"""A small segmenter that several tests build and run."""
 
 from pathlib import Path
 
 from mmengine.config import Config
 from mmengine.runner import Runner
 
-from mmcednet.engine.launch import adapt_to_device
+from mmcednet.launch.device import adapt_to_device
 
 
 def load_small(root: Path, data: Path, **changes: object) -> Config:

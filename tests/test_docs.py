@@ -30,6 +30,13 @@ def test_links_exist(page):
             assert not anchor or anchor in list_anchors(target), link
 
 
+@pytest.mark.parametrize('page', PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_scripts_exist(page):
+    text = page.read_text(encoding='utf-8')
+    for script in re.findall(r'(?<!/)\b((?:tools|benchmarks|examples)/[\w/]+\.(?:py|sh))\b', text):
+        assert (ROOT / script).exists(), script
+
+
 def test_readme_example_in_pytorch(capsys):
     block = read_code_blocks(ROOT / 'README.md', 'python')[0]
     exec(block, {})
@@ -47,12 +54,12 @@ def test_readme_example_config(tmp_path):
     assert model.backbone.out_strides == tuple(cfg.model.bbox_head.anchor_generator.strides)
 
 
-@pytest.mark.parametrize('page', ['README.md', 'requirements/README.md'])
 @pytest.mark.parametrize('lock', ['onedl', 'openmmlab'])
-def test_tested_versions_are_those_of_the_locks(page, lock):
+def test_tested_versions_are_those_of_the_locks(lock):
     text = (ROOT / 'requirements' / f'{lock}.lock').read_text()
     locked = dict(re.findall(r'^(?:onedl-)?([\w-]+)==([\d.]+)', text, re.M))
-    table = [line.strip('| ').split(' | ') for line in (ROOT / page).read_text().splitlines()]
+    lines = (ROOT / 'docs' / 'installation.md').read_text().splitlines()
+    table = [line.strip('| ').split(' | ') for line in lines]
     (names,) = [cells[-6:] for cells in table if cells[-6:][0] == 'torch']
     (versions,) = [cells[-6:] for cells in table if len(cells) == 7 and cells[0].startswith(f'`{lock}')]
     fork_names = {'mmdet': 'mmdetection'} if lock == 'onedl' else {}

@@ -8,7 +8,7 @@ from code_blocks import read_code_blocks
 from mmengine.config import Config
 from mmengine.registry import MODELS, Registry
 
-from mmcednet.engine.safetensors_reader import read_safetensors
+from mmcednet.checkpoints.safetensors_reader import read_safetensors
 from mmcednet.models import CEDNet
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -7,7 +7,7 @@ from mmengine.config import Config
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from mmcednet.engine.safetensors_reader import read_safetensors
+from mmcednet.checkpoints.safetensors_reader import read_safetensors
 from mmcednet.inference.predict import load_predictor
 
 EXAMPLES = {'blood_cells': 0.7, 'nuclei': 0.4}  # lowest AP50 on the three pictures

@@ -5,8 +5,8 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from mmcednet.command_line import exit_on_error
 from mmcednet.data.shapes import draw_dataset
-from mmcednet.engine.command_line import exit_on_error
 
 
 def main(argv: Sequence[str] | None = None) -> int:

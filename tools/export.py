@@ -9,8 +9,8 @@ from pathlib import Path
 
 import torch
 
-from mmcednet.engine.command_line import exit_on_error
-from mmcednet.engine.safe_loading import refuse_code
+from mmcednet.checkpoints.safe_loading import refuse_code
+from mmcednet.command_line import exit_on_error
 from mmcednet.inference.predict import load_predictor
 from mmcednet.requirements import parse_release
 

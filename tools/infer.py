@@ -6,12 +6,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmcednet.engine import launch
-from mmcednet.engine.command_line import exit_on_error
-from mmcednet.engine.safe_loading import refuse_code
+from mmcednet.checkpoints.safe_loading import refuse_code
+from mmcednet.command_line import exit_on_error
 from mmcednet.inference.inputs import find_sources
 from mmcednet.inference.outputs import check_out, write_predictions
 from mmcednet.inference.predict import load_predictor
+from mmcednet.launch.arguments import add_compile_argument
 from mmcednet.models import compile_blocks
 
 
@@ -33,7 +33,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         '--batch', type=int, default=1, help='images of one size that are computed at once; default: 1'
     )
-    launch.add_compile_argument(parser)
+    add_compile_argument(parser)
     return parser.parse_args(argv)
 
 

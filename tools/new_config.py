@@ -9,8 +9,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from mmcednet.config_writer.new_config import ARCHS, FRAMEWORKS, write_new_config
-from mmcednet.engine.command_line import exit_on_error
+from mmcednet.command_line import exit_on_error
+from mmcednet.own_data.new_config import ARCHS, FRAMEWORKS, write_new_config
 
 ROOT = Path(__file__).resolve().parents[1]
 

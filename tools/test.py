@@ -7,24 +7,20 @@ from collections.abc import Sequence
 
 from mmengine.runner import Runner
 
-from mmcednet.engine import config, launch
-from mmcednet.engine.checks import (
-    check_checkpoint,
-    check_data,
-    check_features,
-    check_segmentation,
-)
-from mmcednet.engine.command_line import exit_on_error
-from mmcednet.engine.images import ImageError
-from mmcednet.engine.safe_loading import refuse_code
-from mmcednet.models import compile_blocks
+from mmcednet.checkpoints.safe_loading import refuse_code
+from mmcednet.command_line import exit_on_error
+from mmcednet.images import ImageError
+from mmcednet.launch import config
+from mmcednet.launch.arguments import add_common_arguments
+from mmcednet.launch.processes import destroy_process_group
+from mmcednet.launch.runner import prepare_runner
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('config', help='config file')
     parser.add_argument('checkpoint', help='checkpoint file')
-    launch.add_common_arguments(parser)
+    add_common_arguments(parser)
     parser.add_argument(
         '--tta',
         action='store_true',
@@ -40,7 +36,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def prepare(args: argparse.Namespace) -> Runner:
-    """Build the runner and run the pre-flight checks."""
+    """Apply the options to the config, and build the runner."""
     refuse_code()
     cfg = config.load_config(args)
     cfg.load_from = args.checkpoint
@@ -50,17 +46,7 @@ def prepare(args: argparse.Namespace) -> Runner:
         config.enable_tta(cfg)
     if args.out:
         config.save_predictions(cfg, args.out)
-    launch.adapt_to_device(cfg)
-    launch.init_process_group(cfg)
-    check_data(cfg, 'test')
-    config.name_images_in_errors(cfg, 'test')
-    runner = launch.build_runner(cfg)
-    check_features(runner.model)
-    check_checkpoint(runner.model, args.checkpoint)
-    check_segmentation(runner, 'test')
-    if args.compile:
-        compile_blocks(runner.model)
-    return runner
+    return prepare_runner(cfg, 'test', args.compile)
 
 
 def test(args: argparse.Namespace) -> None:
@@ -76,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         test(args)
     finally:
-        launch.destroy_process_group()
+        destroy_process_group()
     return 0
 
 

@@ -6,8 +6,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmcednet.config_writer.use_cednet import use_cednet
-from mmcednet.engine.command_line import exit_on_error
+from mmcednet.command_line import exit_on_error
+from mmcednet.use_cednet.config import use_cednet
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
-from mmcednet.engine.command_line import exit_on_error
-from mmcednet.engine.config import read_config
-from mmcednet.engine.safe_loading import refuse_code
+from mmcednet.checkpoints.safe_loading import refuse_code
+from mmcednet.command_line import exit_on_error
+from mmcednet.config_files import read_config
 from mmcednet.inference.inputs import find_examples
 from mmcednet.inference.predict import load_predictor
 

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from mmcednet.engine.files import atomic_write
+from mmcednet.files import atomic_write
 
 from .results import TUNING_SEED, Results
 from .specs import NETWORKS, REFERENCE

@@ -7,7 +7,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from mmcednet.engine.files import atomic_write
+from mmcednet.files import atomic_write
 
 from .training import Run, train
 

@@ -15,9 +15,9 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from mmcednet.analysis.complexity import compute_complexity
-from mmcednet.config_writer.new_config import write_new_config
-from mmcednet.engine.launch import adapt_to_device
-from mmcednet.engine.metrics import to_percent
+from mmcednet.launch.device import adapt_to_device
+from mmcednet.metrics import to_percent
+from mmcednet.own_data.new_config import write_new_config
 
 from .specs import LEVELS, NETWORKS
 

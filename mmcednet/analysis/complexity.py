@@ -4,13 +4,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map_only
 from torch.utils.flop_counter import FlopCounterMode
+
+from mmcednet.config_files import read_config
 
 PROPOSALS = 1000  # input of the box heads
 DETECTIONS = 100  # input of the mask heads
@@ -30,10 +31,13 @@ def compute_complexity(config: str | Path, image_size: tuple[int, int]) -> Compl
     detectors, each box head processes 1000 proposals and each mask head 100.
 
     Args:
-        config: Config file.
+        config: Config file, or a config of a toolbox such as mmdet::FILE.
         image_size: (H, W) in px.
+
+    Raises:
+        ValueError: The config does not exist.
     """
-    cfg = Config.fromfile(config)
+    cfg = read_config(str(config))
     if 'roi_head' in cfg.model:
         run, device = run_two_stage, 'meta'
     elif 'decoder' in cfg.model:

@@ -21,18 +21,16 @@ This reproduces both figures of the paper's Figure 1: 91.7 % for ConvNeXt-S with
 import math
 from enum import Enum
 from fractions import Fraction
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten
 from torch.utils.weak import WeakTensorKeyDictionary
 
+from mmcednet.config_files import read_config
 from mmcednet.models.blocks import Blocks
 from mmcednet.models.cednet import CEDNet
 
@@ -178,32 +176,16 @@ def compute_block_share(cednet: CEDNet, phases: dict[nn.Parameter, Phase]) -> Fr
     return Fraction(first_uses.count(Phase.BEFORE_FUSION), len(first_uses))
 
 
-def resolve_config(config: str) -> Path:
-    """Find the file of a config.
+def measure_config_fusion_time(config: str) -> FusionTime:
+    """Measure the network of a config; see :func:`measure_fusion_time`.
 
     Args:
-        config: File, or a toolbox's config such as 'mmdet::retinanet/retinanet_r50_fpn_1x_coco.py'.
-
-    Raises:
-        ValueError: The file does not exist.
-    """
-    package, _, name = config.rpartition('::')
-    spec = find_spec(package) if package else None
-    file = Path(config)
-    if spec is not None and spec.origin is not None:
-        file = Path(spec.origin).parent / '.mim' / 'configs' / name
-    if not file.is_file():
-        raise ValueError(f'config {config} does not exist')
-    return file
-
-
-def measure_config_fusion_time(config: str) -> FusionTime:
-    """Measure the network of a config; see :func:`measure_fusion_time` and :func:`resolve_config`.
+        config: As for :func:`mmcednet.config_files.find_config`.
 
     Raises:
         ValueError: The config does not exist, or its model has no backbone.
     """
-    cfg = Config.fromfile(resolve_config(config))
+    cfg = read_config(config)
     model: Any = cfg.get('model') or {}
     if not model.get('backbone'):
         raise ValueError(f'config {config} has no model.backbone')

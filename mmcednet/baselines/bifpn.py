@@ -32,7 +32,7 @@ class WeightedFusion(nn.Module):
     Args:
         num_inputs: Number of feature maps.
         channels: C of the feature maps, (N, C, H, W) each, and of the output.
-        momentum: Of the running statistics of BN. Default: 0.01.
+        momentum: Momentum of the running statistics of BN. Default: 0.01.
     """
 
     def __init__(self, num_inputs: int, channels: int, momentum: float = MOMENTUM) -> None:
@@ -103,8 +103,8 @@ class BiFPN(BaseModule):
         out_channels: Channels of the pyramid. Default: 256.
         num_layers: Number of BiFPN layers. Default: 7, which fits the costs in Table 1 best.
         num_outs: Number of levels; levels above the inputs are max-pooled. Default: 5.
-        momentum: Of the running statistics of BN. EfficientDet's is for long trainings: after 400
-            iterations, statistics are still those of the first ones. Default: 0.01.
+        momentum: Momentum of the running statistics of BN. EfficientDet's is for long trainings: after
+            400 iterations, statistics are still those of the first ones. Default: 0.01.
         init_cfg: Initialization config of mmengine. Default: None.
     """
 

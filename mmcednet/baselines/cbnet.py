@@ -30,7 +30,7 @@ class CBNet(PretrainedBackbone):
     Attributes:
         backbones: The lead, whose features are returned, then its assistants, each of which feeds the
             one before.
-        connections: Of each assistant, a convolution and BatchNorm to each stage of the one before.
+        connections: For each assistant, a convolution and BatchNorm to each stage of the one before.
 
     Raises:
         ValueError: There are fewer than two backbones, or the backbone is not a ResNet with a stem of

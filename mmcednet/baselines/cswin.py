@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
-import torch
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
-from mmcednet.models.blocks import AttentionCEDBlock
+from mmcednet.models.blocks import AttentionCEDBlock, set_drop_path
+from mmcednet.models.execution import use_kernels
 from mmcednet.models.layers import LayerNorm2d
 from mmcednet.models.mixers import CrossWindowAttention
 from mmcednet.models.pretrained import PretrainedBackbone
@@ -60,12 +60,11 @@ class CSWin(PretrainedBackbone):
             raise ValueError(f'out_indices {out_indices!r} must be stages, 0 to {NUM_STAGES - 1}')
         self.out_indices = tuple(out_indices)
         widths = [channels * 2**stage for stage in range(NUM_STAGES)]
-        rates = iter(torch.linspace(0, drop_path_rate, sum(depths)).tolist())
 
         def build_block(stage: int) -> AttentionCEDBlock:
             stripe = None if stage == NUM_STAGES - 1 else stripes[stage]
             mixer = CrossWindowAttention(widths[stage], num_heads[stage], stripe)
-            return AttentionCEDBlock(widths[stage], mixer, next(rates), eps=EPS)
+            return AttentionCEDBlock(widths[stage], mixer, EPS)
 
         self.embed = nn.Sequential(
             nn.Conv2d(3, channels, 7, stride=4, padding=2), LayerNorm2d(channels, EPS)
@@ -78,9 +77,12 @@ class CSWin(PretrainedBackbone):
             nn.Sequential(*(build_block(stage) for _ in range(depth)))
             for stage, depth in enumerate(depths)
         )
+        blocks = [module for module in self.modules() if isinstance(module, AttentionCEDBlock)]
+        set_drop_path(blocks, drop_path_rate, number=len(blocks))
         for stage in self.out_indices:
             self.add_module(f'norm{stage}', LayerNorm2d(widths[stage], EPS))
         self.apply(init_linear)
+        use_kernels(self)
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Images (N, 3, H, W) -> (N, C_i, H / stride, W / stride) of each stage in ``out_indices``."""

@@ -12,7 +12,8 @@ import torch.nn.functional as F
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
-from mmcednet.models.layers import DropPath, add
+from mmcednet.models.execution import use_kernels
+from mmcednet.models.layers import MLP, DropPath
 from mmcednet.models.mixers import (
     MASKED,
     WINDOW,
@@ -23,7 +24,6 @@ from mmcednet.models.mixers import (
     window_partition,
     window_reverse,
 )
-from mmcednet.models.mlp import MLP
 from mmcednet.models.pretrained import PretrainedBackbone
 from mmcednet.models.utils import are_integers, init_linear
 
@@ -195,7 +195,7 @@ class FocalBlock(nn.Module):
     """x + DropPath(attention(LN(x))), then x + DropPath(MLP(LN(x))).
 
     Args:
-        channels, num_heads, focal_window: Of :class:`FocalAttention`.
+        channels, num_heads, focal_window: As for :class:`FocalAttention`.
         drop_path: Rate of stochastic depth of both residual branches.
     """
 
@@ -208,8 +208,8 @@ class FocalBlock(nn.Module):
         self.drop_path = DropPath(drop_path)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = add(x, self.drop_path(self.attn(self.norm1(x))))
-        return add(x, self.drop_path(self.mlp(self.norm2(x))))
+        x = x + self.drop_path(self.attn(self.norm1(x)))
+        return x + self.drop_path(self.mlp(self.norm2(x)))
 
 
 class PatchEmbedding(nn.Module):
@@ -283,6 +283,7 @@ class FocalTransformer(PretrainedBackbone):
         )
         self.norms = nn.ModuleList(nn.LayerNorm(channels) for channels in self.out_channels)
         self.apply(init_linear)
+        use_kernels(self)
 
     def adapt_weights(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
         """Resize the biases to pooled tokens of classifiers, which have smaller focal windows."""

@@ -6,17 +6,18 @@ import torch
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
-from mmcednet.models.blocks import to_channels_first, to_channels_last
+from mmcednet.models.execution import use_kernels
+from mmcednet.models.kernels import is_traced
 from mmcednet.models.layers import (
     EPS,
+    MLP,
     DropPath,
     LayerNorm2d,
-    add,
     build_downsample,
-    is_traced,
     resize_to,
+    to_channels_first,
+    to_channels_last,
 )
-from mmcednet.models.mlp import MLP
 from mmcednet.models.pretrained import PretrainedBackbone
 from mmcednet.models.utils import are_integers, check_choice
 
@@ -45,7 +46,7 @@ class ConvBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.mlp(to_channels_last(self.norm(self.dwconv(x))))
-        return add(x, self.drop_path(to_channels_first(y)))
+        return x + self.drop_path(to_channels_first(y))
 
 
 class RevColLevel(Level):
@@ -53,7 +54,7 @@ class RevColLevel(Level):
 
     Args:
         channels: C of all levels, finest first.
-        index: Of this level; it is at stride 2^(index + 2).
+        index: Index of this level, which is at stride 2^(index + 2).
         drop_path_rates: Rate of each block.
         first: Whether it is in the first column, which has no column before it.
     """
@@ -138,7 +139,8 @@ class RevCol(PretrainedBackbone):
             nn.ModuleList(RevColLevel(channels, i, rates[i], first=column == 0) for i in range(4))
             for column in range(num_columns)
         )
-        self.apply(init_layer)
+        self.apply(init_truncated)
+        use_kernels(self)
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Compute the features of images.
@@ -196,7 +198,7 @@ class RevCol(PretrainedBackbone):
         return sum(self.num_blocks[: int(level)]) + block + int(column) + 1
 
 
-def init_layer(module: nn.Module) -> None:
+def init_truncated(module: nn.Module) -> None:
     """Initialise convolutions and linear layers: weights truncated normal with std 0.02, biases 0."""
     if isinstance(module, (nn.Conv2d, nn.Linear)):
         nn.init.trunc_normal_(module.weight, std=0.02)

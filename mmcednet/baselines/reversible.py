@@ -214,7 +214,7 @@ class Reversal:
 
 
 class RandomState:
-    """The current state of the random number generators of the processor and of ``x``'s device."""
+    """The current state of the random number generators of the CPU and of ``x``'s device."""
 
     def __init__(self, x: Tensor) -> None:
         self.cpu = torch.get_rng_state()

@@ -12,9 +12,9 @@ Templates = dict[str, str]  # published -> ours
 
 
 class Rule(NamedTuple):
-    """A template, the published key compiled."""
+    """A template: a pattern of published keys, and our key."""
 
-    published: re.Pattern[str]
+    pattern: re.Pattern[str]
     ours: str
 
 
@@ -34,7 +34,7 @@ def compile_templates(templates: Mapping[str, str], patterns: Mapping[str, str])
 
 def match_key(key: str, rules: list[Rule]) -> tuple[str, dict[str, str]] | None:
     """Our template of a published key and the values of its fields; None if no rule matches."""
-    for published, ours in rules:
-        if match := published.fullmatch(key):
+    for pattern, ours in rules:
+        if match := pattern.fullmatch(key):
             return ours, match.groupdict()
     return None

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mmcednet.engine.files import atomic_write
+from mmcednet.files import atomic_write
 
 
 def choose_val(number: int, share: float) -> set[int]:

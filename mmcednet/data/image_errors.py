@@ -6,7 +6,7 @@ from typing import Any
 from mmengine.dataset import Compose
 from mmengine.registry import TRANSFORMS
 
-from mmcednet.engine.images import IMAGE_ERRORS, ImageError, read_size
+from mmcednet.images import IMAGE_ERRORS, ImageError, read_size
 
 
 @TRANSFORMS.register_module()

@@ -151,12 +151,12 @@ def draw_image(
         class_id = rng.randint(len(CLASSES))
         colour = sample_colour(rng, class_id, background)
         mask = fill_polygon(place_shape(rng, CLASSES[class_id], diameter, size), size)
-        trial = np.where(mask, len(class_ids) + 1, owner)
+        candidate = np.where(mask, len(class_ids) + 1, owner)
         if all(
-            np.count_nonzero(trial == i + 1) >= MIN_VISIBLE * np.count_nonzero(owner == i + 1)
+            np.count_nonzero(candidate == i + 1) >= MIN_VISIBLE * np.count_nonzero(owner == i + 1)
             for i in range(len(class_ids))
         ):
-            owner = trial.astype(np.uint8)
+            owner = candidate.astype(np.uint8)
             class_ids.append(class_id)
             paint(rng, colour, TEXTURES[class_id], image, mask)
     image = add_noise(rng, image)

@@ -29,8 +29,8 @@ class Difference:
     """Largest differences between two predictions.
 
     Attributes:
-        boxes: Of box coordinates, in pixels.
-        scores: Of scores; for segmenters, of logits.
+        boxes: Largest difference of box coordinates, in pixels.
+        scores: Largest difference of scores; for segmenters, of logits.
         masks: Share of the pixels of an image's masks that only one of the predictions has.
         unmatched: Number of detections that only one of the predictions has.
         compared: Number of detections, or of images without boxes, that were compared.

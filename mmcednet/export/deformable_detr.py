@@ -12,7 +12,7 @@ from .boxes import Size, gather_rows
 from .graphs import Graph
 
 
-class DeformableDetector(Graph):
+class DeformableDETRGraph(Graph):
     """Boxes (N, M, 4) in pixels, scores (N, M) and labels (N, M) of Deformable DETR.
 
     M is ``max_per_img`` of the test config, by default the number of queries.

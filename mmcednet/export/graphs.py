@@ -43,7 +43,7 @@ class Graph(nn.Module):
         """Predict on images (N, H, W, 3) in uint8."""
 
 
-class DenseDetector(Graph):
+class DenseDetectorGraph(Graph):
     """RetinaNet: boxes (N, M, 4) in pixels, scores (N, M) and labels (N, M); M is ``max_per_img``."""
 
     task = 'detector'
@@ -64,7 +64,7 @@ class DenseDetector(Graph):
         return clear_missing(gather_rows(boxes, index), best), best, label
 
 
-class Segmenter(Graph):
+class SegmenterGraph(Graph):
     """UPerNet: labels (N, H, W) and logits (N, classes, H, W)."""
 
     task = 'segmenter'
@@ -86,7 +86,7 @@ class Segmenter(Graph):
         return logits.argmax(1), logits
 
 
-class Classifier(Graph):
+class ClassifierGraph(Graph):
     """Scores (N, classes)."""
 
     task = 'classifier'

@@ -16,25 +16,25 @@ from mmcednet.inference.predict import Predictor
 from mmcednet.models import fuse
 from mmcednet.version import __version__
 
-from .deformable_detr import DeformableDetector
-from .graphs import Classifier, DenseDetector, Graph, Segmenter
+from .deformable_detr import DeformableDETRGraph
+from .graphs import ClassifierGraph, DenseDetectorGraph, Graph, SegmenterGraph
 from .operators import TRANSLATIONS, replace_adaptive_pools
-from .two_stage import CascadeDetector, CascadeMaskDetector, MaskDetector, TwoStageDetector
+from .two_stage import CascadeGraph, CascadeMaskGraph, MaskGraph, TwoStageGraph
 
 # Attributes of models that contain their head
 HEADS = ('roi_head', 'bbox_head', 'mask_head', 'panoptic_head', 'decode_head', 'head')
 GRAPHS: dict[str, type[Graph]] = {
-    'RetinaHead': DenseDetector,
-    'StandardRoIHead': TwoStageDetector,
-    'CascadeRoIHead': CascadeDetector,
-    'DeformableDETRHead': DeformableDetector,
-    'UPerHead': Segmenter,
-    'CEDNetClsHead': Classifier,
-    'LinearClsHead': Classifier,
+    'RetinaHead': DenseDetectorGraph,
+    'StandardRoIHead': TwoStageGraph,
+    'CascadeRoIHead': CascadeGraph,
+    'DeformableDETRHead': DeformableDETRGraph,
+    'UPerHead': SegmenterGraph,
+    'CEDNetClsHead': ClassifierGraph,
+    'LinearClsHead': ClassifierGraph,
 }
 WITH_MASKS: dict[type[Graph], type[Graph]] = {
-    TwoStageDetector: MaskDetector,
-    CascadeDetector: CascadeMaskDetector,
+    TwoStageGraph: MaskGraph,
+    CascadeGraph: CascadeMaskGraph,
 }
 INPUT = 'images'
 AXES = {0: 'batch', 1: 'height', 2: 'width'}

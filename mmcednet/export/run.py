@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 
-from mmcednet.engine.files import atomic_write
+from mmcednet.files import atomic_write
 from mmcednet.inference.inputs import read_image
 from mmcednet.inference.predict import Predictor
 

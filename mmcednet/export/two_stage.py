@@ -32,7 +32,7 @@ PARTS = (
 )
 
 
-class TwoStageDetector(Graph):
+class TwoStageGraph(Graph):
     """Boxes (N, M, 4) in pixels, scores (N, M), labels (N, M); M is ``max_per_img`` of the R-CNN."""
 
     task = 'detector'
@@ -90,7 +90,7 @@ class TwoStageDetector(Graph):
         return decode(roi_head.bbox_head, proposals, logits, deltas, size)
 
 
-class CascadeDetector(TwoStageDetector):
+class CascadeGraph(TwoStageGraph):
     """A two-stage detector with several box heads, each of which refines the boxes of the last."""
 
     def refine(
@@ -110,7 +110,7 @@ class CascadeDetector(TwoStageDetector):
         return decode(head, boxes, total / roi_head.num_stages, deltas, size)
 
 
-class MaskDetector(TwoStageDetector):
+class MaskGraph(TwoStageGraph):
     """Mask R-CNN: also masks (N, M, S, S), the probability of the object within its box."""
 
     outputs = ('boxes', 'scores', 'labels', 'masks')
@@ -131,7 +131,7 @@ class MaskDetector(TwoStageDetector):
         return masks.view(*labels.shape, *masks.shape[-2:])
 
 
-class CascadeMaskDetector(CascadeDetector, MaskDetector):
+class CascadeMaskGraph(CascadeGraph, MaskGraph):
     """Cascade Mask R-CNN: the masks are the mean of those of the stages."""
 
     def predict_masks(self, features: Sequence[Tensor], boxes: Tensor, labels: Tensor) -> Tensor:

@@ -19,7 +19,7 @@ class GFocalHead(GFLHead):
     Args:
         reg_topk: Probabilities of each side, from the largest on. Default: 4.
         reg_channels: Hidden channels of the network. Default: 64.
-        kwargs: Of mmdet's ``GFLHead``.
+        kwargs: Arguments of mmdet's ``GFLHead``.
 
     Raises:
         ValueError: ``reg_topk`` is not between 1 and the length of a distribution, ``reg_max`` + 1.

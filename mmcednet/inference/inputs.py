@@ -11,8 +11,8 @@ import mmcv
 import numpy as np
 from mmengine.config import Config
 
-from mmcednet.engine.checks.data import get_image_folder, iter_datasets
-from mmcednet.engine.images import IMAGE_ERRORS, ImageError, read_size
+from mmcednet.checks.data import get_image_folder, iter_datasets
+from mmcednet.images import IMAGE_ERRORS, ImageError, read_size
 
 IMAGES = {'.jpg', '.jpeg', '.png', '.ppm', '.bmp', '.pgm', '.tif', '.tiff', '.webp'}  # as mmdet's
 VIDEOS = {'.mp4', '.avi', '.mov', '.mkv', '.webm', '.m4v', '.mpg', '.mpeg'}

@@ -9,8 +9,8 @@ import mmcv
 import numpy as np
 from rich.progress import Progress
 
-from mmcednet.engine.files import atomic_folder, check_new_folder
-from mmcednet.engine.images import IMAGE_ERRORS
+from mmcednet.files import atomic_folder, check_new_folder
+from mmcednet.images import IMAGE_ERRORS
 
 from .inputs import Frame, Problems, Source, count_frames, iter_batches, iter_frames, warn
 from .predict import Predictor, Segmenter

@@ -12,14 +12,10 @@ from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmengine.registry import DATASETS, init_default_scope
 
-from mmcednet.engine.checks.checkpoint import (
-    check_classes,
-    check_weights,
-    get_classes,
-    load_checkpoint,
-)
-from mmcednet.engine.config import read_config
-from mmcednet.engine.launch import check_operators
+from mmcednet.checkpoints.loading import get_classes, load_checkpoint
+from mmcednet.checks.checkpoint import check_checkpoint_classes, check_weights
+from mmcednet.config_files import read_config
+from mmcednet.launch.device import check_operators
 
 TOP = 5
 
@@ -248,7 +244,7 @@ def load_predictor(config: str, checkpoint: str, device: str | None = None) -> P
     metainfo = read_metainfo(cfg)
     classes = get_classes(loaded)
     if classes and metainfo['classes']:
-        check_classes(classes, metainfo['classes'], checkpoint)
+        check_checkpoint_classes(classes, metainfo['classes'], checkpoint)
     metainfo['classes'] = metainfo['classes'] or classes
     cfg.get('visualizer', {}).update(vis_backends=None, save_dir=None)  # it draws, and saves nothing
     # mmengine warns about each box that touches the border.

@@ -10,7 +10,7 @@ from typing import Any
 import mmcv
 import numpy as np
 
-from mmcednet.engine.images import IMAGE_ERRORS, ImageError
+from mmcednet.images import IMAGE_ERRORS, ImageError
 
 from .inputs import read_image
 from .outputs import is_drawable

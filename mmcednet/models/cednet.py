@@ -1,125 +1,23 @@
 """CEDNet: a cascade encoder-decoder backbone for dense prediction (paper, section 3, Figure 2)."""
 
 import math
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
 
-import torch
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from .blocks import MIXERS, RECOMPUTE, BlockFactory
-from .layers import build_downsample, compute
+from .arch import choose_mixer, parse_arch
+from .blocks import MIXERS, Design, set_drop_path
+from .execution import RECOMPUTE, apply_recompute, use_kernels
 from .pretrained import PretrainedBackbone
-from .pyramid import Pyramid
+from .pyramid import Pyramid, RawLevels
 from .stage import STYLES, Decoder, Stage
+from .stem import Stem
 from .utils import are_integers, check_choice, init_layer
 
-STEM_CHANNELS = 32
 MIN_SIZE = 32
 DECAY_TYPES = ('coarse', 'fine')
-
-
-class Arch(NamedTuple):
-    """Channels and depths of a CEDNet."""
-
-    channels: tuple[int, int, int, int]  # at strides 4, 8, 16, 32
-    stem_blocks: int
-    stages: tuple[tuple[int, int, int], ...]  # number of blocks at strides 8, 16, 32, per stage
-
-
-ARCHS = {
-    'tiny': dict(channels=(96, 192, 352, 512), blocks=(3, 2, 4, 2), num_stages=3),
-    'small': dict(channels=(96, 192, 352, 512), blocks=(3, 2, 7, 2), num_stages=4),
-    'base': dict(channels=(128, 256, 448, 704), blocks=(3, 2, 7, 2), num_stages=4),
-    'r50_t': dict(channels=(64, 128, 256, 384), blocks=(3, 1, 4, 2), num_stages=3),
-    'swin_t': dict(channels=(96, 160, 288, 416), blocks=(3, 2, 4, 2), num_stages=3),
-    'cswin_t': dict(channels=(64, 128, 256, 320), blocks=(3, 2, 8, 1), num_stages=3),
-}
-ARCH_MIXERS = {'r50_t': 'conv', 'swin_t': 'window', 'cswin_t': 'cross_window'}
-
-
-def parse_arch(arch: str | dict) -> Arch:
-    """Turn a preset's name, or a dict, into an :class:`Arch`; see :class:`CEDNet`."""
-    if isinstance(arch, str):
-        arch = ARCHS[check_choice('arch', arch, ARCHS)]
-    keys = {'channels', 'blocks', 'num_stages'}
-    if not isinstance(arch, dict) or not {'channels', 'blocks'} <= set(arch) <= keys:
-        raise ValueError(
-            f'arch {arch!r} must be one of {", ".join(ARCHS)} or a dict of channels, blocks, num_stages'
-        )
-    channels, blocks = to_tuple(arch['channels']), to_tuple(arch['blocks'])
-    stem_blocks, *rest = blocks if isinstance(blocks, tuple) and blocks else (None,)
-    per_stage = any(isinstance(item, tuple) for item in rest)
-    num_stages = arch.get('num_stages', len(rest) if per_stage else 1)
-    if not are_integers(channels, 4, minimum=1):
-        raise ValueError(f'arch channels {channels} must be four positive integers')
-    if not are_integers([num_stages], 1, minimum=1) or (per_stage and num_stages != len(rest)):
-        raise ValueError(
-            f'arch num_stages {num_stages} must be 1 or more and match the blocks, {blocks}'
-        )
-    stages = tuple(rest) if per_stage else (tuple(rest),) * num_stages
-    if not are_integers([stem_blocks], 1) or not all(are_integers(stage, 3) for stage in stages):
-        raise ValueError(
-            f'arch blocks {blocks} must be (n0, n1, n2, n3), or n0 and one (n1, n2, n3) per stage'
-        )
-    return Arch(channels, stem_blocks, stages)
-
-
-def to_tuple(value: Any) -> Any:
-    """Convert lists to tuples, at all depths."""
-    return tuple(map(to_tuple, value)) if isinstance(value, (list, tuple)) else value
-
-
-class Stem(nn.Module):
-    """Two strided convolutions and blocks give c2 at stride 4; a third convolution goes to stride 8.
-
-    Args:
-        in_channels: Channels of the image.
-        factory: Builds the blocks.
-        blocks: Number n0 of blocks at stride 4.
-    """
-
-    def __init__(self, in_channels: int, factory: BlockFactory, blocks: int) -> None:
-        super().__init__()
-        c2, c3, norm = factory.channels[2], factory.channels[3], factory.mixer.norm
-        self.conv1 = nn.Conv2d(in_channels, STEM_CHANNELS, 3, stride=2, padding=1)
-        self.norm1 = norm(STEM_CHANNELS)
-        self.conv2 = nn.Conv2d(STEM_CHANNELS, c2, 3, stride=2, padding=1)
-        self.norm2 = norm(c2)
-        self.act = factory.mixer.act()
-        # BatchNorm would update its statistics twice
-        self.run = compute if isinstance(self.norm1, _BatchNorm) else factory.run
-        self.blocks = factory.build_group(2, blocks)
-        self.downsample = build_downsample(c2, c3, norm)
-
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """(N, 3, H, W) -> c2 (N, C0, H/4, W/4) and the first stage's input (N, C1, H/8, W/8)."""
-        x = self.run(lambda x: self.act(self.norm1(x)), self.conv1(x))
-        x = self.run(lambda x: self.act(self.norm2(x)), self.conv2(x))
-        c2 = self.blocks(x)
-        return c2, self.downsample(c2)
-
-    def init_first_bias(self) -> None:
-        """Initialise the first convolution's bias: torch's default, uniform in 1 / sqrt(fan_in).
-
-        With a bias of 0, constant parts of an image whose value is 0, such as padding, are 0 in all
-        layers, where each LayerNorm multiplies the gradient by 1 / sqrt(eps) = 1000. BatchNorm, which
-        removes a bias, keeps 0: its statistics are those of the whole batch.
-        """
-        bias = self.conv1.bias
-        if bias is not None and not isinstance(self.norm1, _BatchNorm):
-            bound = self.conv1.weight[0].numel() ** -0.5
-            nn.init.uniform_(bias, -bound, bound)
-
-    @staticmethod
-    def get_decay_depth(name: str) -> int:
-        """Depth of a parameter, given its name within the stem.
-
-        It is 0 for the first two convolutions and their norms, 1 for the rest.
-        """
-        return 0 if name.startswith(('conv', 'norm')) else 1
 
 
 @MODELS.register_module()
@@ -166,14 +64,17 @@ class CEDNet(PretrainedBackbone):
         recompute: What the backward pass computes again, to save memory in training: 'none'; 'cheap':
             outputs of GELU, of a LayerNorm directly before it, and on a CPU of the MLP's second linear
             layer; 'full': everything in a block (activation checkpointing), where BatchNorm then
-            updates its statistics twice per batch. On a CPU, 'cheap' has no second derivatives.
-            Default: 'cheap'.
+            updates its statistics twice per batch. :func:`apply_recompute` changes it later. Default:
+            'cheap'.
         with_cp: The same as ``recompute='full'``, by the name of mmdet's backbones. Default: False.
         in_channels: Channels of the image. Default: 3.
         init_cfg: Initialization config of mmengine. ``dict(type='Pretrained', checkpoint=...)`` loads
             the backbone's weights from a checkpoint of a classifier, detector, segmenter or backbone,
             and logs missing and unexpected keys; of a checkpoint with a moving average it loads the
             weights themselves, or with ``average=True`` the average. Default: None.
+        kernels: Compute with the operators of :mod:`mmcednet.models.kernels` where these are faster
+            than torch's, with the same result up to rounding; False: plain torch only.
+            :func:`use_kernels` changes it later. Default: True.
 
     Attributes:
         out_channels: Channels of each feature that :meth:`forward` returns.
@@ -203,15 +104,15 @@ class CEDNet(PretrainedBackbone):
         with_cp: bool = False,
         in_channels: int = 3,
         init_cfg: dict | None = None,
+        kernels: bool = True,
     ) -> None:
         super().__init__(init_cfg)
-        channels, stem_blocks, stages = parse_arch(arch)
-        if mixer is None:
-            mixer = ARCH_MIXERS.get(arch, 'dwconv') if isinstance(arch, str) else 'dwconv'
-        mixer_spec = MIXERS[check_choice('mixer', mixer, MIXERS)]
+        channels, stem_blocks, depths = parse_arch(arch)
+        mixer = choose_mixer(arch) if mixer is None else mixer
         decoder_style = STYLES[check_choice('style', style, STYLES)]
-        if not are_integers([frozen_stages], 1, minimum=-1) or frozen_stages > len(stages):
-            raise ValueError(f'frozen_stages {frozen_stages} must be -1 to {len(stages)}')
+        design = Design(MIXERS[check_choice('mixer', mixer, MIXERS)], channels, long_range, layer_scale)
+        if not are_integers([frozen_stages], 1, minimum=-1) or frozen_stages > len(depths):
+            raise ValueError(f'frozen_stages {frozen_stages} must be -1 to {len(depths)}')
         if not are_integers([in_channels], 1, minimum=1):
             raise ValueError(f'in_channels {in_channels} must be a positive integer')
         if not isinstance(drop_path_rate, (int, float)) or not 0 <= drop_path_rate < 1:
@@ -221,55 +122,39 @@ class CEDNet(PretrainedBackbone):
                 raise ValueError(f'{name} {value} must be a finite number, 0 or more')
         if not are_integers([aux_level], 1, minimum=3) or aux_level > 5:
             raise ValueError(f'aux_level {aux_level} must be 3, 4 or 5')
-        recompute = 'full' if with_cp else check_choice('recompute', recompute, RECOMPUTE)
-        num_blocks = stem_blocks + sum(map(sum, stages))
-        rates = torch.linspace(0, drop_path_rate, num_blocks, device='cpu').tolist()
-        factory = BlockFactory(mixer_spec, channels, long_range, rates, layer_scale, recompute)
+        check_choice('recompute', recompute, RECOMPUTE)
 
-        self.stem = Stem(in_channels, factory, stem_blocks)
-        self.stages = nn.ModuleList(
-            Stage(factory, blocks, decoder_style, has_decoder)
-            for blocks, has_decoder in zip(stages, [True] * (len(stages) - 1) + [final_decoder])
-        )
+        self.stem = Stem(in_channels, design, stem_blocks)
+        stages = [
+            Stage(design, blocks, decoder_style, has_decoder=final_decoder or number < len(depths))
+            for number, blocks in enumerate(depths, 1)
+        ]
+        self.stages = nn.ModuleList(stages)
         self.frozen_stages = frozen_stages
         self.norm_eval = norm_eval
         self.aux_stages = aux_stages
         self.aux_level = aux_level
-        self._set_outputs(channels, pyramid, out_levels, mixer_spec.norm)
+        self.pyramid = build_outputs(design, pyramid, out_levels)
+        num_aux = len(stages) - 1 if aux_stages else 0
+        self.out_channels = self.pyramid.out_channels + (channels[aux_level],) * num_aux
+        self.out_strides = tuple(2**level for level in self.pyramid.levels + (aux_level,) * num_aux)
+
+        self._init_layers(top_down_init)
+        groups = [self.stem.blocks] + [group for stage in stages for group in stage.list_groups()]
+        blocks = [block for group in groups for block in group]
+        # without a final decoder, the rates are those of a network that has one
+        number = stem_blocks + sum(sum(each.values()) for each in depths)
+        set_drop_path(blocks, drop_path_rate, number)
+        apply_recompute(self, 'full' if with_cp else recompute)
+        use_kernels(self, kernels)
+        self._freeze()
+
+    def _init_layers(self, top_down_init: float) -> None:
         self.apply(init_layer)
         self.stem.init_first_bias()
         for module in self.modules():
             if isinstance(module, Decoder):
                 module.scale_top_down(top_down_init)
-        self._freeze()
-
-    def _set_outputs(
-        self,
-        channels: tuple[int, ...],
-        pyramid: dict | None,
-        out_levels: Sequence[int],
-        norm: Callable[[int], nn.Module],
-    ) -> None:
-        """Build the pyramid, if any, and set out_channels and out_strides."""
-        self.pyramid: Pyramid | None
-        if pyramid is not None:
-            if not isinstance(pyramid, dict) or not set(pyramid) <= {'levels', 'channels'}:
-                raise ValueError(f'pyramid {pyramid!r} must be a dict of levels and channels, or None')
-            self.pyramid = Pyramid(channels, norm=norm, **pyramid)
-            self.out_levels = self.pyramid.levels
-            out_channels = (self.pyramid.channels,) * len(self.out_levels)
-        else:
-            self.pyramid = None
-            levels = tuple(out_levels) if isinstance(out_levels, Sequence) else ()
-            integers = levels and are_integers(levels, len(levels), minimum=2)
-            if not integers or max(levels) > 5 or len(set(levels)) != len(levels):
-                raise ValueError(f'out_levels {out_levels} must be distinct levels among 2, 3, 4, 5')
-            self.out_levels = levels
-            out_channels = tuple(channels[level - 2] for level in levels)
-        num_aux = len(self.stages) - 1 if self.aux_stages else 0
-        self.out_channels = out_channels + (channels[self.aux_level - 2],) * num_aux
-        levels = self.out_levels + (self.aux_level,) * num_aux
-        self.out_strides = tuple(2**level for level in levels)
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Compute the features of images.
@@ -298,14 +183,10 @@ class CEDNet(PretrainedBackbone):
         aux = []
         for stage in self.stages:
             features = stage(x)
-            x = features[0]
-            aux.append(features[self.aux_level - 3])
+            x = features[3]
+            aux.append(features[self.aux_level])
 
-        if self.pyramid is not None:
-            outs = self.pyramid(c2, features)
-        else:
-            levels = (c2, *features)
-            outs = tuple(levels[level - 2] for level in self.out_levels)
+        outs = self.pyramid({2: c2, **features})
         if self.aux_stages:
             outs += tuple(aux[-2::-1])
         # mmcv's RoIAlign misreads tensors that are not contiguous, such as channels-last views.
@@ -356,3 +237,14 @@ class CEDNet(PretrainedBackbone):
         for module in frozen:
             module.eval()
             module.requires_grad_(False)
+
+
+def build_outputs(
+    design: Design, pyramid: dict | None, out_levels: Sequence[int]
+) -> Pyramid | RawLevels:
+    """Build what turns the levels into the network's outputs; see :class:`CEDNet`."""
+    if pyramid is None:
+        return RawLevels(design.channels, out_levels)
+    if not isinstance(pyramid, dict) or not set(pyramid) <= {'levels', 'channels'}:
+        raise ValueError(f'pyramid {pyramid!r} must be a dict of levels and channels, or None')
+    return Pyramid(design.channels, norm=design.mixer.norm, **pyramid)

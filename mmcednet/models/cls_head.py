@@ -63,13 +63,13 @@ class CEDNetClsHead(BaseModule):
             raise ValueError(
                 f'stage_weights {stage_weights} must have {num_stages} values, one per stage'
             )
-        mixer_spec = MIXERS[check_choice('mixer', mixer, MIXERS)]
+        layers = MIXERS[check_choice('mixer', mixer, MIXERS)]
         self.stage_weights = tuple(stage_weights)
         self.convs = nn.ModuleList(
-            nn.Sequential(nn.Conv2d(in_channels, HIDDEN_CHANNELS, 1), mixer_spec.norm(HIDDEN_CHANNELS))
+            nn.Sequential(nn.Conv2d(in_channels, HIDDEN_CHANNELS, 1), layers.norm_act(HIDDEN_CHANNELS))
             for _ in stage_weights
         )
-        self.act = mixer_spec.act()
+        self.act = layers.act()
         self.norms = nn.ModuleList(nn.LayerNorm(HIDDEN_CHANNELS, eps=EPS) for _ in stage_weights)
         fcs = [nn.Linear(HIDDEN_CHANNELS, num_classes) for _ in stage_weights]
         self.fcs = nn.ModuleList(fcs)

@@ -4,7 +4,8 @@ import torch
 from torch import nn
 
 from .blocks import AttentionCEDBlock, CEDBlock
-from .mlp import MLP
+from .execution import has_original_layers
+from .layers import MLP
 
 
 @torch.no_grad()
@@ -41,7 +42,7 @@ def fuse(model: nn.Module) -> nn.Module:
 
 def fold_norm(norm: nn.LayerNorm, mlp: MLP) -> None:
     """Fold weight and bias of ``norm`` into the first linear layer, which processes its output."""
-    if norm.weight is None or not mlp.is_unchanged():
+    if norm.weight is None or not has_original_layers(mlp):
         return
     linear = mlp.pwconv1
     linear.bias.add_(linear.weight.double() @ norm.bias.double())
@@ -52,7 +53,7 @@ def fold_norm(norm: nn.LayerNorm, mlp: MLP) -> None:
 
 def fold_layer_scale(mlp: MLP) -> None:
     """Fold gamma into the second linear layer."""
-    if mlp.gamma is None or not mlp.is_unchanged():
+    if mlp.gamma is None or not has_original_layers(mlp):
         return
     mlp.pwconv2.weight.mul_(mlp.gamma[:, None])
     mlp.pwconv2.bias.mul_(mlp.gamma)

@@ -1,13 +1,21 @@
-"""Layers that torch has no module for: channel LayerNorm, stochastic depth, resizing, downsampling."""
+"""Layers that torch has no module for: channel LayerNorm, MLP, stochastic depth, resizing."""
 
 from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 EPS = 1e-6  # of every LayerNorm in the network
+KERNEL = 7  # of the depth-wise convolutions
+
+
+def to_channels_last(x: Tensor) -> Tensor:
+    return x.permute(0, 2, 3, 1)  # (N, H, W, C)
+
+
+def to_channels_first(x: Tensor) -> Tensor:
+    return x.permute(0, 3, 1, 2)  # (N, C, H, W)
 
 
 class LayerNorm2d(nn.LayerNorm):
@@ -22,9 +30,97 @@ class LayerNorm2d(nn.LayerNorm):
         super().__init__(channels, eps=eps)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = x.permute(0, 2, 3, 1)  # (N, H, W, C)
-        x = F.layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)
-        return x.permute(0, 3, 1, 2)  # (N, C, H, W)
+        return to_channels_first(super().forward(to_channels_last(x)))
+
+
+class NormAct2d(LayerNorm2d):
+    """:class:`LayerNorm2d`, then GELU, for (N, C, H, W)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        # GELU in (N, C, H, W): gradients arrive in either memory layout, and for a contiguous
+        # (N, H, W, C) input with a gradient that is not contiguous the backward pass of GELU in
+        # torch 2.1 on the CPU returns uninitialised memory
+        return F.gelu(super().forward(x))
+
+
+class DepthwiseConv2d(nn.Conv2d):
+    """Depth-wise 7x7 convolution that keeps H and W, for (N, C, H, W).
+
+    Args:
+        channels: C.
+        dilation: Distance of the kernel's elements in px. Default: 1.
+    """
+
+    def __init__(self, channels: int, dilation: int = 1) -> None:
+        padding = KERNEL // 2 * dilation
+        super().__init__(
+            channels, channels, KERNEL, padding=padding, dilation=dilation, groups=channels
+        )
+
+
+class MLP(nn.Module):
+    """Linear C -> 4C, GELU, Linear 4C -> C, scaled per channel by ``gamma`` (layer scale).
+
+    Takes and returns (N, H, W, C): with contiguous channels a linear layer is one matrix product,
+    which is faster than a 1x1 convolution.
+
+    Args:
+        channels: C.
+        layer_scale: Initial value of gamma; 0 leaves gamma out. Default: 0.
+    """
+
+    def __init__(self, channels: int, layer_scale: float = 0.0) -> None:
+        super().__init__()
+        self.pwconv1 = nn.Linear(channels, 4 * channels)
+        self.act = nn.GELU()
+        self.pwconv2 = nn.Linear(4 * channels, channels)
+        self.gamma = (
+            nn.Parameter(torch.full((channels,), float(layer_scale))) if layer_scale > 0 else None
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.pwconv2(self.act(self.pwconv1(x)))
+        return x if self.gamma is None else self.gamma * x
+
+
+class DropPath(nn.Module):
+    """Stochastic depth: drops the residual branch of random samples during training.
+
+    Kept samples are divided by the keep probability, so the expectation is unchanged; in evaluation
+    this is the identity.
+
+    Args:
+        rate: Probability of dropping, in [0, 1).
+    """
+
+    keep: Tensor
+
+    def __init__(self, rate: float = 0.0) -> None:
+        super().__init__()
+        # a tensor, so that torch.compile does not compile a block for each rate
+        self.register_buffer('keep', torch.ones(()), persistent=False)
+        self.set_rate(rate)
+
+    def set_rate(self, rate: float) -> None:
+        """Change the rate.
+
+        Raises:
+            ValueError: It is not in [0, 1).
+        """
+        if not 0 <= rate < 1:
+            raise ValueError(f'drop path rate {rate} is not in [0, 1)')
+        self.rate = rate
+        self.enabled = rate > 0
+        self.keep.fill_(1.0 - rate)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.enabled or not self.training:
+            return x
+        mask = torch.bernoulli(self.keep.expand(x.shape[0])) / self.keep
+        return x * mask.to(x.dtype).view(-1, *(1,) * (x.ndim - 1))
+
+    def extra_repr(self) -> str:
+        return f'rate={self.rate:.3f}'
 
 
 def build_downsample(
@@ -43,86 +139,3 @@ def resize_to(x: Tensor, target: Tensor, mode: str = 'bilinear') -> Tensor:
         mode: 'bilinear' or 'nearest'. Default: 'bilinear'.
     """
     return F.interpolate(x, size=target.shape[-2:], mode=mode)
-
-
-class DropPath(nn.Module):
-    """Stochastic depth: drops the residual branch of random samples during training.
-
-    Kept samples are divided by the keep probability, so the expectation is unchanged; in evaluation
-    this is the identity.
-
-    Args:
-        rate: Probability of dropping, in [0, 1).
-    """
-
-    keep: Tensor
-
-    def __init__(self, rate: float = 0.0) -> None:
-        super().__init__()
-        if not 0 <= rate < 1:
-            raise ValueError(f'drop path rate {rate} is not in [0, 1)')
-        self.rate = rate
-        self.enabled = rate > 0
-        # a tensor, so that torch.compile does not compile a block for each rate
-        self.register_buffer('keep', torch.tensor(1.0 - rate), persistent=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        if not self.enabled or not self.training:
-            return x
-        mask = torch.bernoulli(self.keep.expand(x.shape[0])) / self.keep
-        return x * mask.to(x.dtype).view(-1, *(1,) * (x.ndim - 1))
-
-    def extra_repr(self) -> str:
-        return f'rate={self.rate:.3f}'
-
-
-def add(x: Tensor, y: Tensor) -> Tensor:
-    """Return x + y; without gradients it is written into ``y``, which must be of no further use.
-
-    A forward hook that keeps ``y``, the output of a block's last layer, must clone it: ``y`` changes.
-    """
-    if torch.is_grad_enabled() or x.dtype != y.dtype:
-        return x + y
-    return y.add_(x)
-
-
-Run = Callable[[Callable[[Tensor], Tensor], Tensor], Tensor]  # ``compute`` or ``recompute``
-
-
-def compute(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    """Return ``function(x)``; its activations are kept for the backward pass."""
-    return function(x)
-
-
-def is_traced() -> bool:
-    """Whether an exporter, or torch.compile, which chooses by itself what to keep, is recording."""
-    if torch.jit.is_tracing():
-        return True
-    if hasattr(torch.compiler, 'is_compiling'):
-        return torch.compiler.is_compiling()
-    return torch._dynamo.is_compiling()  # torch < 2.3
-
-
-def is_plain_cpu(x: Tensor) -> bool:
-    """Whether ``x`` is computed on a processor, without mixed precision, and not traced."""
-    if x.device.type != 'cpu' or is_traced():
-        return False
-    try:
-        return not torch.is_autocast_enabled('cpu')
-    except TypeError:  # torch < 2.4
-        return not torch.is_autocast_cpu_enabled()
-
-
-def recompute(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    """Return ``function(x)``; only ``x`` is kept for the backward pass, which computes the rest again.
-
-    It stops at the last activation that it needs: in GELU -> linear, the matrix product is not
-    repeated. The gradients are the same.
-
-    Args:
-        function: Draws no random numbers.
-        x: Its input.
-    """
-    if not torch.is_grad_enabled() or is_traced():
-        return function(x)
-    return checkpoint(function, x, use_reentrant=False, preserve_rng_state=False)

@@ -1,10 +1,11 @@
-"""The adapter in place of a neck: CEDNet's features as P2..P7 for a detection head."""
+"""What a head receives in place of a neck's features: a pyramid P2..P7, or the raw levels c2..c5."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from torch import Tensor, nn
 
 from .layers import LayerNorm2d, resize_to
+from .stage import Features
 from .utils import are_integers
 
 Norm = Callable[[int], nn.Module]
@@ -24,11 +25,15 @@ class Pyramid(nn.Module):
     2 + norm of the previous one; P2, if requested, is conv3x3(LN(up(P3) + LN(conv1x1(c2)))).
 
     Args:
-        in_channels: Channels (C0, C1, C2, C3) of c2 and of levels 3, 4, 5.
+        in_channels: Channels of the levels 2, 3, 4, 5.
         channels: Channels of the pyramid. Default: 256.
         levels: Consecutive levels, from 2 or 3 to 5 or more. Default: (3, 4, 5, 6, 7), for
             RetinaNet; (3, 4, 5, 6) is for Deformable DETR, (2, 3, 4, 5, 6) for two-stage detectors.
         norm: Maps channels to the normalisation of P3 and above. Default: channel LayerNorm.
+
+    Attributes:
+        levels: Level of each feature that :meth:`forward` returns.
+        out_channels: Channels of each of these features.
 
     Raises:
         ValueError: ``levels`` are not as above, or ``channels`` is not positive.
@@ -36,7 +41,7 @@ class Pyramid(nn.Module):
 
     def __init__(
         self,
-        in_channels: Sequence[int],
+        in_channels: Mapping[int, int],
         channels: int = 256,
         levels: Sequence[int] = (3, 4, 5, 6, 7),
         norm: Norm = LayerNorm2d,
@@ -51,27 +56,61 @@ class Pyramid(nn.Module):
         if not are_integers([channels], 1, minimum=1):
             raise ValueError(f'pyramid channels {channels} must be a positive integer')
         self.levels = levels
-        self.channels = channels
-        c2, *deeper = in_channels
-        self.laterals = nn.ModuleList(build_conv_norm(width, channels, 1, 1, norm) for width in deeper)
+        self.out_channels = (channels,) * len(levels)
+        self.laterals = nn.ModuleList(
+            build_conv_norm(in_channels[level], channels, 1, 1, norm) for level in (3, 4, 5)
+        )
         self.extras = nn.ModuleList(
-            build_conv_norm(channels, channels, 3, 2, norm) for _ in range(levels[-1] - 5)
+            build_conv_norm(channels, channels, 3, 2, norm) for level in levels if level > 5
         )
         if levels[0] == 2:
-            self.lateral2 = build_conv_norm(c2, channels, 1, 1, LayerNorm2d)
+            self.lateral2 = build_conv_norm(in_channels[2], channels, 1, 1, LayerNorm2d)
             self.merge2 = nn.Sequential(
                 LayerNorm2d(channels), nn.Conv2d(channels, channels, 3, padding=1)
             )
 
-    def forward(self, c2: Tensor, features: Sequence[Tensor]) -> tuple[Tensor, ...]:
-        """c2 (N, C0, H/4, W/4) and levels 3, 4, 5 -> one (N, channels, H/2^k, W/2^k) per level k."""
-        outs = [lateral(x) for lateral, x in zip(self.laterals, features)]
+    def forward(self, features: Features) -> tuple[Tensor, ...]:
+        """Features of levels 2 to 5 -> one (N, channels, H/2^k, W/2^k) for each k of ``levels``."""
+        outs = [lateral(features[level]) for level, lateral in zip((3, 4, 5), self.laterals)]
         for extra in self.extras:
             outs.append(extra(outs[-1]))
         if self.levels[0] == 2:
+            c2 = features[2]
             outs.insert(0, self.merge2(resize_to(outs[0], c2) + self.lateral2(c2)))
         return tuple(outs)
 
 
+class RawLevels(nn.Module):
+    """The features of some levels as they are.
+
+    Args:
+        in_channels: Channels of the levels 2, 3, 4, 5.
+        levels: Distinct levels among these.
+
+    Attributes:
+        levels: Level of each feature that :meth:`forward` returns.
+        out_channels: Channels of each of these features.
+
+    Raises:
+        ValueError: ``levels`` are not as above.
+    """
+
+    def __init__(self, in_channels: Mapping[int, int], levels: Sequence[int] = (2, 3, 4, 5)) -> None:
+        super().__init__()
+        self.levels = tuple(levels) if isinstance(levels, Sequence) else ()
+        integers = self.levels and are_integers(self.levels, len(self.levels))
+        if not integers or not set(self.levels) <= set(in_channels) or has_repeats(self.levels):
+            raise ValueError(f'out_levels {levels} must be distinct levels among 2, 3, 4, 5')
+        self.out_channels = tuple(in_channels[level] for level in self.levels)
+
+    def forward(self, features: Features) -> tuple[Tensor, ...]:
+        """Features of levels 2 to 5 -> those of ``levels``."""
+        return tuple(features[level] for level in self.levels)
+
+
 def are_consecutive(levels: Sequence[int]) -> bool:
     return list(levels) == list(range(levels[0], levels[0] + len(levels)))
+
+
+def has_repeats(levels: Sequence[int]) -> bool:
+    return len(set(levels)) < len(levels)

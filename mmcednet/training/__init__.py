@@ -1,10 +1,9 @@
 """Trainings that resume exactly and survive faults."""
 
 from .batches import ResumableBatchSampler
-from .checkpoints import SafeCheckpointHook, write_atomically
+from .fault_tolerance import make_fault_tolerant
 from .faults import NonFiniteLossHook, StopOnSignalHook, UnusableImagesHook, explain_faults
 from .loops import ResumableEpochLoop, ResumableIterLoop
-from .protect import protect_training
 from .seeded_dataset import SeededDataset
 
 __all__ = [
@@ -12,11 +11,9 @@ __all__ = [
     'ResumableBatchSampler',
     'ResumableEpochLoop',
     'ResumableIterLoop',
-    'SafeCheckpointHook',
     'SeededDataset',
     'StopOnSignalHook',
     'UnusableImagesHook',
     'explain_faults',
-    'protect_training',
-    'write_atomically',
+    'make_fault_tolerant',
 ]

@@ -49,7 +49,7 @@ class ResumableBatchSampler:
         Args:
             epoch: Counted from 0.
             done: Batches to leave out.
-            endless: Go on with the next epoch after the last batch.
+            endless: Continue with the next epoch after the last batch.
         """
         self.epoch, self.done, self.endless = epoch, done, endless
 

@@ -19,7 +19,7 @@ from mmengine.logging import print_log
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
-from .checkpoints import INTERRUPTED, POINTER, point_to
+from mmcednet.checkpoints.saving import INTERRUPTED, POINTER, point_to
 
 # Windows has no SIGUSR1
 SIGNALS = [getattr(signal, name) for name in ('SIGTERM', 'SIGUSR1', 'SIGINT') if hasattr(signal, name)]
@@ -28,7 +28,7 @@ DISK_ERRORS = (errno.ENOSPC, errno.EROFS, errno.EIO)  # also of files whose name
 
 
 class TrainingError(RuntimeError):
-    """A training cannot go on."""
+    """A training cannot continue."""
 
 
 @contextmanager
@@ -78,7 +78,7 @@ def is_out_of_memory(error: Exception) -> bool:
 
 
 def describe_resuming(runner: Runner) -> str:
-    """Say how to go on after a fault."""
+    """Say how to resume after a fault."""
     pointer = Path(runner.work_dir, POINTER)
     if not pointer.is_file():
         return 'no checkpoint had been saved yet'
@@ -197,8 +197,8 @@ class UnusableImagesHook(Hook):
 class StopOnSignalHook(Hook):
     """Saves a checkpoint and ends the process on SIGTERM, SIGUSR1 or Ctrl-C.
 
-    The exit code is 128 + the signal's number. ``--resume`` goes on at the next iteration. During a
-    validation nothing is saved: the training goes on from the latest checkpoint, and validates again.
+    The exit code is 128 + the signal's number. ``--resume`` continues at the next iteration. During a
+    validation nothing is saved: the training resumes from the latest checkpoint, and validates again.
     A second signal ends the process at once.
 
     Args:

@@ -1,4 +1,4 @@
-"""Train loops that go on exactly where a checkpoint was saved, also in the middle of an epoch."""
+"""Train loops that resume exactly where a checkpoint was saved, also in the middle of an epoch."""
 
 import logging
 import signal
@@ -12,8 +12,8 @@ from mmengine.runner import BaseLoop, EpochBasedTrainLoop, IterBasedTrainLoop
 from torch import nn
 from torch.utils.data import DataLoader
 
-from .draws import seed_all
 from .faults import TrainingError
+from .seeding import seed_all
 
 MAX_WORKER_FAILURES = 3
 
@@ -27,7 +27,7 @@ def load_batches(
         dataloader: Its batch sampler is a ResumableBatchSampler.
         epoch: Counted from 0.
         done: Batches of the epoch to leave out.
-        endless: Go on with the next epoch after the last batch.
+        endless: Continue with the next epoch after the last batch.
 
     Yields:
         Number of the batch in the epoch, and the batch.

@@ -10,9 +10,9 @@ from mmengine.dataset import BaseDataset
 from mmengine.logging import print_log
 from mmengine.registry import DATASETS
 
-from mmcednet.engine.images import ImageError
+from mmcednet.images import ImageError
 
-from .draws import seed_sample
+from .seeding import seed_sample
 
 # An index of SeededDataset is EPOCH_STRIDE x epoch + index in the dataset
 EPOCH_STRIDE = 2**40

@@ -41,7 +41,7 @@ def test_samples_are_those_of_the_folder(data_pipeline, root, folder):
 
 def test_errors(data_pipeline, root, folder, capsys):
     for name, message in (
-        ('absent.py', r'absent\.py is neither a config file nor a file of MMDetection'),
+        ('absent.py', r'config absent\.py does not exist'),
         (str(root / 'configs' / 'upernet' / 'cednet_t.py'), 'must be a CocoDataset'),
     ):
         with pytest.raises(SystemExit, match=f'error: .*{message}'):

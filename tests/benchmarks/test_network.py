@@ -1,4 +1,4 @@
-"""benchmarks/network.py and the straightforward network that it compares with."""
+"""benchmarks/network.py."""
 
 import importlib
 import json
@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from mmcednet.analysis import speed
-from mmcednet.models import CEDNet, blocks, depthwise, layers, mlp
+from mmcednet.models import kernels
+from mmcednet.models.execution import CheckpointedBlocks, RecomputedMLP, RecomputedNormAct2d
 
 
 @pytest.fixture
@@ -24,20 +25,16 @@ def fast_machine(monkeypatch):
     monkeypatch.setattr(speed, 'COPY_BYTES', 2**16)
 
 
-def test_plain_network_is_the_same(small, monkeypatch):
-    build_plain_cednet = importlib.import_module('plain').build_plain_cednet
-    settings = dict(layer_scale=0.5, pyramid=dict(channels=8))
-    model, plain = CEDNet(small, **settings).eval(), build_plain_cednet(small, **settings).eval()
-    plain.load_state_dict(model.state_dict())
-    images = torch.randn(1, 3, 64, 96)
-    with torch.no_grad():
-        outs = model(images)
-        monkeypatch.delattr(mlp, 'ChunkedMLP')  # a call would be an error
-        for ours, theirs in zip(outs, plain(images), strict=True):
-            torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
-        fast = (layers.LayerNorm2d, mlp.MLP, blocks.CEDBlock, blocks.LongRangeCEDBlock)
-        fast += (depthwise.DepthwiseConv2d,)
-        assert not any(isinstance(module, fast) for module in plain.modules())
+def test_plain_network_is_plain_torch(network, monkeypatch):
+    monkeypatch.delattr(kernels.cpu, 'mlp')  # a call would be an error
+    monkeypatch.delattr(kernels.cpu, 'depthwise_conv')
+    model = network.build_model('plain:tiny', 'model')
+    images = torch.randn(1, 3, 64, 64)
+    model(images)
+    with pytest.raises(AttributeError):
+        network.build_model('tiny', 'model')(images)
+    special = (CheckpointedBlocks, RecomputedMLP, RecomputedNormAct2d)
+    assert not any(isinstance(module, special) for module in model.modules())
 
 
 def test_table(network, tmp_path, capsys):

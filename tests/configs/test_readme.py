@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 from mmengine.config import Config
+from paper.tables import CONFIGS
 
 from mmcednet import baselines
-from mmcednet.paper.tables import CONFIGS
 
 ROOT = Path(__file__).resolve().parents[2] / 'configs'
 # Transforms that tell the augmentations apart; the first match decides

@@ -15,8 +15,7 @@ import torch
 from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS, DefaultScope
-
-from mmcednet.paper.tables import CONFIGS
+from paper.tables import CONFIGS
 
 RECIPES = json.loads((Path(__file__).parents[1] / 'assets' / 'recipes.json').read_text())
 OTHER_TESTS = ('_base_/', 'imagenet/')

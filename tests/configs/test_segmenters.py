@@ -12,7 +12,7 @@ from mmseg.apis import inference_model, init_model
 from mmseg.structures import SegDataSample
 from small_segmenter import build_runner, load_small
 
-from mmcednet.engine.config import enable_tta
+from mmcednet.launch.config import enable_tta
 
 
 @pytest.mark.parametrize('size', [(75, 101), (33, 130), (32, 32)])

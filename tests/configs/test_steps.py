@@ -16,8 +16,8 @@ from mmengine.runner import Runner
 from mmpretrain.models import ConvNeXt
 from torch import nn
 
-from mmcednet.engine.config import enable_tta
-from mmcednet.engine.launch import adapt_to_device
+from mmcednet.launch.config import enable_tta
+from mmcednet.launch.device import adapt_to_device
 from mmcednet.models import ARCHS
 
 ROOT = Path(__file__).resolve().parents[2]

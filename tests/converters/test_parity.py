@@ -4,8 +4,9 @@ import pytest
 from mmengine.registry import MODELS
 from mmpretrain.registry import MODELS as mmpretrain_models
 from parity import assert_parity, load_parity
+from released_configs import convert_backbone_config, convert_classifier_config
 
-from mmcednet.converters import convert_backbone_config, convert_classifier_config, convert_state_dict
+from mmcednet.converters import convert_state_dict
 
 FILES = [
     'det_onestage_fpn',

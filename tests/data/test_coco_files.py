@@ -4,8 +4,8 @@ import json
 
 import pytest
 
+from mmcednet.checks.coco_format import read_coco
 from mmcednet.data.coco_files import split_coco, write_splits
-from mmcednet.engine.checks.coco_format import read_coco
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from mmengine.registry import init_default_scope
 from PIL import Image
 
 from mmcednet.data import NamedImageErrors
-from mmcednet.engine.images import ImageError
+from mmcednet.images import ImageError
 
 LOAD = dict(type='LoadImageFromFile')
 

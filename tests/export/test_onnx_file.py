@@ -156,7 +156,7 @@ def test_metadata_and_axes(get_file):
 @for_each('blood_cells', 'nuclei', 'deformable_detr', 'hourglass_upernet')
 def test_openvino_reads_the_same_file(name, root, load_model, get_file):
     openvino = pytest.importorskip('openvino')
-    # in single precision: on some processors the default is bfloat16
+    # in single precision: on some CPUs the default is bfloat16
     model = openvino.Core().compile_model(get_file(name), 'CPU', {'INFERENCE_PRECISION_HINT': 'f32'})
     expected = onnxruntime.InferenceSession(get_file(name))
     for path, size in zip(get_pictures(root, 'blood_cells'), ((320, 240), (130, 170))):

@@ -7,38 +7,40 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from mmcednet.models.blocks import MIXERS, BlockFactory, BlockSpec, CEDBlock, LongRangeCEDBlock
-from mmcednet.models.layers import Run, compute, recompute
+from mmcednet.models import apply_recompute, use_kernels
+from mmcednet.models.blocks import MIXERS, CEDBlock, Design, LongRangeCEDBlock, set_drop_path
 
 CHANNELS = {'dwconv': 4, 'conv': 4, 'window': 32, 'cross_window': 4}
 
 
-def build_block(mixer: str, kind: str, index: int = 0, run: Run = compute) -> nn.Module:
+def build_block(mixer: str, kind: str, index: int = 0) -> nn.Module:
     """A block in float64, with parameters large enough that all of them matter."""
-    spec = BlockSpec(2, index, CHANNELS[mixer], drop_path=0.0, layer_scale=0.5, run=run)
-    block = getattr(MIXERS[mixer], kind)(spec).double()
+    block = getattr(MIXERS[mixer], kind)(CHANNELS[mixer], 2, index, 0.5).double()
     for param in block.parameters():
         nn.init.normal_(param, std=0.3)
     return block
 
 
-@pytest.mark.parametrize('run', [compute, recompute])
+@pytest.mark.parametrize('kernels', [True, False])
+@pytest.mark.parametrize('recompute', ['none', 'cheap'])
 @pytest.mark.parametrize('index', [0, 1])
 @pytest.mark.parametrize('kind', ['block', 'long_range_block'])
 @pytest.mark.parametrize('mixer', MIXERS)
-def test_gradients(mixer, kind, index, run):
+def test_gradients(mixer, kind, index, recompute, kernels):
     if mixer != 'window' and index:
         pytest.skip('only windows shift')
-    block = build_block(mixer, kind, index, run)
+    block = build_block(mixer, kind, index)
+    apply_recompute(block, recompute)
+    use_kernels(block, kernels)
     x = torch.randn(2, CHANNELS[mixer], 8, 3, dtype=torch.float64, requires_grad=True)
     params = tuple(block.parameters())
     assert torch.autograd.gradcheck(lambda x, *_: block(x), (x, *params), fast_mode=True)
 
 
-@pytest.mark.parametrize('run', [compute, recompute])
 @pytest.mark.parametrize('block', [CEDBlock, LongRangeCEDBlock])
-def test_gradients_of_blocks(block, run):
-    module = block(3, layer_scale=0.7, run=run).double()
+def test_gradients_of_blocks(block):
+    module = block(3, layer_scale=0.7).double()
+    use_kernels(module)
     x = torch.randn(1, 3, 4, 5, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(module, x)
 
@@ -105,20 +107,25 @@ def test_attention_block(mixer, kind):
 def test_cross_window_heads_and_stripes_depend_on_the_level():
     """Heads 2, 4, 8, 10; stripes 1, 2, 7, and the whole map in the long-range block."""
     for level, num_heads, stripe in ((2, 2, 1), (3, 4, 2), (4, 8, 7), (5, 10, 7)):
-        spec = BlockSpec(level, 0, 80, 0.0, 0.0)
-        mixer = MIXERS['cross_window'].block(spec).mixer
+        mixer = MIXERS['cross_window'].block(80, level).mixer
         assert [branch.num_heads for branch in mixer.branches] == [num_heads // 2] * 2
         assert mixer.stripe == stripe
-    mixer = MIXERS['cross_window'].long_range_block(spec).mixer
+    mixer = MIXERS['cross_window'].long_range_block(80).mixer
     assert [branch.num_heads for branch in mixer.branches] == [10]
     assert mixer.stripe is None
 
 
 def test_windows_shift_in_every_second_block_of_a_group():
-    factory = BlockFactory(MIXERS['window'], (32,) * 4, True, [0.0] * 5, 0.0, 'none')
+    design = Design(MIXERS['window'], {3: 32}, long_range=True, layer_scale=0.0)
     for number in (3, 2):
-        shifts = [block.mixer.shift for block in factory.build_group(3, number)]
+        shifts = [block.mixer.shift for block in design.build_blocks(3, number)]
         assert shifts == [0, 3, 0][:number]
+
+
+def test_stochastic_depth_increases_linearly():
+    blocks = [MIXERS[mixer].block(CHANNELS[mixer]) for mixer in MIXERS]
+    set_drop_path(blocks, 0.3, number=7)
+    assert [block.drop_path.rate for block in blocks] == pytest.approx([0.0, 0.05, 0.1, 0.15])
 
 
 CHANNELS_FLOAT32 = {'dwconv': 12, 'conv': 12, 'window': 64, 'cross_window': 16}
@@ -139,9 +146,10 @@ def run_backward(block: nn.Module, x: torch.Tensor, grad: torch.Tensor) -> dict[
 @pytest.mark.parametrize('kind', ['block', 'long_range_block'])
 @pytest.mark.parametrize('mixer', MIXERS)
 def test_float32_equals_float64_in_both_memory_layouts(mixer, kind, size, input_format, grad_format):
-    spec = BlockSpec(level=2, index=1, channels=CHANNELS_FLOAT32[mixer], drop_path=0.0, layer_scale=0.5)
-    block = getattr(MIXERS[mixer], kind)(spec)
-    shape = (2, spec.channels, *size)
+    channels = CHANNELS_FLOAT32[mixer]
+    block = getattr(MIXERS[mixer], kind)(channels, level=2, index=1, layer_scale=0.5)
+    use_kernels(block)
+    shape = (2, channels, *size)
     x = torch.randn(shape).to(memory_format=input_format)
     grad = torch.randn(shape).to(memory_format=grad_format)
     exact = run_backward(copy.deepcopy(block).double(), x.double(), grad.double())

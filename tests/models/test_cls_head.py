@@ -56,7 +56,7 @@ def test_stages_are_in_order_and_the_last_one_predicts(small):
     model = build_classifier(small).eval().double()
     seen = []
     for stage in model.backbone.stages:
-        stage.register_forward_hook(lambda module, args, out: seen.append(out[2]))
+        stage.register_forward_hook(lambda module, args, out: seen.append(out[5]))
     images = torch.randn(2, 3, 64, 64, dtype=torch.float64)
     with torch.no_grad():
         logits = model(images, mode='tensor')
@@ -143,7 +143,7 @@ def test_distributed_training_finds_no_unused_parameter(tmp_path, small, style):
 def test_mixer_determines_norm_and_activation():
     for mixer, mixer_spec in MIXERS.items():
         head = CEDNetClsHead(3, 32, 1, mixer=mixer, loss=PLAIN_LOSS)
-        assert type(head.convs[0][1]) is mixer_spec.norm
+        assert type(head.convs[0][1]) is mixer_spec.norm_act
         assert type(head.act) is mixer_spec.act
 
 

@@ -6,7 +6,7 @@ from torch import nn
 
 from mmcednet.models import CEDNet, fuse
 from mmcednet.models.blocks import MIXERS
-from mmcednet.models.mlp import MLP
+from mmcednet.models.layers import MLP
 
 
 def build(small, mixer):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from mmcednet.models import CEDNet
-from mmcednet.models.blocks import RECOMPUTE
+from mmcednet.models.execution import RECOMPUTE
 
 # The same examples in each run, without a database and without a limit of time
 FIXED = settings(

@@ -1,12 +1,9 @@
-"""Channel LayerNorm and stochastic depth against their definitions."""
-
-import collections
+"""Each layer against its definition."""
 
 import pytest
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
 
-from mmcednet.models.layers import DropPath, LayerNorm2d, add, compute, recompute
+from mmcednet.models.layers import MLP, DepthwiseConv2d, DropPath, LayerNorm2d, NormAct2d
 
 
 def test_layer_norm_is_over_channels():
@@ -24,7 +21,7 @@ def test_layer_norm_is_over_channels():
 @pytest.mark.parametrize('size', [(1, 1), (1, 2), (2, 2), (4, 4), (8, 9), (25, 40)])
 def test_layer_norm_before_gelu_equals_float64(size, memory_format):
     """As in the stem: the gradient arrives in either memory layout."""
-    norm = torch.nn.Sequential(LayerNorm2d(64), torch.nn.GELU())
+    norm = NormAct2d(64)
     x, grad = torch.randn(2, 64, *size), torch.randn(2, 64, *size).to(memory_format=memory_format)
     grads = []
     for dtype in (torch.float32, torch.float64):
@@ -46,46 +43,36 @@ def test_drop_path_keeps_the_expectation_and_whole_samples():
     assert torch.equal(drop.eval()(torch.ones(3, 1)), torch.ones(3, 1))
 
 
-def test_sums_are_written_into_the_second_operand_only_without_gradients():
-    x, y = torch.ones(2), torch.ones(2, requires_grad=True)
-    total = add(x, y)
-    assert total.tolist() == [2, 2]
-    assert y.tolist() == [1, 1]
-    with torch.no_grad():
-        other = torch.ones(2)
-        assert add(x, other) is other
-        assert other.tolist() == [2, 2]
-        half = torch.ones(2, dtype=torch.bfloat16)  # in mixed precision, the sum is in float32
-        assert add(x, half).dtype == torch.float32
-        assert half.tolist() == [1, 1]
-    assert x.tolist() == [1, 1]
+def test_drop_path_rate_can_be_changed():
+    drop = DropPath()
+    assert torch.equal(drop.train()(torch.ones(8, 1)), torch.ones(8, 1))
+    drop.set_rate(0.5)
+    assert set(drop(torch.ones(1000, 1)).flatten().tolist()) == {0.0, 2.0}
+    with pytest.raises(ValueError, match=r'drop path rate 1\.0 is not in \[0, 1\)'):
+        drop.set_rate(1.0)
 
 
-class Counter(TorchDispatchMode):
-    """Counts the operators that run."""
+@pytest.mark.parametrize('layer_scale', [0.0, 0.5])
+def test_mlp_equals_its_equation(layer_scale):
+    mlp = MLP(6, layer_scale).double()
+    x = torch.randn(2, 3, 4, 6, dtype=torch.float64)
+    one, two = mlp.pwconv1, mlp.pwconv2
+    hidden = x @ one.weight.t() + one.bias
+    hidden = hidden * (1 + torch.erf(hidden / 2**0.5)) / 2
+    expected = (hidden @ two.weight.t() + two.bias) * (layer_scale or 1)
+    torch.testing.assert_close(mlp(x), expected)
 
-    def __init__(self):
-        super().__init__()
-        self.calls = collections.Counter()
 
-    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        self.calls[function.overloadpacket.__name__] += 1
-        return function(*args, **(kwargs or {}))
-
-
-def test_recomputing_repeats_no_matrix_product():
-    norm, first, second = torch.nn.LayerNorm(8), torch.nn.Linear(8, 32), torch.nn.Linear(32, 8)
-    x = torch.randn(2, 4, 4, 8, requires_grad=True)
-    calls = []
-    for run in (compute, recompute):
-        y = run(lambda x: first(norm(x)), x)
-        y = run(lambda y: second(torch.nn.functional.gelu(y)), y)
-        with Counter() as counter:
-            y.sum().backward()
-        calls.append(counter.calls)
-    expected = collections.Counter(gelu=1, native_layer_norm=1)
-    names = ('mm', 'addmm', 'gelu', 'native_layer_norm')
-    assert {name: calls[1][name] - calls[0][name] for name in names} == {
-        name: expected[name] for name in names
-    }
-    assert calls[0]['mm'] == 4
+@pytest.mark.parametrize('dilation', [1, 3])
+def test_depthwise_convolution_equals_its_equation(dilation):
+    """The sum of 49 shifted images."""
+    conv = DepthwiseConv2d(5, dilation).double()
+    x = torch.randn(2, 5, 9, 10, dtype=torch.float64)
+    padded = torch.nn.functional.pad(x, [3 * dilation] * 4)
+    expected = conv.bias[:, None, None] + sum(
+        conv.weight[:, 0, row, column, None, None]
+        * padded[..., dilation * row :, dilation * column :][..., :9, :10]
+        for row in range(7)
+        for column in range(7)
+    )
+    torch.testing.assert_close(conv(x), expected)

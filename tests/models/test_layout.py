@@ -46,7 +46,8 @@ def test_no_copies_of_features_in_the_stages(small, style, tmp_path):
     _, x = network.stem(torch.randn(IMAGES, 3, 96, 160))
     x = x.detach().requires_grad_()
     with profile(activities=[ProfilerActivity.CPU], record_shapes=True) as forward:
-        outs = network.stages[1](network.stages[0](x)[0])
+        outs = network.stages[1](network.stages[0](x)[3]).values()
+    outs = list(outs)
     grads = [torch.ones_like(out) for out in outs]
     with profile(activities=[ProfilerActivity.CPU], record_shapes=True) as backward:
         torch.autograd.backward(outs, grads)

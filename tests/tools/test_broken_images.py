@@ -12,9 +12,9 @@ from mmengine.config import Config
 from mmengine.registry import DATASETS, MODELS, init_default_scope
 from small_models import SHAPES
 
-from mmcednet.engine.checks import check_data
-from mmcednet.engine.config import name_images_in_errors
-from mmcednet.engine.images import IMAGE_ERRORS, ImageError, read_size
+from mmcednet.checks import check_data
+from mmcednet.images import IMAGE_ERRORS, ImageError, read_size
+from mmcednet.launch.config import name_images_in_errors
 
 NUMBER = 300
 MEMORY = 3000  # MiB; 1,100 on the machine of the first run, of which 600 are the libraries

@@ -57,7 +57,7 @@ def check_same(first: Path, second: Path) -> None:
 
 @needs_mount
 def test_full_disk(root, data, tmp_path):
-    """The second checkpoint does not fit; after more room was made, the training goes on."""
+    """The second checkpoint does not fit; after space was freed, the training resumes."""
     no_best = "default_hooks['checkpoint'].update(save_best=None, rule=None)"
     config = write_config(tmp_path / 'c.py', root, data, SHORT, no_best)
     work, kept = tmp_path / 'work', tmp_path / 'kept'

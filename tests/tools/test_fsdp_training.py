@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from mmcednet.engine.safe_loading import load_file
+from mmcednet.checkpoints.safe_loading import load_file
 from mmcednet.requirements import parse_release
 
 pytestmark = [

@@ -145,9 +145,10 @@ def test_address_of_the_index_page(
     assert mmcv_wheel.get_index_page(requirement, torch_version, device) is None
 
 
-def test_readme_names_the_same_pages(mmcv_wheel, root, monkeypatch):
+def test_installation_page_names_the_same_pages(mmcv_wheel, root, monkeypatch):
     monkeypatch.delenv('MMCV_BASE_URL', raising=False)
-    named = re.findall(r'-f (https://\S+)', (root / 'README.md').read_text(encoding='utf-8'))
+    text = (root / 'docs' / 'installation.md').read_text(encoding='utf-8')
+    named = re.findall(r'-f (https://\S+)', text)
     assert named == [
         mmcv_wheel.get_index_page(MMCV, '2.10.0', 'cpu'),
         mmcv_wheel.get_index_page('mmcv==2.1.0', '2.1.2', 'cpu'),

@@ -10,8 +10,8 @@ import pytest
 import torch
 from short_runs import list_options, write_config, write_interruption
 
+from mmcednet.checkpoints.safe_loading import load_file
 from mmcednet.data.shapes import draw_dataset
-from mmcednet.engine.safe_loading import load_file
 
 pytestmark = pytest.mark.slow
 STEPS = 20
@@ -104,7 +104,7 @@ def test_no_thread_is_left_at_the_end(root, images, tmp_path, free_port):
 
 
 def test_both_processes_stop_if_one_gets_a_signal(run_tool, root, images, tmp_path, monkeypatch):
-    """In the middle of an epoch, and --resume goes on there: the end is the same bit for bit."""
+    """In the middle of an epoch, and --resume continues there: the end is the same bit for bit."""
     monkeypatch.setenv('PYTHONPATH', f'{root / "tests"}{os.pathsep}{os.environ.get("PYTHONPATH", "")}')
     data = images / 'single'
     config = write_config(tmp_path / 'config.py', 'imagenet', data, images=18, epochs=4)

@@ -9,10 +9,10 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from paper.results import read_metrics
 from torch._dynamo.testing import CompileCounterWithBackend
 
 from mmcednet.models import compile_blocks
-from mmcednet.paper.results import read_metrics
 
 pytestmark = pytest.mark.slow
 needs_compiler = pytest.mark.skipif(

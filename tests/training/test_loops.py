@@ -11,7 +11,7 @@ from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 from trainings import write_config
 
-from mmcednet.training import ResumableBatchSampler, protect_training
+from mmcednet.training import ResumableBatchSampler, make_fault_tolerant
 from mmcednet.training.faults import TrainingError
 from mmcednet.training.loops import load_batches
 
@@ -98,7 +98,7 @@ def test_an_interrupted_epoch_is_completed_and_the_next_one_is_whole(root, shape
         cfg.train_dataloader.dataset.indices = 6
         cfg.work_dir = str(work)
         cfg.resume, cfg.load_from = checkpoint is not None, checkpoint and str(checkpoint)
-        protect_training(cfg)
+        make_fault_tolerant(cfg)
         runner = Runner.from_cfg(cfg)
         recorders.append(IterationRecorder(stop_at if checkpoint is None else None))
         runner.register_hook(recorders[-1])

@@ -7,7 +7,7 @@ import pytest
 import torch
 from mmengine.structures import BaseDataElement
 
-from mmcednet.engine.images import ImageError
+from mmcednet.images import ImageError
 from mmcednet.training import SeededDataset
 from mmcednet.training.seeded_dataset import EPOCH_STRIDE
 

@@ -6,10 +6,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from framework_tests.table import ZOOS, Row, list_folders, render_page, try_frameworks
 from rich.progress import Progress
 
-from mmcednet.config_writer.frameworks import ZOOS, Row, list_folders, render_page, try_frameworks
-from mmcednet.engine.files import atomic_write
+from mmcednet.files import atomic_write
 
 ROOT = Path(__file__).resolve().parents[2]
 

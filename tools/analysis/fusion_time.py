@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 from mmcednet.analysis.fusion_time import measure_config_fusion_time
-from mmcednet.engine.command_line import exit_on_error
+from mmcednet.command_line import exit_on_error
 
 
 def format_sixths(share: Fraction) -> str:

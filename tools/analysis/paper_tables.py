@@ -10,9 +10,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmcednet.engine.command_line import exit_on_error
-from mmcednet.paper.table_speed import measure_table
-from mmcednet.paper.tables import (
+from paper.table_speed import measure_table
+from paper.tables import (
     IMAGE_SIZES,
     KNOWN_DEVIATIONS,
     Row,
@@ -20,6 +19,8 @@ from mmcednet.paper.tables import (
     iter_rows,
     load_paper_rows,
 )
+
+from mmcednet.command_line import exit_on_error
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 HEADER = ('Table', 'Method', 'Params (M)', 'paper', 'GMAC', 'paper', "paper's AP / mIoU", 'Config')
@@ -77,7 +78,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         nargs=2,
         default=IMAGE_SIZES['coco'],
         metavar=('H', 'W'),
-        help='of --speed: size of the image; default: 800 1280',
+        help='with --speed: size of the image in px; default: 800 1280',
     )
     args = parser.parse_args(argv)
     with exit_on_error():

@@ -9,10 +9,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmcednet.engine.files import atomic_write
-from mmcednet.paper.fusion_times import draw_fusion_times, iter_fusion_times
-from mmcednet.paper.results import render_files
-from mmcednet.paper.tables import iter_rows
+from paper.fusion_times import draw_fusion_times, iter_fusion_times
+from paper.results import render_files
+from paper.tables import iter_rows
+
+from mmcednet.files import atomic_write
 
 ROOT = Path(__file__).resolve().parents[2]
 FIGURE = 'docs/images/fusion_times.png'  # in docs/results.md

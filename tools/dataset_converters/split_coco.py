@@ -6,15 +6,17 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from mmcednet.checks.coco_format import read_coco
+from mmcednet.command_line import exit_on_error
 from mmcednet.data.coco_files import split_coco, write_splits
-from mmcednet.engine.checks.coco_format import read_coco
-from mmcednet.engine.command_line import exit_on_error
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('file', type=Path, help='annotation file')
-    parser.add_argument('--val-share', type=float, default=0.2, help='of the images; default: 0.2')
+    parser.add_argument(
+        '--val-share', type=float, default=0.2, help='share of the images for val; default: 0.2'
+    )
     args = parser.parse_args(argv)
     with exit_on_error():
         write_splits(split_coco(read_coco(args.file), args.val_share), args.file.parent)

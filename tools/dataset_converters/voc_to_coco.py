@@ -6,9 +6,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from mmcednet.command_line import exit_on_error
 from mmcednet.data.coco_files import write_splits
 from mmcednet.data.voc import convert_voc
-from mmcednet.engine.command_line import exit_on_error
 
 
 def main(argv: Sequence[str] | None = None) -> int:

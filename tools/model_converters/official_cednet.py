@@ -6,9 +6,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from mmcednet.command_line import exit_on_error
 from mmcednet.converters import convert_state_dict
-from mmcednet.engine.command_line import exit_on_error
-from mmcednet.engine.published import convert_file
+from mmcednet.converters.files import convert_file
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+from mmcednet.command_line import exit_on_error
 from mmcednet.converters.baselines import BASELINES, convert_baseline_state_dict
-from mmcednet.engine.command_line import exit_on_error
-from mmcednet.engine.published import convert_file
+from mmcednet.converters.files import convert_file
 
 
 def main(argv: Sequence[str] | None = None) -> int:

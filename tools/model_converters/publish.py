@@ -10,9 +10,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmcednet.engine.command_line import exit_on_error
-from mmcednet.engine.published import publish
-from mmcednet.engine.safe_loading import refuse_code
+from mmcednet.checkpoints.publishing import publish
+from mmcednet.checkpoints.safe_loading import refuse_code
+from mmcednet.command_line import exit_on_error
 
 
 def main(argv: Sequence[str] | None = None) -> int:

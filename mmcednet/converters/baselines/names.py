@@ -21,8 +21,8 @@ class Names:
     """Templates of the published keys of a network.
 
     Args:
-        backbone: Of the backbone, to ours.
-        neck: Of the neck, if it is one of ours.
+        backbone: Templates of the backbone's keys, to ours.
+        neck: Templates of the neck's keys, if it is one of ours.
         dropped: Keys that our models lack: the classifier's head, constants computed from sizes.
         patterns: Regular expression of each field. Default: indices i, j and k, ``param`` and ``norm``.
         adapt: Changes the tensors of the backbone, under our keys without prefix, where our layers

@@ -1,1 +1,0 @@
-"""Training and drawing for ``make demo``."""

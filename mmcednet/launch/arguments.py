@@ -1,0 +1,34 @@
+"""Arguments that several tools have."""
+
+import argparse
+
+from mmengine.config import DictAction
+
+
+def add_common_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that tools/train.py and tools/test.py have in common."""
+    parser.add_argument(
+        '--work-dir', help='folder of logs and checkpoints; default: work_dirs/FRAMEWORK/CONFIG'
+    )
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='override settings of the config, for example train_dataloader.batch_size=4',
+    )
+    add_compile_argument(parser)
+    parser.add_argument(
+        '--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='default: none'
+    )
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
+
+
+def add_compile_argument(parser: argparse.ArgumentParser) -> None:
+    """Add ``--compile``; see :func:`mmcednet.models.compile_blocks`."""
+    parser.add_argument(
+        '--compile',
+        action='store_true',
+        help='compile the blocks of CEDNet with torch.compile; needs torch >= 2.3 and, on a CPU, a C++ '
+        'compiler',
+    )

@@ -1,0 +1,180 @@
+"""Configs of command-line runs: loaded from a file and edited by options."""
+
+import argparse
+import logging
+import os
+from pathlib import Path
+
+from mmengine.config import Config
+from mmengine.logging import print_log
+
+from mmcednet.checkpoints.resuming import find_resumable
+from mmcednet.checks.data import iter_datasets
+from mmcednet.config_files import read_config
+
+# Scope -> settings of its visualization hook, and the hook's key for the output folder
+VISUALIZATION = {
+    'mmdet': (dict(draw=True), 'test_out_dir'),
+    'mmseg': (dict(draw=True, interval=1), None),
+    'mmpretrain': (dict(enable=True), 'out_dir'),
+}
+
+
+def load_config(args: argparse.Namespace) -> Config:
+    """Load the config of ``args`` and apply ``--cfg-options``, ``--launcher`` and ``--work-dir``.
+
+    Raises:
+        ValueError: The file does not exist.
+    """
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    cfg = read_config(args.config)
+    cfg.launcher = args.launcher
+    if args.cfg_options:
+        cfg.merge_from_dict(args.cfg_options)
+    cfg.work_dir = args.work_dir or cfg.get('work_dir') or get_default_work_dir(args.config)
+    return cfg
+
+
+def get_default_work_dir(config: str) -> str:
+    """work_dirs/NAME, or work_dirs/FRAMEWORK/NAME for a config in a folder of configs/."""
+    parts = Path(config).absolute().with_suffix('').parts
+    below = len(parts) - parts[::-1].index('configs') if 'configs' in parts else len(parts) - 1
+    return str(Path('work_dirs', *parts[below:]))
+
+
+def enable_amp(cfg: Config) -> None:
+    """Train in mixed precision.
+
+    Raises:
+        ValueError: The optimizer wrapper does not support it.
+    """
+    wrapper = cfg.optim_wrapper
+    if wrapper.get('type', 'OptimWrapper') not in ('OptimWrapper', 'AmpOptimWrapper'):
+        raise ValueError(f'--amp needs OptimWrapper or AmpOptimWrapper, the config has {wrapper.type}')
+    wrapper.type = 'AmpOptimWrapper'
+    wrapper.setdefault('loss_scale', 'dynamic')
+
+
+def enable_auto_scale_lr(cfg: Config) -> None:
+    """Scale the learning rate by the batch size divided by the config's base batch size.
+
+    Raises:
+        ValueError: The config has no base batch size.
+    """
+    if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
+        raise ValueError('--auto-scale-lr needs auto_scale_lr.base_batch_size in the config')
+    cfg.auto_scale_lr.enable = True
+
+
+def set_pretrained(cfg: Config, checkpoint: str) -> None:
+    """Initialise the backbone from a checkpoint; a ``prefix`` of the config's ``init_cfg`` is kept.
+
+    Args:
+        cfg: Config of any toolbox.
+        checkpoint: File, or an address of mmengine's loader such as 'https://...'.
+
+    Raises:
+        ValueError: The file does not exist, or the config's model has no backbone.
+    """
+    if '://' not in checkpoint and not os.path.isfile(checkpoint):
+        raise ValueError(f'--pretrained {checkpoint} does not exist')
+    backbone = cfg.get('model', {}).get('backbone')
+    if backbone is None:
+        raise ValueError('--pretrained needs model.backbone in the config')
+    init_cfg = backbone.get('init_cfg') or {}
+    backbone.init_cfg = dict(init_cfg, type='Pretrained', checkpoint=checkpoint)
+    if cfg.model.get('pretrained'):  # mmseg's older option; it must not be combined with init_cfg
+        cfg.model.pretrained = None
+
+
+def set_resume(cfg: Config, checkpoint: str) -> None:
+    """Resume from a checkpoint: a file, or 'auto' for the latest one of the work dir, if any.
+
+    Raises:
+        ValueError: The work dir has checkpoints, but none can be read.
+    """
+    found = find_resumable(Path(cfg.work_dir)) if checkpoint == 'auto' else checkpoint
+    cfg.resume = found is not None
+    if found is not None:
+        cfg.load_from = str(found)
+    else:
+        print_log(
+            f'{cfg.work_dir} has no checkpoint: the training starts from its beginning',
+            'current',
+            logging.WARNING,
+        )
+
+
+def enable_tta(cfg: Config) -> None:
+    """Test with the config's test-time augmentation, and its ``tta_test_cfg`` if it has one.
+
+    Raises:
+        ValueError: The config has none.
+    """
+    if 'tta_model' not in cfg or 'tta_pipeline' not in cfg:
+        raise ValueError('--tta needs tta_model and tta_pipeline in the config')
+    for dataset in iter_datasets(cfg.test_dataloader):
+        if 'pipeline' in dataset:
+            dataset['pipeline'] = cfg.tta_pipeline
+    if 'tta_test_cfg' in cfg:
+        cfg.model.test_cfg = cfg.tta_test_cfg
+    cfg.model = dict(cfg.tta_model, module=cfg.model)
+
+
+def name_images_in_errors(cfg: Config, loader: str) -> None:
+    """Let a data loader's pipelines name the image that they cannot read, see ``NamedImageErrors``.
+
+    Args:
+        cfg: Config of any toolbox.
+        loader: 'train', 'val' or 'test'.
+    """
+    for dataset in list(iter_datasets(cfg.get(f'{loader}_dataloader'))):
+        if dataset.get('pipeline'):
+            dataset['pipeline'] = [dict(type='NamedImageErrors', transforms=dataset['pipeline'])]
+
+
+def save_predictions(cfg: Config, out: str) -> None:
+    """Save the test's predictions: label maps of segmenters in a folder, others in a pickle file.
+
+    Raises:
+        ValueError: ``out`` is a file where a folder is needed, or vice versa.
+    """
+    metrics = cfg.test_evaluator
+    metrics = list(metrics) if isinstance(metrics, (list, tuple)) else [metrics]
+    pickled = out.endswith(('.pkl', '.pickle'))
+    if cfg.get('default_scope') == 'mmseg':
+        if pickled or os.path.isfile(out):
+            raise ValueError(f'--out {out} must be a folder, for the label maps of a segmenter')
+        metrics[0].output_dir = out
+    elif pickled:
+        dump = 'DumpDetResults' if cfg.get('default_scope') == 'mmdet' else 'DumpResults'
+        metrics.append(dict(type=dump, out_file_path=out))
+    else:
+        raise ValueError(f'--out {out} must end in .pkl or .pickle')
+    cfg.test_evaluator = metrics
+
+
+def enable_visualization(cfg: Config, show_dir: str | None, show: bool, wait_time: float) -> None:
+    """Draw the test's predictions: into the folder ``show_dir`` of the work dir, or in a window.
+
+    Args:
+        cfg: Config of mmdet, mmseg or mmpretrain.
+        show_dir: Name of the folder; None saves nothing.
+        show: Open a window.
+        wait_time: Seconds per image in the window.
+
+    Raises:
+        ValueError: The config has no visualization hook.
+    """
+    scope = cfg.get('default_scope')
+    hook = cfg.get('default_hooks', {}).get('visualization')
+    if scope not in VISUALIZATION or hook is None:
+        raise ValueError(f'--show and --show-dir need a visualization hook; scope {scope!r} has none')
+    settings, folder_key = VISUALIZATION[scope]
+    hook.update(settings)
+    if show:
+        hook.update(show=True, wait_time=wait_time)
+    if show_dir and folder_key:
+        hook[folder_key] = show_dir
+    elif show_dir:
+        cfg.visualizer.save_dir = os.path.join(cfg.work_dir, show_dir)

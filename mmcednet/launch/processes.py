@@ -1,0 +1,46 @@
+"""The process group of a run of several processes."""
+
+import datetime
+import gc
+import os
+from typing import Any
+
+import torch
+from mmengine.config import Config
+
+
+def init_process_group(cfg: Config) -> None:
+    """Initialize the process group of CPU-only torchrun jobs.
+
+    mmengine's own initialization requires GPUs. As there, ``env_cfg.dist_cfg.timeout`` is the time in s
+    after which a process stops that waits for another one; default: 1800, torch's for gloo.
+    """
+    if cfg.launcher == 'pytorch' and not torch.cuda.is_available():
+        settings: dict[str, Any] = {}
+        timeout = ((cfg.get('env_cfg') or {}).get('dist_cfg') or {}).get('timeout')
+        if timeout is not None:
+            settings['timeout'] = datetime.timedelta(seconds=timeout)
+        torch.distributed.init_process_group('gloo', **settings)
+
+
+def is_restarted() -> bool:
+    """Whether torchrun has started these workers again, or may have.
+
+    A node that comes back, or takes in another one, counts its own restarts only, but all nodes must
+    start from the same checkpoint. Among several nodes that may restart, the answer is therefore yes.
+    """
+    if int(os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)):
+        return True
+    may_restart = int(os.environ.get('TORCHELASTIC_MAX_RESTARTS', 0)) > 0
+    return may_restart and int(os.environ.get('GROUP_WORLD_SIZE', 1)) > 1
+
+
+def destroy_process_group() -> None:
+    """Destroy the process group, if any; call it when nothing refers to the runner any more.
+
+    Without this some processes abort at exit: threads of the process group that are still there ask for
+    the interpreter while it ends.
+    """
+    if torch.distributed.is_initialized():
+        gc.collect()  # the runner and its model, which refer to the group
+        torch.distributed.destroy_process_group()

@@ -1,0 +1,135 @@
+"""The runner of a training or test: built after its config and data are checked, and checked itself."""
+
+import logging
+
+from mmengine.config import Config
+from mmengine.logging import print_log
+from mmengine.registry import RUNNERS
+from mmengine.runner import FlexibleRunner, Runner
+
+from mmcednet.checkpoints import write_atomically
+from mmcednet.checkpoints.loading import load_checkpoint
+from mmcednet.checks import (
+    check_checkpoint,
+    check_data,
+    check_features,
+    check_pretrained,
+    check_resumable,
+    check_segmentation,
+)
+from mmcednet.checks.unwrap import unwrap_model
+from mmcednet.models import compile_blocks
+from mmcednet.models.pretrained import PretrainedBackbone
+from mmcednet.training import make_fault_tolerant
+
+from .config import name_images_in_errors
+from .device import adapt_to_device
+from .processes import init_process_group
+
+# What is run -> data loaders that it uses
+LOADERS = {'train': ('train', 'val'), 'test': ('test',)}
+
+
+def prepare_runner(cfg: Config, task: str, compiled: bool = False) -> Runner:
+    """Prepare a training or a test: the steps between reading the options and running.
+
+    1. The config is adapted to the device, and the process group of several processes is initialized.
+    2. The data are checked, and the pipelines name the images that they cannot read.
+    3. For a training, checkpoints are written atomically, and loop, data and hooks tolerate faults.
+    4. The runner is built, with its model.
+    5. The model is checked: its features, the weights that it starts from, its classes.
+    6. The blocks of CEDNet are compiled.
+
+    Args:
+        cfg: Config of any toolbox, with the options applied; ``load_from`` is the checkpoint of a test.
+        task: 'train' or 'test'.
+        compiled: Whether to compile the blocks. Default: False.
+
+    Raises:
+        ValueError: A check found an error.
+        FileNotFoundError: A checkpoint does not exist.
+    """
+    adapt_to_device(cfg)
+    init_process_group(cfg)
+    check_data(cfg, *LOADERS[task])
+    for loader in LOADERS[task]:
+        name_images_in_errors(cfg, loader)
+    if task == 'train':
+        write_atomically()
+        make_fault_tolerant(cfg)
+    runner = build_runner(cfg)
+    check_features(runner.model)
+    if task == 'train':
+        warn_about_batch_size(runner)
+        warn_about_random_weights(runner)
+        check_initial_weights(runner)
+    else:
+        check_checkpoint(runner.model, cfg.load_from)
+    check_segmentation(runner, *LOADERS[task])
+    if compiled:
+        compile_blocks(runner.model)
+    return runner
+
+
+def build_runner(cfg: Config) -> Runner:
+    """Build the config's runner, with its model.
+
+    A single process has nothing to share, so that an FSDP config then trains and tests as others do.
+
+    Raises:
+        ValueError: FlexibleRunner is to save the best checkpoint, too.
+    """
+    if 'runner_type' not in cfg or (cfg.launcher == 'none' and 'FSDP' in str(cfg.get('strategy'))):
+        return Runner.from_cfg(cfg)
+    save_best = ((cfg.get('default_hooks') or {}).get('checkpoint') or {}).get('save_best')
+    if save_best and cfg.runner_type == 'FlexibleRunner':
+        raise ValueError(
+            f'default_hooks.checkpoint.save_best={save_best!r} must be None with FlexibleRunner, which '
+            f'would write the next epoch into its checkpoints'
+        )
+    runner = RUNNERS.build(cfg)
+    if isinstance(runner, FlexibleRunner):  # which builds and wraps the model only when it trains
+        runner.model = runner.strategy.build_model(runner.model)
+    return runner
+
+
+def warn_about_batch_size(runner: Runner) -> None:
+    """Log a warning if the learning rate is for another batch size than the actual one."""
+    auto_scale_lr = runner.cfg.get('auto_scale_lr') or {}
+    base = auto_scale_lr.get('base_batch_size')
+    batch = runner.world_size * runner.cfg.train_dataloader.get('batch_size', 0)
+    if base and batch and batch != base and not auto_scale_lr.get('enable'):
+        print_log(
+            f'The batch size is {batch}, but the learning rate is for {base}: use --auto-scale-lr or '
+            f'set optim_wrapper.optimizer.lr',
+            'current',
+            logging.WARNING,
+        )
+
+
+def warn_about_random_weights(runner: Runner) -> None:
+    """Log a warning if a detector or segmenter trains without the pre-trained weights of its recipe."""
+    cfg = runner.cfg
+    backbone = getattr(unwrap_model(runner.model), 'backbone', None)
+    if cfg.get('default_scope') not in ('mmdet', 'mmseg'):
+        return
+    if not isinstance(backbone, PretrainedBackbone) or not backbone.needs_pretraining:
+        return
+    init_cfg = backbone.init_cfg if isinstance(backbone.init_cfg, dict) else {}
+    if not (init_cfg.get('type') == 'Pretrained' or cfg.get('load_from')):
+        print_log(
+            'The backbone starts from random weights; published detectors and segmenters with it start '
+            'from ImageNet-1K weights: pass --pretrained FILE',
+            'current',
+            logging.WARNING,
+        )
+
+
+def check_initial_weights(runner: Runner) -> None:
+    """Check the files that a training starts or resumes from, if any."""
+    check_pretrained(runner.model)
+    checkpoint = runner.cfg.get('load_from')
+    if checkpoint and runner.cfg.get('resume'):
+        check_resumable(runner.model, checkpoint)
+    elif checkpoint:
+        load_checkpoint(checkpoint)

@@ -1,0 +1,97 @@
+"""A config that trains a segmenter on images and label maps."""
+
+import os
+from pathlib import Path
+
+from mmcednet.models.arch import parse_arch
+
+from .choices import NANO, choose_batch_size, choose_epochs
+from .draft import Draft, Expression, set_schedule
+from .label_maps import LabelledImages, find_label_maps, measure_label_maps, read_classes
+
+FRAMEWORKS = ('upernet',)
+MAX_CROP = {'nano': 256, 'other': 512}
+
+
+def draft_segmenter(folder: Path, framework: str, arch: str, pretrained: bool) -> Draft:
+    """Choose the settings of a segmenter for a dataset.
+
+    Args:
+        folder: Folder of the dataset; see :func:`find_label_maps`.
+        framework: 'upernet'.
+        arch: 'tiny', 'small', 'base' or 'nano'.
+        pretrained: Whether the backbone starts from pre-trained weights.
+
+    Raises:
+        ValueError: The dataset is not complete.
+    """
+    splits = find_label_maps(folder)
+    train = splits['train']
+    number, size = measure_label_maps(train)
+    classes = read_classes(folder, number)
+    draft = Draft('mmseg', f'{len(train.names)} training images')
+    draft.explain('classes', ', '.join(classes), 'classes.txt, or the labels found in the label maps')
+    side = min(MAX_CROP.get(arch, MAX_CROP['other']), max(32, min(size) // 32 * 32))
+    draft.explain('crops', f'{side}x{side}', f'the median image is {size[0]}x{size[1]}')
+    batch_size = choose_batch_size(arch, (side, side))
+    draft.explain('batch size', batch_size.value, batch_size.reason)
+    epochs = choose_epochs(len(train.names), arch, batch_size.value, pretrained)
+    draft.bases = [
+        f'models/{framework}{"_nano" if arch == NANO else ""}.py',
+        'datasets/custom_segmentation.py',
+    ]
+    draft.settings['classes'] = classes
+    draft.comments['classes'] = 'the name of each label, from 0; 255 is ignored'
+    draft.settings['data_root'] = f'{folder}{os.sep}'
+    draft.settings['model'] = set_heads(arch, len(classes), side)
+    set_data(draft, splits, folder, side, batch_size.value)
+    set_schedule(draft, epochs, batch_size)
+    return draft
+
+
+def set_heads(arch: str, num_classes: int, side: int) -> dict:
+    """Return the settings of preprocessing, heads and test."""
+    decode_head: dict = dict(num_classes=num_classes)
+    auxiliary_head: dict = dict(num_classes=num_classes)
+    if arch == 'base':  # 'small' is as wide as 'tiny'
+        channels = parse_arch(arch).channels
+        decode_head['in_channels'] = list(channels.values())
+        auxiliary_head['in_channels'] = channels[3]
+    return dict(
+        data_preprocessor=dict(size=(side, side)),
+        decode_head=decode_head,
+        auxiliary_head=auxiliary_head,
+        test_cfg=dict(_delete_=True, mode='whole'),
+    )
+
+
+def set_data(
+    draft: Draft, splits: dict[str, LabelledImages], folder: Path, side: int, batch_size: int
+) -> None:
+    """Set pipelines and data loaders."""
+    settings = draft.settings
+    load = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations')]
+    settings['train_pipeline'] = [
+        *load,
+        # the shorter side becomes one to two times as long as the crop's
+        dict(type='RandomResize', scale=(8 * side, side), ratio_range=(1.0, 2.0), keep_ratio=True),
+        dict(type='RandomCrop', crop_size=(side, side), cat_max_ratio=0.75),
+        dict(type='RandomFlip', prob=0.5),
+        dict(type='PhotoMetricDistortion'),
+        dict(type='PackSegInputs'),
+    ]
+    settings['test_pipeline'] = [*load, dict(type='PackSegInputs')]
+    for name in ('train', 'val', 'test'):
+        split = splits.get(name, splits['val'])
+        dataset = dict(
+            data_root=Expression('data_root'),
+            data_prefix=dict(
+                img_path=str(split.images.relative_to(folder)),
+                seg_map_path=str(split.labels.relative_to(folder)),
+            ),
+            img_suffix=split.suffix,
+            metainfo=dict(classes=Expression('classes')),
+            pipeline=Expression('train_pipeline' if name == 'train' else 'test_pipeline'),
+        )
+        size = dict(batch_size=batch_size) if name == 'train' else {}
+        settings[f'{name}_dataloader'] = dict(**size, dataset=dataset)

@@ -1,0 +1,39 @@
+"""The process group, and whether torchrun has started it again."""
+
+import datetime
+
+import pytest
+import torch
+from mmengine.config import Config
+
+from mmcednet.launch import processes
+
+
+@pytest.mark.parametrize('seconds', [None, 40])
+def test_the_timeout_of_gpus_is_that_of_cpus_too(root, monkeypatch, seconds):
+    calls = []
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+    monkeypatch.setattr(
+        torch.distributed, 'init_process_group', lambda *args, **kwargs: calls.append((args, kwargs))
+    )
+    cfg = Config.fromfile(root / 'configs' / 'retinanet' / 'cednet_t.py')
+    cfg.launcher = 'pytorch'
+    cfg.env_cfg.dist_cfg.timeout = seconds
+    processes.init_process_group(cfg)
+    settings = {} if seconds is None else dict(timeout=datetime.timedelta(seconds=40))
+    assert calls == [(('gloo',), settings)]
+
+
+@pytest.mark.parametrize(
+    ('restarts', 'allowed', 'nodes', 'expected'),
+    [(0, 0, 1, False), (0, 3, 1, False), (1, 3, 1, True), (0, 0, 2, False), (0, 3, 2, True)],
+)
+def test_restarts_are_found(monkeypatch, restarts, allowed, nodes, expected):
+    monkeypatch.setenv('TORCHELASTIC_RESTART_COUNT', str(restarts))
+    monkeypatch.setenv('TORCHELASTIC_MAX_RESTARTS', str(allowed))
+    monkeypatch.setenv('GROUP_WORLD_SIZE', str(nodes))
+    assert processes.is_restarted() == expected
+
+
+def test_without_torchrun_nothing_is_restarted():
+    assert not processes.is_restarted()

@@ -1,0 +1,21 @@
+"""The wheel contains what users run, and not what needs or writes other files of the repository."""
+
+import subprocess
+import sys
+
+
+def test_tools_of_the_wheel(root, tmp_path):
+    command = [sys.executable, 'setup.py', '-q', 'egg_info', '--egg-base', tmp_path]
+    subprocess.run([*command, 'build', '--build-base', tmp_path], cwd=root, check=True)
+    package = tmp_path / 'lib' / 'mmcednet'
+    tools = package / '.mim' / 'tools'
+    assert {path.relative_to(tools).as_posix() for path in tools.rglob('*') if path.is_file()} == {
+        *('train.py', 'test.py', 'infer.py', 'export.py', 'web_demo.py', 'new_config.py'),
+        *('use_cednet.py', 'draw_shapes.py', 'dist_train.sh', 'dist_test.sh', 'slurm_train.sh'),
+        'analysis/fusion_time.py',
+        *('dataset_converters/split_coco.py', 'dataset_converters/voc_to_coco.py'),
+        *('model_converters/official_cednet.py', 'model_converters/peers.py'),
+        'model_converters/publish.py',
+    }
+    assert (package / '.mim' / 'configs' / 'retinanet' / 'cednet_t.py').is_file()
+    assert not list(package.rglob('*paper*'))

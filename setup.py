@@ -43,6 +43,7 @@ REPOSITORY_TOOLS = [
     'analysis/paper_tables.py',
     'analysis/results.py',
     'analysis/frameworks.py',
+    'analysis/draw_network.py',
     'analysis/paper/*',
     'analysis/framework_tests/*',
 ]

@@ -84,11 +84,13 @@ class FastMLP(MLP):
     recomputes = False
 
     def forward(self, x: Tensor) -> Tensor:
-        compute = None
-        if (self.recomputes or not torch.is_grad_enabled()) and has_original_layers(self):
-            weights = (self.pwconv1.weight, self.pwconv1.bias, self.pwconv2.weight, self.pwconv2.bias)
-            compute = kernels.find('mlp', x, *weights, self.gamma)
-        return super().forward(x) if compute is None else compute(x, *weights, self.gamma)
+        may_recompute = self.recomputes or not torch.is_grad_enabled()
+        if not may_recompute or not has_original_layers(self):
+            return super().forward(x)
+        one, two = self.pwconv1, self.pwconv2
+        weights = (one.weight, one.bias, two.weight, two.bias, self.gamma)
+        compute = kernels.find('mlp', x, *weights)
+        return super().forward(x) if compute is None else compute(x, *weights)
 
 
 class FastRecomputedMLP(FastMLP, RecomputedMLP):
@@ -109,15 +111,13 @@ def has_original_layers(mlp: MLP) -> bool:
     )
 
 
+HOOKS = ('forward_hooks', 'forward_pre_hooks', 'backward_hooks', 'backward_pre_hooks')
+
+
 def has_hooks(module: nn.Module) -> bool:
     """Whether functions are called when a module is, or when any module is."""
-    return nn.modules.module._has_any_global_hook() or any(
-        (
-            module._forward_hooks,
-            module._forward_pre_hooks,
-            module._backward_hooks,
-            module._backward_pre_hooks,
-        )
+    return any(
+        getattr(module, f'_{kind}') or getattr(nn.modules.module, f'_global_{kind}') for kind in HOOKS
     )
 
 

@@ -376,7 +376,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         type=int,
         nargs='*',
         default=LEVELS,
-        help='of the pyramid; none: the raw levels; default: 3 4 5 6 7',
+        help='levels of the pyramid; none: the raw levels; default: 3 4 5 6 7',
     )
     parser.add_argument(
         '--out',

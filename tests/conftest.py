@@ -16,6 +16,17 @@ ROOT = Path(__file__).resolve().parents[1]
 SMALL = dict(channels=(8, 16, 24, 32), blocks=(1, 1, 2, 1), num_stages=2)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        '--no-mkldnn', action='store_true', help="compute without oneDNN, by torch's own kernels"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption('no_mkldnn'):
+        torch.backends.mkldnn.set_flags(False)
+
+
 @pytest.fixture(scope='session')
 def root() -> Path:
     """The repository."""

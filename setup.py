@@ -58,7 +58,7 @@ setup(
     license='Apache-2.0',
     py_modules=['mmcednet_threads'],  # what must run before torch is imported, as the package does
     packages=find_packages(include=['mmcednet', 'mmcednet.*']),
-    package_data={'mmcednet': ['.mim/model-index.yml', '.mim/**/*']},
+    package_data={'mmcednet': ['.mim/model-index.yml', '.mim/**/*', 'checkpoints/weights/*']},
     exclude_package_data={
         'mmcednet': ['.mim/**/__pycache__/*', *(f'.mim/tools/{path}' for path in REPOSITORY_TOOLS)]
     },

@@ -14,6 +14,7 @@ PAGES = {
     'README.md': 'index.md',
     'configs/README.md': 'configs.md',
     'examples/README.md': 'examples.md',
+    'mmcednet/checkpoints/weights/README.md': 'weights.md',
     'CONTRIBUTING.md': 'contributing.md',
     'CHANGELOG.md': 'changelog.md',
 }

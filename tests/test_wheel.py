@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+from mmcednet.checkpoints.shipped import SHIPPED
+
 
 def test_tools_of_the_wheel(root, tmp_path):
     command = [sys.executable, 'setup.py', '-q', 'egg_info', '--egg-base', tmp_path]
@@ -20,4 +22,6 @@ def test_tools_of_the_wheel(root, tmp_path):
         'model_converters/publish.py',
     }
     assert (package / '.mim' / 'configs' / 'retinanet' / 'cednet_t.py').is_file()
+    weights = package / 'checkpoints' / 'weights'
+    assert {path.name for path in weights.iterdir()} == {'README.md', *SHIPPED.values()}
     assert not list(package.rglob('*paper*'))

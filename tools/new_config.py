@@ -14,6 +14,7 @@ if __name__ == '__main__':
 from rich.console import Console
 from rich.table import Table
 
+from mmcednet.checkpoints.shipped import SHIPPED
 from mmcednet.command_line import exit_on_error
 from mmcednet.own_data.new_config import ARCHS, FRAMEWORKS, write_new_config
 
@@ -30,7 +31,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         '--arch', default='tiny', help=f'{", ".join(ARCHS)} (for two CPU cores); default: tiny'
     )
     parser.add_argument(
-        '--pretrained', type=Path, metavar='FILE', help="checkpoint with the backbone's initial weights"
+        '--pretrained',
+        metavar='FILE',
+        help="the backbone's initial weights: a file, a URL, the name of weights that come with "
+        f'mmcednet ({", ".join(SHIPPED)}), or none for random ones; default: the weights named as '
+        '--arch, if any',
     )
     parser.add_argument('-o', '--out', type=Path, required=True, help='the config to write')
     args = parser.parse_args(argv)

@@ -15,6 +15,7 @@ from mmengine.logging import print_log
 from mmengine.runner import Runner
 
 from mmcednet.checkpoints.safe_loading import refuse_code
+from mmcednet.checkpoints.shipped import SHIPPED
 from mmcednet.command_line import exit_on_error
 from mmcednet.files import check_writable
 from mmcednet.images import ImageError
@@ -33,7 +34,8 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         '--pretrained',
         metavar='FILE',
-        help="checkpoint with the backbone's initial weights, a file or a URL",
+        help="checkpoint with the backbone's initial weights: a file, a URL, or the name of weights "
+        f'that come with mmcednet ({", ".join(SHIPPED)})',
     )
     parser.add_argument(
         '--resume',

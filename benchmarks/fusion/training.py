@@ -85,7 +85,7 @@ def build_config(run: Run, folder: Path, work_dir: Path) -> Config:
         work_dir: Folder for the config and the log.
     """
     path = work_dir / 'config.py'
-    write_new_config(folder, run.framework, 'nano', path, CONFIGS, scale=run.scale)
+    write_new_config(folder, run.framework, 'nano', path, CONFIGS, 'none', run.scale)
     cfg = Config.fromfile(path)
     set_network(cfg, run)
     cfg.optim_wrapper.optimizer.update(lr=run.lr, weight_decay=run.weight_decay)

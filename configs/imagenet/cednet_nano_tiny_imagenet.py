@@ -25,7 +25,7 @@ val_dataloader = dict(
 )
 test_dataloader = val_dataloader
 
-epochs = 5
+epochs = 4
 train_cfg = dict(max_epochs=epochs, val_interval=epochs)
 optim_wrapper = dict(optimizer=dict(lr=2e-3))
 param_scheduler = [

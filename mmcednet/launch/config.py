@@ -9,6 +9,7 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 
 from mmcednet.checkpoints.resuming import find_resumable
+from mmcednet.checkpoints.shipped import find_pretrained
 from mmcednet.checks.data import iter_datasets
 from mmcednet.config_files import read_config
 
@@ -71,13 +72,12 @@ def set_pretrained(cfg: Config, checkpoint: str) -> None:
 
     Args:
         cfg: Config of any toolbox.
-        checkpoint: File, or an address of mmengine's loader such as 'https://...'.
+        checkpoint: As for :func:`find_pretrained`.
 
     Raises:
-        ValueError: The file does not exist, or the config's model has no backbone.
+        ValueError: The checkpoint does not exist, or the config's model has no backbone.
     """
-    if '://' not in checkpoint and not os.path.isfile(checkpoint):
-        raise ValueError(f'--pretrained {checkpoint} does not exist')
+    checkpoint = find_pretrained(checkpoint)
     backbone = cfg.get('model', {}).get('backbone')
     if backbone is None:
         raise ValueError('--pretrained needs model.backbone in the config')

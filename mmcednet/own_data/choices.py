@@ -5,9 +5,12 @@ from typing import Generic, TypeVar
 
 import torch
 
+from mmcednet.checkpoints.shipped import SHIPPED, find_pretrained
+
 from .data_folder import Measurements
 
 NANO = 'nano'
+NO_WEIGHTS = 'none'
 MAX_SCALE = (1333, 800)  # mmdet's
 NANO_SIDE, MAX_NANO_SIDE = 320, 640  # px, longest side of an image on two CPU cores
 MIN_OBJECT_SIZE = 16  # px; smaller objects are hard to find at stride 8
@@ -29,6 +32,29 @@ class Choice(Generic[T]):
 
     value: T
     reason: str
+
+
+def choose_weights(arch: str, pretrained: str | None) -> Choice[str | None]:
+    """Address of the backbone's initial weights; None for random ones.
+
+    Args:
+        arch: The network.
+        pretrained: As for :func:`find_pretrained`, or 'none' for random weights. Default: the weights
+            that come with the package, if they are those of ``arch``.
+
+    Raises:
+        ValueError: ``pretrained`` does not exist, or is the name of another network's weights.
+    """
+    if pretrained == NO_WEIGHTS:
+        return Choice(None, f'--pretrained {NO_WEIGHTS}')
+    if pretrained is None and arch not in SHIPPED:
+        return Choice(None, f'no weights of {arch} come with mmcednet, and --pretrained is not given')
+    if pretrained in SHIPPED and pretrained != arch:
+        raise ValueError(f'--pretrained {pretrained} does not fit {arch}; use --arch {pretrained}')
+    if pretrained is None or pretrained in SHIPPED:
+        reason = f'pre-trained, come with mmcednet; --pretrained {NO_WEIGHTS} for random ones'
+        return Choice(find_pretrained(arch), reason)
+    return Choice(find_pretrained(pretrained), f'--pretrained {pretrained}')
 
 
 def choose_scale(data: Measurements, arch: str) -> Choice[tuple[int, int]]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from mmcednet.config_files import check_is_new, write_config
 from mmcednet.models.utils import check_choice
 
-from .choices import NANO
+from .choices import NANO, Choice, choose_weights
 from .classification import FRAMEWORKS as CLASSIFIERS
 from .classification import draft_classifier
 from .detection import FRAMEWORKS as DETECTORS
@@ -32,7 +32,7 @@ def write_new_config(
     arch: str,
     out: Path,
     configs: Path,
-    pretrained: Path | None = None,
+    pretrained: str | None = None,
     scale: tuple[int, int] | None = None,
 ) -> Draft:
     """Look at a dataset and write a config that trains on it.
@@ -43,7 +43,7 @@ def write_new_config(
         arch: One of ``ARCHS``; 'nano' is for two CPU cores.
         out: The config, which must not exist.
         configs: This project's ``configs/``.
-        pretrained: Checkpoint with the backbone's initial weights; None trains from random weights.
+        pretrained: The backbone's initial weights, as for :func:`choose_weights`.
         scale: Width and height in px that a detector's images are resized to, keeping their ratio.
             Default: chosen by the sizes of images and objects.
 
@@ -57,18 +57,17 @@ def write_new_config(
     check_choice('framework', framework, FRAMEWORKS)
     check_choice('arch', arch, ARCHS)
     check_is_new(out)
-    if pretrained and not pretrained.is_file():
-        raise ValueError(f'the checkpoint {pretrained} does not exist')
+    weights = choose_weights(arch, pretrained)
     if scale and framework not in DETECTORS:
         raise ValueError(f'{framework} trains on crops of the images, without a scale')
-    has_weights = pretrained is not None
+    has_weights = weights.value is not None
     if framework in DETECTORS:
         draft = draft_detector(folder, framework, arch, has_weights, scale)
     elif framework in SEGMENTERS:
         draft = draft_segmenter(folder, framework, arch, has_weights)
     else:
         draft = draft_classifier(folder, framework, arch, has_weights)
-    set_backbone(draft, arch, pretrained)
+    set_backbone(draft, arch, weights)
     base = str(configs / '_base_')
     if configs.parent in out.absolute().parents:  # so that the project's folder can be moved
         base = os.path.relpath(base, out.parent.absolute())
@@ -78,22 +77,25 @@ def write_new_config(
     return draft
 
 
-def set_backbone(draft: Draft, arch: str, pretrained: Path | None) -> None:
+def set_backbone(draft: Draft, arch: str, weights: Choice[str | None]) -> None:
     """Set the backbone's size and initial weights, and the optimizer that fits them."""
     backbone: dict = {}
     if arch in DROP_PATH_RATES:
         backbone = dict(arch=arch, drop_path_rate=DROP_PATH_RATES[arch])
     if arch == NANO and draft.scope == 'mmdet':
         backbone = dict(pyramid=dict(levels=NANO_LEVELS))
-    if pretrained:
-        backbone['init_cfg'] = dict(type='Pretrained', checkpoint=str(pretrained.absolute()))
+    draft.explain('weights', weights.value or 'random', weights.reason)
+    if weights.value:
+        backbone['init_cfg'] = dict(type='Pretrained', checkpoint=weights.value)
+    if weights.value and arch != NANO:
         draft.bases += ['optimizers/cednet.py', 'schedules/3x.py']
         draft.explain(
             'optimizer', 'AdamW, 1e-4', 'fine-tuning, as the paper: layer-wise decay of the rate'
         )
     else:
         draft.bases += ['schedules/scratch.py']
-        draft.explain('optimizer', 'schedules/scratch.py', 'no pre-trained weights are given')
+        reason = 'the rate that was measured for small batches'
+        draft.explain('optimizer', 'AdamW, 1e-3, schedules/scratch.py', reason)
     draft.bases.append(RUNTIMES[draft.scope])
     if backbone:
         draft.settings['model'] = dict(backbone=backbone, **draft.settings['model'])

@@ -50,6 +50,9 @@ def test_pretrained_weights_of_any_backbone(cfg, root, tmp_path):
     expected = dict(type='Pretrained', checkpoint=str(checkpoint))
     assert cfg.model.backbone.init_cfg == expected
 
+    config.set_pretrained(cfg, 'nano')
+    assert cfg.model.backbone.init_cfg == dict(type='Pretrained', checkpoint='mmcednet://nano')
+
     convnext = Config.fromfile(root / 'configs' / 'retinanet' / 'convnext_t_fpn.py')
     config.set_pretrained(convnext, 'https://example.org/weights.pth')
     assert convnext.model.backbone.init_cfg == dict(

@@ -6,6 +6,7 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.registry import DATASETS, MODELS, init_default_scope
+from mmengine.runner import CheckpointLoader
 
 from mmcednet.data.coco_files import write_splits
 from mmcednet.data.voc import convert_voc
@@ -50,15 +51,35 @@ def test_pretrained_weights_are_fine_tuned(folder, root, tmp_path):
     file.touch()
     scratch, _ = write(folder, 'retinanet', 'small', root)
     (tmp_path / 'my.py').unlink()
-    draft, cfg = write(folder, 'retinanet', 'small', root, pretrained=file)
+    draft, cfg = write(folder, 'retinanet', 'small', root, pretrained=str(file))
     assert cfg.model.backbone.init_cfg == dict(type='Pretrained', checkpoint=str(file))
     assert cfg.model.backbone.arch == 'small'
     assert cfg.optim_wrapper.constructor == 'LayerDecayOptimWrapperConstructor'
     assert [reason[0] for reason in draft.reasons] == [reason[0] for reason in scratch.reasons]
-    with pytest.raises(ValueError, match=r'the checkpoint .*gone\.pth does not exist'):
-        write_new_config(
-            folder, 'retinanet', 'tiny', tmp_path / 'x.py', root / 'configs', tmp_path / 'gone.pth'
-        )
+    out = tmp_path / 'x.py'
+    with pytest.raises(ValueError, match=r'--pretrained .*gone\.pth does not exist'):
+        write_new_config(folder, 'retinanet', 'tiny', out, root / 'configs', str(tmp_path / 'gone.pth'))
+    with pytest.raises(ValueError, match=r'--pretrained nano does not fit tiny; use --arch nano'):
+        write_new_config(folder, 'retinanet', 'tiny', out, root / 'configs', 'nano')
+    assert not out.exists()
+
+
+@pytest.mark.parametrize('framework', ['retinanet', 'upernet'])
+def test_the_small_network_starts_from_shipped_weights(folder, root, tmp_path, framework):
+    draft, cfg = write(folder, framework, 'nano', root)
+    assert cfg.model.backbone.init_cfg == dict(type='Pretrained', checkpoint='mmcednet://nano')
+    assert ('weights', 'mmcednet://nano') in [reason[:2] for reason in draft.reasons]
+    init_default_scope(cfg.default_scope)
+    model = MODELS.build(cfg.model)
+    model.init_weights()
+    weights = CheckpointLoader.load_checkpoint('mmcednet://nano')['state_dict']
+    key = 'backbone.stages.1.encoder.level5.0.dwconv1.weight'
+    assert torch.equal(model.state_dict()[key], weights[key])
+    (tmp_path / 'my.py').unlink()
+    _, scratch = write(folder, framework, 'nano', root, pretrained='none')
+    assert 'init_cfg' not in scratch.model.backbone
+    assert scratch.train_cfg.max_epochs >= cfg.train_cfg.max_epochs
+    assert scratch.optim_wrapper == cfg.optim_wrapper
 
 
 @pytest.mark.parametrize('arch', ['base', 'nano'])
@@ -72,6 +93,7 @@ def test_classifiers(single_shapes, root, arch):
     assert tuple(model.head(features).shape) == (1, 4)
     dataset = DATASETS.build(cfg.train_dataloader.dataset)
     assert len(dataset) == 8 and tuple(dataset[0]['inputs'].shape) == (3, 64, 64)
+    assert ('init_cfg' in cfg.model.backbone) == (arch == 'nano')
 
 
 def test_bases_are_relative_within_the_project(folder, root, tmp_path):

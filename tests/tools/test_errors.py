@@ -35,7 +35,7 @@ def test_out_without_a_suffix(get_error, config):
 
 def test_missing_pretrained_weights(get_error, config):
     message = get_error('train.py', config, '--pretrained', 'absent.pth')
-    assert message == 'error: --pretrained absent.pth does not exist'
+    assert message.startswith('error: --pretrained absent.pth does not exist; mmcednet comes with')
 
 
 def test_pretrained_excludes_resuming_from_a_file(get_error, config):

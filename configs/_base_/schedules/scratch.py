@@ -1,4 +1,5 @@
-# Training from random weights on about 1,000 images; docs/training_from_scratch.md has the experiments
+# For about 1,000 images in small batches, from random weights (docs/training_from_scratch.md), and for
+# the very small CEDNet also from pre-trained ones (docs/pretraining.md)
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=50, val_interval=5)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')

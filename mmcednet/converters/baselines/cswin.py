@@ -1,5 +1,4 @@
-"""The keys of CSWin: its authors' classifiers and segmenters, and the detectors of CEDNet's released "
-"code."""
+"""The keys of CSWin: its authors' classifiers and segmenters, CEDNet's released detectors."""
 
 from torch import Tensor
 

@@ -1,8 +1,9 @@
-"""Image files: their size, from the header, and the errors of reading them."""
+"""Image files: their size, from the header, label maps, and the errors of reading them."""
 
 from pathlib import Path
 
 import cv2
+import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 MAX_PIXELS = 178_956_970  # Pillow's own limit, which some packages remove
@@ -49,3 +50,40 @@ def read_size(path: str | Path) -> tuple[int, int, bool] | None:
     if width * height > MAX_PIXELS:
         raise ImageError(f'{path} has more than {MAX_PIXELS:,} pixels, so that it is not read', path)
     return (height, width, True) if rotated else (width, height, False)
+
+
+def read_label_map(path: str | Path) -> np.ndarray:
+    """Read a label map as mmseg's ``LoadAnnotations`` does: of a palette, the indices.
+
+    Returns:
+        (H, W), the value of each pixel; of any integer type, although mmseg keeps 8 bits only.
+
+    Raises:
+        ImageError: The file cannot be read, or has more than the values that mmseg reads: several
+            channels or pages, fractions, or an EXIF orientation, which mmseg ignores.
+    """
+    try:
+        read_size(path)
+        with Image.open(path) as image:
+            values = np.array(image).squeeze()  # a TIFF is turned, and loses its orientation
+            pages, orientation = getattr(image, 'n_frames', 1), image.getexif().get(ORIENTATION, 1)
+    except (*IMAGE_ERRORS, ValueError) as error:  # Pillow raises any of these
+        raise ImageError(f'the label map {path} cannot be read: {error}', path) from None
+    if values.ndim != 2:
+        problem = f'has the shape {values.shape}; it must be (H, W), of class ids'
+    elif values.dtype.kind == 'f':
+        problem = 'has values of floating point; they must be integers, the class ids'
+    elif pages > 1:
+        problem = f'has {pages} pages; it must have one'
+    elif orientation != 1:
+        problem = f'has the EXIF orientation {orientation}, which mmseg ignores; save it turned'
+    else:
+        return values.astype(np.uint8) if values.dtype == bool else values
+    raise ImageError(f'the label map {path} {problem}', path)
+
+
+def find_values(label_map: np.ndarray) -> list[int]:
+    """The values that occur in a label map, in ascending order."""
+    if label_map.dtype == np.uint8:  # ten times as fast
+        return np.flatnonzero(np.bincount(label_map.ravel(), minlength=256)).tolist()
+    return np.unique(label_map).tolist()

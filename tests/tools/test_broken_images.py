@@ -87,6 +87,7 @@ def set_only_image(cfg, path, folder):
     )
     ann_file = folder / f'{path.name}.json'
     ann_file.write_text(json.dumps(content))
+    cfg.val_evaluator.ann_file = str(ann_file)
     for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
         paths = dict(data_root='', ann_file=str(ann_file), data_prefix=dict(img=f'{path.parent}/'))
         loader.dataset.update(paths, serialize_data=False)  # which collects garbage, for 0.3 s

@@ -8,8 +8,11 @@ VENV_OPENMMLAB ?= .venv-openmmlab
 BIN = $(VENV)/bin
 # One process per core; loadgroup hands out tests one by one and keeps xdist_group together.
 PARALLEL = -n logical --maxprocesses 8 --dist loadgroup
+# The tests that compare numbers; the memory layouts of test_layout.py are those of oneDNN
+NUMERICS = tests/models tests/baselines tests/heads tests/converters tests/export tests/inference \
+	--ignore tests/models/test_layout.py
 
-.PHONY: setup demo test test-all lint docs test-openmmlab
+.PHONY: setup demo test test-all test-kernels lint docs test-openmmlab
 
 setup:
 	@$(PYTHON) tools/setup_env.py --venv $(VENV)
@@ -22,6 +25,11 @@ test: setup
 
 test-all: setup
 	@$(BIN)/python -m pytest $(PARALLEL) --durations 30
+
+# The comparisons of numbers, by other kernels than those of this processor.
+test-kernels: setup
+	@$(BIN)/python -m pytest $(PARALLEL) $(NUMERICS) --no-mkldnn
+	@ATEN_CPU_CAPABILITY=default $(BIN)/python -m pytest $(PARALLEL) $(NUMERICS)
 
 lint: setup
 	@$(BIN)/ruff check .

@@ -1,3 +1,4 @@
+import functools
 import os
 import shutil
 from collections.abc import Iterator
@@ -8,12 +9,28 @@ os.environ['OMP_NUM_THREADS'] = '1'  # tests run in one process per core; before
 import cv2
 import pytest
 import torch
+from mmengine.config import utils as config_utils
 from mmengine.runner import CheckpointLoader
 
 from mmcednet.checkpoints import safe_loading
 
 ROOT = Path(__file__).resolve().parents[1]
 SMALL = dict(channels=(8, 16, 24, 32), blocks=(1, 1, 2, 1), num_stages=2)
+
+
+# To find a config of a toolbox, mmengine reads all metafiles of it, 0.2 s for each that is inherited
+config_utils._get_cfg_metainfo = functools.cache(config_utils._get_cfg_metainfo)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        '--no-mkldnn', action='store_true', help="compute without oneDNN, by torch's own kernels"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption('no_mkldnn'):
+        torch.backends.mkldnn.set_flags(False)
 
 
 @pytest.fixture(scope='session')

@@ -1,9 +1,10 @@
-"""Trainings in processes that have everything imported already, so that each starts in seconds."""
+"""Tools in processes that have everything imported already, so that each starts in seconds."""
 
 import multiprocessing
 import os
 import resource
 import runpy
+import subprocess
 import sys
 from pathlib import Path
 
@@ -68,6 +69,29 @@ def start_training(
     process = context.Process(target=train, args=(tool, command, work.with_suffix('.log'), memory))
     process.start()
     return process
+
+
+def run_script(tool: Path, args: list[str], folder: Path, output: Path, env: dict[str, str]) -> None:
+    """Run a tool in a folder as Python runs a script; it prints to OUTPUT/stdout and OUTPUT/stderr."""
+    for name, descriptor in (('stdout', 1), ('stderr', 2)):
+        with (output / name).open('w') as file:
+            os.dup2(file.fileno(), descriptor)
+    os.environ.clear()
+    os.environ.update(env)
+    os.chdir(folder)
+    sys.argv = [str(tool), *args]
+    runpy.run_path(str(tool), run_name='__main__')
+
+
+def serve(
+    tool: Path, args: list[str], folder: Path, output: Path, env: dict[str, str]
+) -> subprocess.CompletedProcess:
+    """What ``subprocess.run`` returns for a tool in a folder; ``output`` is an empty folder."""
+    process = context.Process(target=run_script, args=(tool, args, folder, output, env))
+    process.start()
+    process.join()
+    stdout, stderr = ((output / name).read_text() for name in ('stdout', 'stderr'))
+    return subprocess.CompletedProcess([tool, *args], process.exitcode, stdout, stderr)
 
 
 def read_log(work: Path) -> str:

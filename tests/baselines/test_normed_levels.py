@@ -35,7 +35,8 @@ def test_levels_are_normalised_over_the_channels():
     model = NormedLevels(dict(type='TwoLevels'), channels=[4, 6])
     for param in model.norms.parameters():
         nn.init.normal_(param)
-    images = torch.randn(2, 3, 13, 18)
+    model.double()
+    images = torch.randn(2, 3, 13, 18, dtype=torch.float64)
     outs = model(images)
     assert [tuple(out.shape) for out in outs] == [(2, 4, 6, 9), (2, 6, 3, 4)]
     for out, level, norm in zip(outs, model.network(images), model.norms):

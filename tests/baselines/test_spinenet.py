@@ -66,8 +66,8 @@ def test_blocks_start_as_the_identity_of_positive_inputs():
 
 
 def test_a_block_is_its_convolutions_and_the_shortcut():
-    block = draw_norms(ResidualBlock(3, 2, bottleneck=True))
-    x = torch.randn(2, 3, 5, 6)
+    block = draw_norms(ResidualBlock(3, 2, bottleneck=True)).double()
+    x = torch.randn(2, 3, 5, 6, dtype=torch.float64)
     y = x
     for layer, padding in ((block.conv1, 0), (block.conv2, 1), (block.conv3, 0)):
         y = normalize(nn.functional.conv2d(y, layer.conv.weight, padding=padding), layer.norm)

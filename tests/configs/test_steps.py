@@ -1,4 +1,7 @@
-"""Every config trains one step and is tested: its real model and pipelines, on a few small images."""
+"""Every config trains one step and is tested: its real model and pipelines, on a few small images.
+
+Configs that differ from a smaller one in widths, depths and schedules are tested with small models.
+"""
 
 import json
 import math
@@ -10,10 +13,12 @@ import torch
 from mmdet.datasets import CocoDataset
 from mmengine.config import Config
 from mmengine.runner import Runner
+from mmpretrain.models import ConvNeXt
 from torch import nn
 
 from mmcednet.launch.config import enable_tta
 from mmcednet.launch.device import adapt_to_device
+from mmcednet.models import ARCHS
 
 ROOT = Path(__file__).resolve().parents[2]
 DETECTORS = (
@@ -32,8 +37,8 @@ FINDS_NOTHING = (
     'mask_rcnn/focalnet_b_fpn.py',
     'mask_rcnn/focalnet_s_fpn.py',
 )
-LARGEST = 'cascade_mask_rcnn/cbnet_x152_fpn.py'  # 45 s, 6 GB
-SHRINK_FACTOR = 8  # divides all image and crop sizes
+LARGEST = 'cascade_mask_rcnn/cbnet_x152_fpn.py'  # 45 s, 6 GB if it were complete
+SHRINK_FACTOR = 8  # divides all image and crop sizes, and the widths of small models
 
 
 @pytest.fixture(scope='module')
@@ -65,6 +70,54 @@ def iter_configs(*frameworks):
             if 'nano' not in name:
                 quick = has_own_structure(name) and name != LARGEST
                 yield pytest.param(name, marks=() if quick else pytest.mark.slow)
+
+
+def becomes_small(name: str) -> bool:
+    """Whether the config trains with a small model; timm's FocalNets have one size per name."""
+    return (not has_own_structure(name) or name == LARGEST) and 'focalnet' not in name
+
+
+def make_small(model: dict) -> dict:
+    """Divide all widths alike, so that parts that do not fit still do not, and leave few blocks.
+
+    test_recipes.py compares the written numbers, and the paper's tables count the complete network.
+    """
+    model = shrink_widths(model)
+    backbone = model['backbone']
+    if backbone['type'] == 'CEDNet':
+        arch = backbone['arch']
+        arch = shrink_widths(ARCHS[arch]) if isinstance(arch, str) else arch
+        ones = (tuple(1 for _ in n) if isinstance(n, (list, tuple)) else 1 for n in arch['blocks'])
+        backbone['arch'] = dict(arch, blocks=tuple(ones))
+    elif backbone['type'] == 'mmpretrain.ConvNeXt':
+        widths = ConvNeXt.arch_settings[backbone['arch']]['channels']
+        backbone['arch'] = shrink_widths(dict(depths=[1, 1, 1, 1], channels=widths))
+    elif backbone['type'] == 'CBNet':
+        backbone['backbone'].update(depth=50, base_channels=64 // SHRINK_FACTOR, base_width=1)
+    else:
+        backbone.update(FEW_BLOCKS[backbone['type']])
+    if 'decoder' in model:
+        model['bbox_head']['embed_dims'] = 256 // SHRINK_FACTOR  # mmdet's default, divided
+    return model
+
+
+FEW_BLOCKS = {
+    'SwinTransformer': dict(depths=(2, 2, 2, 2)),  # the second block of a stage shifts its windows
+    'FocalTransformer': dict(depths=(1, 1, 1, 1)),
+    'RevCol': dict(blocks=(1, 1, 1, 1), num_columns=2),
+    'SpineNet': dict(repeats=1, width=1 / SHRINK_FACTOR, out_channels=256 // SHRINK_FACTOR),
+}
+WIDTHS = ('channels', 'embed_dims', 'num_feats')  # the ends of their names
+
+
+def shrink_widths(node):
+    """A model with all numbers of channels divided."""
+    if isinstance(node, dict):
+        return {
+            key: shrink_sizes(value) if key.endswith(WIDTHS) else shrink_widths(value)
+            for key, value in node.items()
+        }
+    return type(node)(map(shrink_widths, node)) if isinstance(node, (list, tuple)) else node
 
 
 def shrink_pipeline(node):
@@ -126,7 +179,7 @@ def load_small_detector(name: str, coco: Path, work_dir: Path) -> Config:
         cfg.model[part] = limit_detections(cfg.model[part])
     if cfg.model.get('as_two_stage'):
         cfg.model.num_queries = 30  # a small image has fewer positions than 900
-    return shorten(cfg, work_dir)
+    return shorten(name, cfg, work_dir)
 
 
 def load_small_segmenter(name: str, ade20k: Path, work_dir: Path) -> Config:
@@ -138,12 +191,14 @@ def load_small_segmenter(name: str, ade20k: Path, work_dir: Path) -> Config:
     cfg.model.data_preprocessor.size = shrink_sizes(cfg.model.data_preprocessor.size)
     for key in {'crop_size', 'stride'} & set(cfg.model.test_cfg):
         cfg.model.test_cfg[key] = shrink_sizes(cfg.model.test_cfg[key])
-    return shorten(cfg, work_dir)
+    return shorten(name, cfg, work_dir)
 
 
-def shorten(cfg: Config, work_dir: Path) -> Config:
+def shorten(name: str, cfg: Config, work_dir: Path) -> Config:
     """One step of training, and one image to test."""
     cfg.model = remove_pretrained(cfg.model)
+    if becomes_small(name):
+        cfg.model = make_small(cfg.model)
     cfg.train_cfg = dict(type='IterBasedTrainLoop', max_iters=1)
     cfg.update(val_dataloader=None, val_evaluator=None, val_cfg=None)
     cfg.test_dataloader.dataset.indices = 1

@@ -1,4 +1,4 @@
-"""Properties of every combination of style, mixer and outputs."""
+"""Properties of every pair of style, mixer and outputs."""
 
 import copy
 import itertools
@@ -25,8 +25,22 @@ OUTPUTS = {
     'retinanet': dict(pyramid=dict(levels=(3, 4, 5, 6, 7), channels=12)),
     'two-stage': dict(pyramid=dict(levels=(2, 3, 4, 5, 6), channels=12)),
 }
-COMBINATIONS = list(itertools.product(STYLES, MIXERS, OUTPUTS))
+# A third of all combinations: each mixer with each style, each output with each style and each mixer
+COMBINATIONS = [
+    (style, mixer, output)
+    for (i, style), (j, mixer), (k, output) in itertools.product(
+        enumerate(STYLES), enumerate(MIXERS), enumerate(OUTPUTS)
+    )
+    if (i + j + k) % len(STYLES) == 0
+]
 each_combination = pytest.mark.parametrize(('style', 'mixer', 'outputs'), COMBINATIONS)
+
+
+def test_every_pair_is_among_the_combinations():
+    for a, b in itertools.combinations((STYLES, MIXERS, OUTPUTS), 2):
+        pairs = {pair for row in COMBINATIONS for pair in itertools.combinations(row, 2)}
+        assert set(itertools.product(a, b)) <= pairs
+    assert len(COMBINATIONS) <= 16
 
 
 def build_model(style: str, mixer: str, outputs: str = 'raw', **settings) -> CEDNet:
@@ -137,9 +151,12 @@ def test_evaluation_is_deterministic_and_ignores_the_rest_of_the_batch(style, mi
     model.eval()
     images = torch.randn(3, 3, 65, 50)
     with torch.no_grad():
-        for whole, again, single in zip(model(images), model(images), model(images[1:2])):
+        for whole, again in zip(model(images), model(images), strict=True):
             assert torch.equal(whole, again)
-            torch.testing.assert_close(whole[1:2], single, rtol=1e-4, atol=1e-5)
+        images = images.double()
+        model.double()
+        for whole, single in zip(model(images), model(images[1:2]), strict=True):
+            torch.testing.assert_close(whole[1:2], single)
 
 
 @each_combination
@@ -193,9 +210,9 @@ def test_distributed_training_finds_no_unused_parameter(tmp_path, style, mixer):
 )
 def test_compiles_in_one_graph(style, mixer, backend):
     arch = dict(channels=CHANNELS[mixer], blocks=(2, 2, 2, 1))  # the second window block shifts
-    model = CEDNet(arch, style, mixer, layer_scale=0.5).eval()
-    images = torch.randn(1, 3, 50, 64)
+    model = CEDNet(arch, style, mixer, layer_scale=0.5).eval().double()
+    images = torch.randn(1, 3, 50, 64, dtype=torch.float64)
     compiled = torch.compile(model, fullgraph=True, backend=backend)
     with torch.no_grad():
         for ours, theirs in zip(compiled(images), model(images), strict=True):
-            torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-4)
+            torch.testing.assert_close(ours, theirs)

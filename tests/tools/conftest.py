@@ -10,6 +10,7 @@ from types import ModuleType
 
 import pytest
 from small_models import SHAPES, save_random_model
+from trainings import serve
 
 
 def find_free_port() -> int:
@@ -37,15 +38,23 @@ def checkpoint(nano: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def run_tool(root, tmp_path) -> Callable[..., subprocess.CompletedProcess]:
-    """Run a tool in a process of its own, in a temporary folder, and check its exit code."""
+def run_tool(root, tmp_path, tmp_path_factory) -> Callable[..., subprocess.CompletedProcess]:
+    """Run a tool in a process of its own, in a temporary folder, and check its exit code.
 
-    def run(name, *args, expected_code=0):
-        command = [root / 'tools' / name, *map(str, args)]
-        if name.endswith('.py'):
-            command.insert(0, sys.executable)
+    The process has the toolboxes imported already. With ``fresh``, and for shell scripts, it is a new
+    one, as a user starts it: at least one call of each tool.
+    """
+
+    def run(name, *args, expected_code=0, fresh=False):
+        tool, args = root / 'tools' / name, [*map(str, args)]
         env = dict(os.environ, PYTHON=sys.executable, PORT=str(find_free_port()))
-        result = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=env)
+        if name.endswith('.py') and not fresh:
+            result = serve(tool, args, tmp_path, tmp_path_factory.mktemp('output'), env)
+        else:
+            command = [sys.executable, tool] if name.endswith('.py') else [tool]
+            result = subprocess.run(
+                [*command, *args], capture_output=True, text=True, cwd=tmp_path, env=env
+            )
         output = result.stdout[-2000:] + result.stderr[-4000:]
         assert result.returncode == expected_code, output
         return result

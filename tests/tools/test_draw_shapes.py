@@ -18,5 +18,5 @@ def test_invalid_number(get_error, tmp_path):
 
 
 def test_process(run_tool, tmp_path):
-    run_tool('draw_shapes.py', 'out', '--train', '1', '--val', '1', '--single')
+    run_tool('draw_shapes.py', 'out', '--train', '1', '--val', '1', '--single', fresh=True)
     assert (tmp_path / 'out' / 'shapes.json').exists()

@@ -53,7 +53,7 @@ def test_process(run_tool, tmp_path, nano, checkpoint, shapes):
     config = tmp_path / 'config.py'
     config.write_text(f'_base_ = {str(nano)!r}\nmodel = dict(test_cfg=dict(score_thr=0.0))\n')
     args = [config, checkpoint, folder, '-o', 'out', '--device', 'cpu', '--batch', 2, '--score', 0]
-    result = run_tool('infer.py', *args, expected_code=1)
+    result = run_tool('infer.py', *args, expected_code=1, fresh=True)
     assert result.stderr.splitlines()[-1] == 'error: 1 of 3 files could not be read: 00001.png'
     assert '100%' in result.stdout
     out = tmp_path / 'out'

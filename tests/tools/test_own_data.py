@@ -16,8 +16,9 @@ QUICK += [
 
 @pytest.mark.slow
 def test_pascal_voc_to_a_trained_detector(bccd, tmp_path, run_tool):
-    run_tool('dataset_converters/voc_to_coco.py', bccd)
-    shown = run_tool('new_config.py', '--data', bccd, '--arch', 'nano', '-o', tmp_path / 'my.py').stdout
+    run_tool('dataset_converters/voc_to_coco.py', bccd, fresh=True)
+    args = ['--data', bccd, '--arch', 'nano', '-o', tmp_path / 'my.py']
+    shown = run_tool('new_config.py', *args, fresh=True).stdout
     assert '12 training images' in shown and 'RBC' in shown and '(320, 240)' in shown
     cfg = Config.fromfile(tmp_path / 'my.py')
     assert cfg.test_dataloader.dataset.ann_file == 'coco/test.json'
@@ -48,7 +49,7 @@ def test_one_file_is_split(shapes, tmp_path, run_tool):
     folder = shutil.copytree(shapes, tmp_path / 'data')
     shutil.move(folder / 'annotations' / 'train.json', folder / 'all.json')
     shutil.rmtree(folder / 'annotations')
-    shown = run_tool('dataset_converters/split_coco.py', folder / 'all.json').stdout
+    shown = run_tool('dataset_converters/split_coco.py', folder / 'all.json', fresh=True).stdout
     assert 'train.json: 5 images' in shown and 'val.json: 1 images' in shown
     run_tool('new_config.py', '--data', folder, '-o', tmp_path / 'my.py')
     assert Config.fromfile(tmp_path / 'my.py').train_dataloader.dataset.ann_file == 'train.json'

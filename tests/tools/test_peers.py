@@ -6,6 +6,7 @@ import sys
 
 import pytest
 import torch
+from parity import assert_parity, load_parity
 
 from mmcednet.baselines import CSWin
 
@@ -17,7 +18,7 @@ def tool(root):
 
 @pytest.fixture(scope='module')
 def parity(root):
-    return torch.load(root / 'tests' / 'assets' / 'parity' / 'cswin.pth', weights_only=True)
+    return load_parity(root, 'cswin')
 
 
 @pytest.mark.slow
@@ -32,9 +33,7 @@ def test_a_converted_checkpoint_initialises_the_network(tool, parity, tmp_path):
     init_cfg = dict(type='Pretrained', checkpoint=str(target))
     model = CSWin(**parity['kwargs'], init_cfg=init_cfg).eval()
     model.init_weights()
-    with torch.no_grad():
-        outs = model(parity['input'])
-    torch.testing.assert_close(list(outs), parity['outputs'], rtol=1e-5, atol=1e-5)
+    assert_parity(model, parity['input'], parity['outputs'])
 
 
 def test_errors_are_reported_and_nothing_is_written(tool, parity, tmp_path, capsys):

@@ -47,8 +47,8 @@ def test_same_predictions(run_tool, nano, shapes, tmp_path):
     config.write_text(f'_base_ = {str(nano)!r}\nmodel = dict(test_cfg=dict(score_thr=0.0))\n')
     checkpoint = save_random_model(nano, tmp_path / 'a.pth', classes=SHAPES)
     paths = [checkpoint]
-    for suffix in ('.safetensors', '.pth'):
-        done = run_tool(SCRIPT, checkpoint, '-o', tmp_path / f'cells{suffix}')
+    for index, suffix in enumerate(('.safetensors', '.pth')):
+        done = run_tool(SCRIPT, checkpoint, '-o', tmp_path / f'cells{suffix}', fresh=not index)
         paths.append(get_path(done.stdout))
     predictions = []
     for index, path in enumerate(paths):

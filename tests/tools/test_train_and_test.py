@@ -66,7 +66,8 @@ def read_losses(work_dir):
 
 def test_user_config_trains_tests_and_resumes(run_tool, config, tmp_path):
     work = tmp_path / 'work_dirs' / 'foreign'
-    done = run_tool('train.py', config, '--amp', '--auto-scale-lr', '--cfg-options', *SCALE)
+    args = ['--amp', '--auto-scale-lr', '--cfg-options', *SCALE]
+    done = run_tool('train.py', config, *args, fresh=True)
     assert 'training in float32' in done.stdout + done.stderr or torch.cuda.is_available()
     assert len(read_losses(work)) == 3  # 6 images in batches of 2
     assert np.isfinite(read_losses(work)).all()
@@ -74,7 +75,7 @@ def test_user_config_trains_tests_and_resumes(run_tool, config, tmp_path):
     checkpoint = work / 'epoch_1.pth'
     out, drawn = tmp_path / 'out.pkl', tmp_path / 'tested'
     args = ['--work-dir', drawn, '--show-dir', 'drawn', '--out', out]
-    tested = run_tool('test.py', config, checkpoint, *args)
+    tested = run_tool('test.py', config, checkpoint, *args, fresh=True)
     assert 'coco/bbox_mAP' in tested.stdout + tested.stderr
     predictions = pickle.loads(out.read_bytes())
     assert len(predictions) == 3
@@ -115,7 +116,9 @@ def test_compile_option(run_tool, config, tmp_path):
     """A single block, since torch's own compiler takes a while for each."""
     arch = ['model.backbone.arch.blocks=(0,1,0,0)', 'model.backbone.arch.num_stages=1']
     run_tool(
-        'train.py', config, '--compile', '--cfg-options', 'train_cfg.val_interval=9', *arch, *SCALE
+        'train.py',
+        *(config, '--compile', '--cfg-options', 'train_cfg.val_interval=9', *arch, *SCALE),
+        fresh=True,
     )
     assert np.isfinite(read_losses(tmp_path / 'work_dirs' / 'foreign')).all()
 
@@ -216,6 +219,10 @@ default_hooks = dict(logger=dict(interval=1), checkpoint=dict(interval=2))
 """
 
 
+# test_segmenters.py tests the recipe's
+SMALL_SCALES = [f'tta_pipeline.1.transforms.0.{i}.scale=(128,{32 * i + 32})' for i in range(6)]
+
+
 @pytest.fixture
 def segmenter(root, ade20k, tmp_path):
     """configs/upernet/cednet_t.py with fewer channels and other data, otherwise unchanged."""
@@ -232,7 +239,8 @@ def test_ade20k_recipe_trains_and_tests(run_tool, segmenter, tmp_path, ade20k):
     assert 'mIoU: ' in done.stdout + done.stderr
     checkpoint = work / 'iter_2.pth'
     plain = run_tool('test.py', segmenter, checkpoint, '--show-dir', 'drawn')
-    multi = run_tool('test.py', segmenter, checkpoint, '--tta', '--out', tmp_path / 'maps')
+    args = ['--tta', '--out', tmp_path / 'maps', '--cfg-options', *SMALL_SCALES]
+    multi = run_tool('test.py', segmenter, checkpoint, *args)
     assert set(read_metrics(tmp_path / 'work_dirs', segmenter, segmenter.name)) == {
         'miou_ss',
         'miou_ms',
@@ -252,8 +260,7 @@ def test_segmenter_in_two_processes(run_tool, segmenter, tmp_path):
     work = tmp_path / 'dist'
     run_tool('dist_train.sh', segmenter, 2, '--work-dir', work)
     assert len(read_losses(work)) == 2
-    smaller = [f'tta_pipeline.1.transforms.0.{i}.scale=(128,{32 * i + 32})' for i in range(6)]
-    args = ['--work-dir', work, '--tta', '--cfg-options', *smaller]
+    args = ['--work-dir', work, '--tta', '--cfg-options', *SMALL_SCALES]
     result = run_tool('dist_test.sh', segmenter, work / 'iter_2.pth', 2, *args)
     assert 'mIoU: ' in result.stdout + result.stderr
 
@@ -319,7 +326,7 @@ def test_images_that_cannot_be_used_are_reported(run_tool, config, shapes, tmp_p
     for image in (broken / 'train').iterdir():
         image.write_bytes(image.read_bytes()[:60])  # its size can still be read
     config.write_text(USER_CONFIG + DATA.format(root=str(broken)))
-    result = run_tool('train.py', config, '--cfg-options', *SCALE, expected_code=1)
+    result = run_tool('train.py', config, '--cfg-options', *SCALE, expected_code=1, fresh=True)
     error = 'error: 20 images in a row cannot be used; the last one: the image '
     assert f'{error}{broken / "train"}' in result.stderr
     assert 'Traceback' not in result.stderr

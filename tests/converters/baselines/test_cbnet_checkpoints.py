@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from parity import assert_parity, load_parity
 
 from mmcednet.baselines import CBNet
 from mmcednet.converters.baselines import convert_baseline_state_dict
@@ -9,7 +10,7 @@ from mmcednet.converters.baselines import convert_baseline_state_dict
 
 @pytest.fixture(scope='module')
 def parity(root):
-    data = torch.load(root / 'tests' / 'assets' / 'parity' / 'cbnet.pth', weights_only=True)
+    data = load_parity(root, 'cbnet')
     weights = data['state_dict']
     data['state_dict'] = {k: v.float() if v.is_floating_point() else v for k, v in weights.items()}
     return data
@@ -25,23 +26,16 @@ def select_dual(state_dict):
     return {key: value for key, value in state_dict.items() if 'third' not in key}
 
 
-def assert_equal_outputs(model, images, expected):
-    with torch.no_grad():
-        outs = model(images)
-    for ours, theirs in zip(outs, expected, strict=True):
-        torch.testing.assert_close(ours, theirs, rtol=0, atol=5e-6 * theirs.abs().max().item())
-
-
 def test_three_backbones_equal_the_published_code(parity):
     model = build(parity, 3)
     model.load_state_dict(convert_baseline_state_dict('cbnet', parity['state_dict']))
-    assert_equal_outputs(model, parity['input'], parity['outputs'])
+    assert_parity(model, parity['input'], parity['outputs'])
 
 
 def test_two_backbones_equal_the_published_code(parity):
     model = build(parity, 2)
     model.load_state_dict(convert_baseline_state_dict('cbnet', select_dual(parity['state_dict'])))
-    assert_equal_outputs(model, parity['input'], parity['dual_outputs'])
+    assert_parity(model, parity['input'], parity['dual_outputs'])
 
 
 def test_a_classifier_loses_its_head_and_a_detector_keeps_its_own(parity):

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from parity import assert_parity, load_parity
 
 from mmcednet.baselines import CSWin
 from mmcednet.converters.baselines import convert_baseline_state_dict
@@ -9,16 +10,13 @@ from mmcednet.converters.baselines import convert_baseline_state_dict
 
 @pytest.fixture(scope='module')
 def parity(root):
-    return torch.load(root / 'tests' / 'assets' / 'parity' / 'cswin.pth', weights_only=True)
+    return load_parity(root, 'cswin')
 
 
 def test_outputs_equal_the_published_code(parity):
     model = CSWin(**parity['kwargs']).eval()
     model.load_state_dict(convert_baseline_state_dict('cswin', parity['state_dict']))
-    with torch.no_grad():
-        outs = model(parity['input'])
-    for ours, theirs in zip(outs, parity['outputs'], strict=True):
-        torch.testing.assert_close(ours, theirs, rtol=0, atol=5e-6 * theirs.abs().max().item())
+    assert_parity(model, parity['input'], parity['outputs'])
 
 
 def test_a_classifier_loses_its_head_and_a_detector_keeps_it(parity):

@@ -6,6 +6,7 @@ The features have sizes that are no multiples of the window: 36x44, 18x22 and 9x
 import pytest
 import torch
 from mmengine.registry import MODELS
+from parity import assert_parity, load_parity
 from torch import nn
 
 from mmcednet.converters.baselines import convert_baseline_state_dict
@@ -13,8 +14,7 @@ from mmcednet.converters.baselines import convert_baseline_state_dict
 
 @pytest.fixture(scope='module')
 def data(root):
-    path = root / 'tests' / 'assets' / 'parity' / 'focal_transformer.pth'
-    return torch.load(path, weights_only=True)
+    return load_parity(root, 'focal_transformer')
 
 
 @pytest.fixture
@@ -33,10 +33,7 @@ def test_features_equal_the_published_code(data, network):
     assert all(key.startswith('norms.') for key in result.missing_keys)
     assert len(result.missing_keys) == 2 * len(data['kwargs']['depths'])
     network.norms = nn.ModuleList(nn.Identity() for _ in network.norms)
-    with torch.no_grad():
-        outs = network(data['input'])
-    for ours, theirs in zip(outs, data['outputs'], strict=True):
-        torch.testing.assert_close(ours, theirs, rtol=0, atol=5e-6 * theirs.abs().max().item())
+    assert_parity(network, data['input'], data['outputs'])
 
 
 def test_keys_of_a_segmenter(data):

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from parity import assert_parity, load_parity
 
 from mmcednet.baselines import RevCol
 from mmcednet.converters.baselines import convert_baseline_state_dict
@@ -10,17 +11,13 @@ from mmcednet.converters.baselines import convert_baseline_state_dict
 @pytest.fixture(scope='module')
 def data(root):
     """A published classifier, with its heads and decoders, and the features of its backbone."""
-    return torch.load(root / 'tests' / 'assets' / 'parity' / 'revcol.pth', weights_only=True)
+    return load_parity(root, 'revcol')
 
 
 def test_features_equal_the_published_code(data):
     model = RevCol(**data['kwargs']).eval()
     model.load_state_dict(convert_baseline_state_dict('revcol', data['state_dict']))
-    with torch.no_grad():
-        features = model(data['input'])
-    for ours, theirs in zip(features, data['outputs'], strict=True):
-        bound = 2e-6 * theirs.abs().max().item()
-        torch.testing.assert_close(ours, theirs, rtol=0, atol=bound)
+    assert_parity(model, data['input'], data['outputs'])
 
 
 def test_detector(data):

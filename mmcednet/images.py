@@ -1,9 +1,11 @@
 """Image files: their size, from the header, label maps, and the errors of reading them."""
 
+import io
 from pathlib import Path
 
 import cv2
 import numpy as np
+from mmcv import imfrombytes
 from PIL import Image, UnidentifiedImageError
 
 MAX_PIXELS = 178_956_970  # Pillow's own limit, which some packages remove
@@ -31,7 +33,8 @@ class ImageError(ValueError):
 def read_size(path: str | Path) -> tuple[int, int, bool] | None:
     """Width and height of an image as it is loaded, and whether it is rotated; None for other files.
 
-    Reads the header only.
+    Reads the header only, unless an image that is neither JPEG nor TIFF has an EXIF orientation:
+    versions of OpenCV differ in the formats that they turn.
 
     Raises:
         ImageError: The image has more than 178,956,970 pixels. A file of a few kilobytes may have any
@@ -39,17 +42,36 @@ def read_size(path: str | Path) -> tuple[int, int, bool] | None:
     """
     try:
         with Image.open(path) as image:
-            # of other formats Pillow would decode the pixels first
-            is_jpeg = image.format in ('JPEG', 'MPO')
-            rotated = is_jpeg and image.getexif().get(ORIENTATION) in ROTATED
-            width, height = image.size
+            rotated = get_orientation(image) in ROTATED
+            jpeg = image.format in ('JPEG', 'MPO')
+            by_header = jpeg or image.format == 'TIFF' or not rotated
+            # Pillow's size of a TIFF is turned already
+            width, height = image.size[::-1] if jpeg and rotated else image.size
     except Image.DecompressionBombError:
-        width, height, rotated = MAX_PIXELS + 1, 1, False
+        width, height, rotated, by_header = MAX_PIXELS + 1, 1, False, True
     except (OSError, UnidentifiedImageError, SyntaxError, ValueError):
         return None
     if width * height > MAX_PIXELS:
         raise ImageError(f'{path} has more than {MAX_PIXELS:,} pixels, so that it is not read', path)
-    return (height, width, True) if rotated else (width, height, False)
+    if not by_header:
+        try:
+            loaded = imfrombytes(Path(path).read_bytes())
+        except IMAGE_ERRORS:
+            return None
+        if loaded is None:
+            return None
+        rotated = loaded.shape[:2] != (height, width)
+        height, width = loaded.shape[:2]
+    return width, height, rotated
+
+
+def get_orientation(image: Image.Image) -> int:
+    """EXIF orientation of an opened image, from its header; 1 if it has none."""
+    if image.format == 'TIFF':
+        return image.tag_v2.get(ORIENTATION, 1)  # type: ignore[attr-defined]
+    exif = Image.Exif()  # getexif() would decode the pixels of a PNG
+    exif.load(image.info.get('exif', b''))
+    return exif.get(ORIENTATION, 1)
 
 
 def read_label_map(path: str | Path) -> np.ndarray:
@@ -64,7 +86,7 @@ def read_label_map(path: str | Path) -> np.ndarray:
     """
     try:
         read_size(path)
-        with Image.open(path) as image:
+        with Image.open(io.BytesIO(Path(path).read_bytes())) as image:
             values = np.array(image).squeeze()  # a TIFF is turned, and loses its orientation
             pages, orientation = getattr(image, 'n_frames', 1), image.getexif().get(ORIENTATION, 1)
     except (*IMAGE_ERRORS, ValueError) as error:  # Pillow raises any of these

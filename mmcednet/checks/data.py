@@ -10,6 +10,7 @@ from mmengine.logging import print_log
 
 from .annotations import check_annotations
 from .coco_format import CUT, read_coco
+from .image_files import check_image_files, reads_by_default
 from .objects import Use
 
 REMOTE = '://'
@@ -111,6 +112,8 @@ def check_coco(dataset: dict, ann_file: Path, images: Path, metrics: list[dict])
         check_annotations(content, ann_file, images, use)
         for metric in metrics:
             check_metric_file(content, ann_file, metric)
+    if reads_by_default(dataset.get('pipeline')):
+        check_image_files(paths, str(ann_file))
     return set(paths)
 
 

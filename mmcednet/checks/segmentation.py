@@ -19,6 +19,7 @@ from mmcednet.images import find_values, read_label_map, read_size
 
 from .data import find_missing_files, iter_datasets
 from .features import iter_heads
+from .image_files import check_image_files, reads_by_default
 from .unwrap import unwrap_model
 
 if TYPE_CHECKING:  # mmseg is optional
@@ -75,7 +76,10 @@ def check_segmentation_data(cfg: Config, *loaders: str) -> None:
                     f'MapLabels has the values {values}, one per class, but the dataset '
                     f'{settings["type"]} has {len(dataset.metainfo["classes"])} classes'
                 )
-            found |= check_label_maps(list_label_maps(dataset), dataset, values)
+            pairs = list_label_maps(dataset)
+            if reads_by_default(settings['pipeline']):
+                check_image_files([image for _, image in pairs], str(pairs[0][1].parent))
+            found |= check_label_maps(pairs, dataset, values)
             read = True
         if loader == 'train' and read and len(found) < 2:
             raise ValueError(

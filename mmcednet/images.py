@@ -1,6 +1,7 @@
 """Image files: their size, from the header, label maps, and the errors of reading them."""
 
 import io
+import struct
 from pathlib import Path
 
 import cv2
@@ -70,8 +71,11 @@ def get_orientation(image: Image.Image) -> int:
     if image.format == 'TIFF':
         return image.tag_v2.get(ORIENTATION, 1)  # type: ignore[attr-defined]
     exif = Image.Exif()  # getexif() would decode the pixels of a PNG
-    exif.load(image.info.get('exif', b''))
-    return exif.get(ORIENTATION, 1)
+    try:
+        exif.load(image.info.get('exif', b''))
+        return exif.get(ORIENTATION, 1)
+    except (struct.error, SyntaxError, ValueError):  # OpenCV does not turn images with damaged data
+        return 1
 
 
 def read_label_map(path: str | Path) -> np.ndarray:

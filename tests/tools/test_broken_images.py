@@ -82,7 +82,14 @@ def set_only_image(cfg, path, folder):
         images=[dict(id=1, file_name=path.name, width=width, height=height)],
         categories=[dict(id=i, name=name) for i, name in enumerate(SHAPES)],
         annotations=[
-            dict(id=1, image_id=1, category_id=2, bbox=[0, 0, width, height], area=width * height)
+            dict(
+                id=1,
+                image_id=1,
+                category_id=2,
+                bbox=[0, 0, width, height],
+                area=width * height,
+                iscrowd=0,
+            )
         ],
     )
     ann_file = folder / f'{path.name}.json'

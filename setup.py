@@ -56,6 +56,7 @@ setup(
     long_description=(ROOT / 'README.md').read_text(encoding='utf-8'),
     long_description_content_type='text/markdown',
     license='Apache-2.0',
+    py_modules=['mmcednet_threads'],  # what must run before torch is imported, as the package does
     packages=find_packages(include=['mmcednet', 'mmcednet.*']),
     package_data={'mmcednet': ['.mim/model-index.yml', '.mim/**/*']},
     exclude_package_data={

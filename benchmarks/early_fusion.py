@@ -13,6 +13,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from mmcednet_threads import limit_threads
+
+if __name__ == '__main__':
+    limit_threads()  # before torch is imported
+
 from fusion.report import write_report
 from fusion.results import Results, Trainer
 from fusion.specs import MAIN, NETWORKS, REFERENCE

@@ -17,6 +17,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from mmcednet_threads import limit_threads
+
+if __name__ == '__main__':
+    limit_threads()  # before torch is imported
+
 import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
@@ -27,6 +32,7 @@ from torch.utils._pytree import tree_leaves
 from mmcednet.analysis import speed
 from mmcednet.command_line import check_positive, exit_on_error
 from mmcednet.files import atomic_write
+from mmcednet.launch.threads import adapt_threads
 from mmcednet.models import ARCHS, CEDNet
 from mmcednet.models.execution import RECOMPUTE
 
@@ -169,6 +175,9 @@ def measure(args: argparse.Namespace) -> list[dict[str, Any]]:
         name: build_model(name, args.part).to(device).train(args.mode == 'train')
         for name in args.models
     }
+    if not args.compile:  # which compiles hooks, too
+        for model in models.values():
+            adapt_threads(model)
     machines = [speed.measure_machine(device, dtype)]
     images = torch.randn(args.batch, 3, *args.size, device=device)
     candidates = {name: prepare(name, model, images, args) for name, model in models.items()}

@@ -9,6 +9,11 @@ from collections.abc import Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
+from mmcednet_threads import limit_threads
+
+if __name__ == '__main__':
+    limit_threads()  # before torch is imported
+
 from mmcv.ops import get_compiling_cuda_version
 from mmengine.config import Config
 from mmengine.runner import Runner
@@ -16,6 +21,7 @@ from mmengine.runner import Runner
 from mmcednet.command_line import exit_on_error
 from mmcednet.data.shapes import draw_dataset
 from mmcednet.launch.device import adapt_to_device
+from mmcednet.launch.threads import adapt_threads
 from mmcednet.visualization.drawing import draw_curves, draw_prediction_grid
 from mmcednet.visualization.progress import ProgressHook
 
@@ -71,6 +77,7 @@ def train(config: Path, data: Path, work_dir: Path, seed: int, progress: Progres
             evaluator.ann_file = str(data / 'annotations' / 'val.json')
     adapt_to_device(cfg)
     runner = Runner.from_cfg(cfg)
+    adapt_threads(runner.model)
     runner.register_hook(progress)
     try:
         runner.train()

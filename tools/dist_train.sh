@@ -23,5 +23,9 @@ if [ "$restarts" -gt 0 ]; then
     # otherwise processes that start again find the addresses of those before them
     export TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1
 fi
+if [ -z "${OMP_NUM_THREADS:-}${MKL_NUM_THREADS:-}" ]; then
+    # of what torchrun starts, each process chooses its share of the cores: mmcednet_threads.py
+    export OMP_NUM_THREADS=1 MMCEDNET_CHOSEN_THREADS=1
+fi
 exec "${PYTHON:-python}" -m torch.distributed.run --nnodes="$nodes" --nproc-per-node="$gpus" \
     "${rendezvous[@]}" --max-restarts="$restarts" "$tools/train.py" "$config" --launcher pytorch "$@"

@@ -5,6 +5,11 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from mmcednet_threads import limit_threads
+
+if __name__ == '__main__':
+    limit_threads()  # before torch is imported
+
 from mmcednet.command_line import exit_on_error
 from mmcednet.data.shapes import draw_dataset
 

@@ -31,7 +31,8 @@ from mmcv_wheel import NoWheelError, download_wheel, get_index_page, install_che
 
 ROOT = Path(__file__).resolve().parent.parent
 MMCV = re.compile(r'(onedl-)?mmcv==')
-MARKER = 'mmcednet.txt'  # marks an environment created here: hash of the lock file, project folder
+# Marks an environment created here: hash of the lock file, project folder, hash of setup.py
+MARKER = 'mmcednet.txt'
 SUPPORTED_PYTHONS = ((3, 10), (3, 11), (3, 12))
 REQUIRED_GB = 8
 BUILD_STEP = re.compile(r'\[(\d+)/(\d+)\]')
@@ -238,6 +239,10 @@ def create_environment(venv: Path, lock: Path) -> None:
     install_mmcv(python, mmcv)
 
 
+def compute_hash(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--venv', type=Path, default=ROOT / '.venv', help='default: .venv')
@@ -251,14 +256,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     start = time.time()
     venv = args.venv.absolute()
     marker = venv / MARKER
-    lock, project = hashlib.sha256(args.lock.read_bytes()).hexdigest(), str(ROOT)
+    lock, packaging = map(compute_hash, (args.lock, ROOT / 'setup.py'))
+    project = [str(ROOT), packaging]
     state = marker.read_text().splitlines() if marker.exists() else []
-    if state == [lock, project]:
+    if state == [lock, *project]:
         return 0
     if state[:1] != [lock]:
         create_environment(venv, args.lock)
     pip_install(venv / 'bin' / 'python', '-q', '--no-build-isolation', '-e', ROOT)
-    marker.write_text(f'{lock}\n{project}\n')
+    marker.write_text('\n'.join([lock, *project, '']))
     log(f'{venv} is ready after {(time.time() - start) / 60:.1f} minutes')
     return 0
 

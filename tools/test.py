@@ -5,6 +5,11 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from mmcednet_threads import limit_threads
+
+if __name__ == '__main__':
+    limit_threads()  # before torch is imported
+
 from mmengine.runner import Runner
 
 from mmcednet.checkpoints.safe_loading import refuse_code

@@ -7,6 +7,11 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
+from mmcednet_threads import limit_threads
+
+if __name__ == '__main__':
+    limit_threads()  # before torch is imported
+
 from mmcednet.checkpoints.safe_loading import refuse_code
 from mmcednet.command_line import exit_on_error
 from mmcednet.config_files import read_config

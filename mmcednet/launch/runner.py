@@ -25,6 +25,7 @@ from mmcednet.training import make_fault_tolerant
 from .config import name_images_in_errors
 from .device import adapt_to_device
 from .processes import init_process_group
+from .threads import adapt_threads
 
 # What is run -> data loaders that it uses
 LOADERS = {'train': ('train', 'val'), 'test': ('test',)}
@@ -38,7 +39,7 @@ def prepare_runner(cfg: Config, task: str, compiled: bool = False) -> Runner:
     3. For a training, checkpoints are written atomically, and loop, data and hooks tolerate faults.
     4. The runner is built, with its model.
     5. The model is checked: its features, the weights that it starts from, its classes.
-    6. The blocks of CEDNet are compiled.
+    6. A training uses as many threads as pay; the blocks of CEDNet are compiled.
 
     Args:
         cfg: Config of any toolbox, with the options applied; ``load_from`` is the checkpoint of a test.
@@ -63,6 +64,7 @@ def prepare_runner(cfg: Config, task: str, compiled: bool = False) -> Runner:
         warn_about_batch_size(runner)
         warn_about_random_weights(runner)
         check_initial_weights(runner)
+        adapt_threads(runner.model)
     else:
         check_checkpoint(runner.model, cfg.load_from)
     check_segmentation(runner, *LOADERS[task])

@@ -19,8 +19,9 @@ def run(root):
 
 
 def test_up_to_date_environment_is_left_unchanged(run, root, tmp_path):
-    lock = hashlib.sha256((root / 'requirements' / 'onedl.lock').read_bytes()).hexdigest()
-    (tmp_path / 'mmcednet.txt').write_text(f'{lock}\n{root}\n')
+    files = (root / 'requirements' / 'onedl.lock', root / 'setup.py')
+    lock, packaging = (hashlib.sha256(path.read_bytes()).hexdigest() for path in files)
+    (tmp_path / 'mmcednet.txt').write_text(f'{lock}\n{root}\n{packaging}\n')
     result = run(tmp_path)
     assert (result.returncode, result.stdout) == (0, '')
 

@@ -6,6 +6,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from mmcednet_threads import limit_threads
+
+if __name__ == '__main__':
+    limit_threads()  # before torch is imported
+
 from framework_tests.table import ZOOS, Row, list_folders, render_page, try_frameworks
 from rich.progress import Progress
 

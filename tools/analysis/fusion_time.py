@@ -6,6 +6,11 @@ import sys
 from collections.abc import Sequence
 from fractions import Fraction
 
+from mmcednet_threads import limit_threads
+
+if __name__ == '__main__':
+    limit_threads()  # before torch is imported
+
 from mmcednet.analysis.fusion_time import measure_config_fusion_time
 from mmcednet.command_line import exit_on_error
 

@@ -9,6 +9,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from mmcednet_threads import limit_threads
+
+if __name__ == '__main__':
+    limit_threads()  # before torch is imported
+
 from paper.fusion_times import draw_fusion_times, iter_fusion_times
 from paper.results import render_files
 from paper.tables import iter_rows

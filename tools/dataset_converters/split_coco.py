@@ -6,6 +6,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from mmcednet_threads import limit_threads
+
+if __name__ == '__main__':
+    limit_threads()  # before torch is imported
+
 from mmcednet.checks.coco_format import read_coco
 from mmcednet.command_line import exit_on_error
 from mmcednet.data.coco_files import split_coco, write_splits

@@ -10,6 +10,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from mmcednet_threads import limit_threads
+
+if __name__ == '__main__':
+    limit_threads()  # before torch is imported
+
 from mmcednet.checkpoints.publishing import publish
 from mmcednet.checkpoints.safe_loading import refuse_code
 from mmcednet.command_line import exit_on_error

@@ -104,7 +104,9 @@ def test_the_check_foretells_what_is_loaded(root, tmp_path, log):
 def test_new_config_and_train_agree(root, tmp_path):
     """What new_config writes a config for, train.py's check accepts, and the other way round."""
     cfg = None
-    for number, (*_, folder) in enumerate(list_datasets(tmp_path)):
+    for number, (_, _, orientation, size, folder) in enumerate(list_datasets(tmp_path)):
+        if orientation not in (1, 6) or size != SIZE:  # a config takes half a second
+            continue
         out = tmp_path / f'{number}.py'
         refused = find_error(write_new_config, folder, 'retinanet', 'nano', out, root / 'configs')
         cfg = load_config(root, folder, cfg)

@@ -73,7 +73,8 @@ class CEDNet(PretrainedBackbone):
             and logs missing and unexpected keys; of a checkpoint with a moving average it loads the
             weights themselves, or with ``average=True`` the average. Default: None.
         kernels: Compute with the operators of :mod:`mmcednet.models.kernels` where these are faster
-            than torch's, with the same result up to rounding; False: plain torch only.
+            than torch's, with the same result up to rounding; on a GPU in mixed precision, also the
+            features between blocks are then of low precision. False: plain torch only.
             :func:`use_kernels` changes it later. Default: True.
 
     Attributes:

@@ -10,11 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .depthwise_conv import convolve
-from .fused_mlp import INTERPRETED, fused_mlp
+from .convolution import convolve
+from .cublas_mlp import mlp as compute_mlp
+from .fused_mlp import INTERPRETED, compute_fused_mlp
 from .fused_mlp import can_fuse as can_fuse_channels
-from .mlp import mlp as compute_mlp
-from .norm_act import norm_act as normalise
+from .norm import norm_act as normalise
 
 __all__ = ['INTERPRETED', 'depthwise_conv', 'mlp', 'norm_act', 'norm_mlp', 'residual_mlp']
 
@@ -108,4 +108,4 @@ def fuse_mlp(x: Tensor, *operands: Any) -> Tensor:
     *norm, weight1, bias1, weight2, bias2, gamma, residual = operands
     dtype = choose_dtype(x)
     weights = (weight1.to(dtype), bias1, weight2.to(dtype), bias2, gamma)
-    return fused_mlp(x, *norm, *weights, residual)
+    return compute_fused_mlp(x, *norm, *weights, residual)

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from . import tiles
 from .gelu import compute_gelu
-from .norm_act import load_affine
+from .norm import load_affine
 
 # Triton's interpreter takes the bits of bfloat16 for integers in products; it multiplies in float32
 INTERPRETED = os.environ.get('TRITON_INTERPRET') == '1'
@@ -173,7 +173,7 @@ def get_shared_memory(device: torch.device) -> int:
 
 
 @torch.library.custom_op('mmcednet::fused_mlp', mutates_args=())
-def fused_mlp(
+def compute_fused_mlp(
     x: Tensor,
     norm_weight: Tensor | None,
     norm_bias: Tensor | None,
@@ -226,7 +226,7 @@ def fused_mlp(
     return out
 
 
-@fused_mlp.register_fake
+@compute_fused_mlp.register_fake
 def allocate_output(
     x: Tensor,
     norm_weight: Tensor | None,

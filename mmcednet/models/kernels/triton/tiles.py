@@ -40,8 +40,9 @@ NORM_PROGRAMS = (
 )
 ROWS = 32  # of a part of (pixels, channels), for GELU and the residual
 COLUMNS = 128
-ELEMENTWISE_WARPS = 4
+GELU_WARPS = 4
 GELU_BACKWARD_WARPS = 8
+RESIDUAL_WARPS = 8
 GELU_PROGRAMS = 2048  # of the backward pass
 FUSED_CHANNELS = 256  # at most, for an MLP in one kernel
 

@@ -17,7 +17,7 @@ from .. import reference
 from ..gradients import differentiate
 from . import tiles
 from .gelu import compute_gelu, compute_gelu_and_slope
-from .norm_act import choose_tile
+from .norm import choose_tile
 
 
 @triton.jit(do_not_specialize=['pixels'])
@@ -131,7 +131,7 @@ def apply_gelu(hidden: Tensor, bias: Tensor, out: Tensor) -> None:
         channels,
         tile_pixels=tiles.ROWS,
         tile_channels=tiles.COLUMNS,
-        num_warps=tiles.ELEMENTWISE_WARPS,
+        num_warps=tiles.GELU_WARPS,
     )
 
 
@@ -151,7 +151,7 @@ def add_residual(
         pixels,
         1 if factors is None else pixels // len(factors),
         channels=channels,
-        num_warps=tiles.ELEMENTWISE_WARPS,
+        num_warps=tiles.RESIDUAL_WARPS,
         **tile,
     )
     return x

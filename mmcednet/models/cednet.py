@@ -64,8 +64,8 @@ class CEDNet(PretrainedBackbone):
         recompute: What the backward pass computes again, to save memory in training: 'none'; 'cheap':
             outputs of GELU, of a LayerNorm directly before it, and on a CPU of the MLP's second linear
             layer; 'full': everything in a block (activation checkpointing), where BatchNorm then
-            updates its statistics twice per batch. :func:`apply_recompute` changes it later. Default:
-            'cheap'.
+            updates its statistics twice per batch. With the operators of a GPU, 'none' is the same as
+            'cheap'. :func:`apply_recompute` changes it later. Default: 'cheap'.
         with_cp: The same as ``recompute='full'``, by the name of mmdet's backbones. Default: False.
         in_channels: Channels of the image. Default: 3.
         init_cfg: Initialization config of mmengine. ``dict(type='Pretrained', checkpoint=...)`` loads

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from mmcednet.models import ARCHS, CEDNet, apply_recompute, kernels, use_kernels
+from mmcednet.models.execution import describe_kernels
 from mmcednet.models.kernels import reference, triton
 from mmcednet.models.layers import DropPath
 
@@ -365,3 +366,10 @@ def test_exporters_get_plain_torch(calls):
     torch.export.export(block, (x,))
     torch.jit.trace(block, x, check_trace=False)
     assert not calls
+
+
+def test_the_log_names_the_operators():
+    network, _ = build('fpn', 'dwconv')
+    assert describe_kernels(network) == 'Triton (MMCEDNET_TRITON=0 turns them off)'
+    use_kernels(network, False)
+    assert describe_kernels(network) == ''

@@ -1,7 +1,7 @@
 """The operators in Triton and networks with them, in Triton's interpreter, which computes on a CPU.
 
-test_triton.py runs these tests in a process of its own: Triton reads TRITON_INTERPRET when it is
-imported.
+test_triton.py runs the quick ones in a process of its own, as Triton reads TRITON_INTERPRET when it is
+imported; make test-triton runs all.
 """
 
 import collections

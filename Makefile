@@ -12,7 +12,7 @@ PARALLEL = -n logical --maxprocesses 8 --dist loadgroup
 NUMERICS = tests/models tests/baselines tests/heads tests/converters tests/export tests/inference \
 	--ignore tests/models/test_layout.py
 
-.PHONY: setup demo test test-all test-kernels lint docs test-openmmlab
+.PHONY: setup demo test test-all test-kernels test-triton lint docs test-openmmlab
 
 setup:
 	@$(PYTHON) tools/setup_env.py --venv $(VENV)
@@ -30,6 +30,12 @@ test-all: setup
 test-kernels: setup
 	@$(BIN)/python -m pytest $(PARALLEL) $(NUMERICS) --no-mkldnn
 	@ATEN_CPU_CAPABILITY=default $(BIN)/python -m pytest $(PARALLEL) $(NUMERICS)
+
+# All tests of the operators in Triton, in its interpreter; slow.
+test-triton: export TRITON_INTERPRET = 1
+test-triton: export MMCEDNET_TRITON = 1
+test-triton: setup
+	@$(BIN)/python -m pytest tests/models/kernels/interpreted.py tests/models/kernels/test_operators.py
 
 lint: setup
 	@$(BIN)/ruff check .

@@ -2,7 +2,7 @@
 
 import keyword
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -71,7 +71,11 @@ def check_is_new(path: Path) -> None:
 
 
 def write_config(
-    path: Path, header: str, settings: Mapping[str, Any], comments: Mapping[str, str] | None = None
+    path: Path,
+    header: str,
+    settings: Mapping[str, Any],
+    comments: Mapping[str, str] | None = None,
+    check: Callable[[Config], None] = lambda cfg: None,
 ) -> Config:
     """Write a config that did not exist, after checking that it can be loaded.
 
@@ -81,6 +85,7 @@ def write_config(
         settings: The config's variables in their order, for example ``_base_`` and ``model``; relative
             paths in ``_base_`` are relative to the folder of ``path``.
         comments: Comments above settings, by dotted name: ``{'model.backbone': 'why'}``.
+        check: Raises an error if the config is not to be written.
 
     Returns:
         The resolved config.
@@ -93,9 +98,11 @@ def write_config(
     with atomic_write(path) as temporary:
         temporary.write_text(text, encoding='utf-8')
         try:
-            return Config.fromfile(temporary)
+            cfg = Config.fromfile(temporary)
         except Exception as error:
             raise ValueError(f'{path} would not load ({error}); nothing was written') from error
+        check(cfg)
+        return cfg
 
 
 def format_config(header: str, settings: Mapping[str, Any], comments: Mapping[str, str]) -> str:

@@ -13,6 +13,7 @@ if __name__ == '__main__':
 
 from mmcednet.checkpoints.safe_loading import refuse_code
 from mmcednet.command_line import exit_on_error
+from mmcednet.inference.annotation_ids import read_ids
 from mmcednet.inference.inputs import find_sources
 from mmcednet.inference.outputs import check_out, write_predictions
 from mmcednet.inference.predict import load_predictor
@@ -38,6 +39,13 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         '--batch', type=int, default=1, help='images of one size that are computed at once; default: 1'
     )
+    parser.add_argument(
+        '--annotations',
+        type=Path,
+        metavar='FILE',
+        help="annotation file in COCO's format whose ids of images and classes are written; default: "
+        'images and classes are numbered from 1',
+    )
     add_compile_argument(parser)
     return parser.parse_args(argv)
 
@@ -53,7 +61,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         predictor = load_predictor(args.config, args.checkpoint, args.device)
         if args.compile:
             compile_blocks(predictor.inferencer.model)
-        problems = write_predictions(predictor, sources, args.out, args.score, args.batch)
+        ids = read_ids(args.annotations, sources, predictor.classes) if args.annotations else None
+        problems = write_predictions(predictor, sources, args.out, args.score, args.batch, ids)
     print(f'drawn pictures and predictions.json: {args.out}')
     if problems:
         print(f'error: {problems}', file=sys.stderr)

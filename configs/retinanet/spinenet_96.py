@@ -1,5 +1,5 @@
 # Table 1: box AP 47.1, cited by the paper: SpineNet's protocol B, from random weights. Its published
-# checkpoints for PyTorch need model.backbone.output_act=False
+# checkpoints for PyTorch need output_act=False and the anchors of mmdet 1.x: docs/fidelity.md
 _base_ = [
     '../_base_/models/retinanet_spinenet.py',
     '../_base_/datasets/coco_scale_jitter.py',

@@ -8,6 +8,7 @@ from .safe_loading import RefusedError
 
 # What torch.load raises for a file that is damaged or is no checkpoint
 LOAD_ERRORS = (
+    OSError,
     RuntimeError,
     UnpicklingError,
     EOFError,
@@ -30,7 +31,7 @@ def load_checkpoint(checkpoint: str) -> dict:
     """
     try:
         loaded = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu')
-    except RefusedError:
+    except (RefusedError, FileNotFoundError):
         raise
     except LOAD_ERRORS as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]

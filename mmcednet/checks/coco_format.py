@@ -69,10 +69,27 @@ def find_format_errors(content: dict) -> Iterator[str]:
         for item in content[kind]:
             if not isinstance(item.get(key), str):
                 yield f'the {key} {CUT.repr(item.get(key))} in its {kind} must be a string'
+    yield from find_ambiguous_categories(content)
+
+
+def find_ambiguous_categories(content: dict) -> Iterator[str]:
+    """Find ids and names that are missing or used twice, such as that of a group and of its class."""
     for key in ('id', 'name'):
         for value, count in Counter(item.get(key) for item in content['categories']).items():
             if value is None or count > 1:
-                yield f'{count} categories have the {key} {CUT.repr(value)}'
+                text = f'{count} categories have the {key} {CUT.repr(value)}'
+                yield text + advise(content, key, value)
+
+
+def advise(content: dict, key: str, value: Any) -> str:
+    """Say which of the categories of the same name are to be removed, if some have no objects."""
+    ids = [item.get('id') for item in content['categories'] if item.get(key) == value]
+    used = {item.get('category_id') for item in content.get('annotations', ())}
+    unused = [number for number in ids if number not in used]
+    if key != 'name' or len(unused) != len(ids) - 1:
+        return ''
+    listed = ', '.join(map(repr, unused))
+    return f'; remove those without objects from its categories, with the id {listed}'
 
 
 def is_number(value: Any) -> bool:

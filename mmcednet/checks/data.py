@@ -9,7 +9,9 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 
 from .annotations import check_annotations
-from .coco_format import read_coco
+from .coco_format import CUT, read_coco
+from .image_files import check_image_files, reads_by_default
+from .objects import Use
 
 REMOTE = '://'
 
@@ -23,21 +25,22 @@ def check_data(cfg: Config, *loaders: str) -> None:
 
     Raises:
         ValueError: A folder, an annotation file or an image does not exist, or an annotation file is
-            not valid JSON or not of COCO's format, has no annotations of the config's classes, or has
-            errors, see :func:`check_annotations`.
+            not valid JSON or not of COCO's format, has other categories than the config's classes or in
+            another order, or has errors, see :func:`check_annotations`.
     """
-    checked = set()
+    checked: set[tuple] = set()
     splits: dict[str, set[Path]] = {loader: set() for loader in loaders}
     for loader in loaders:
+        metrics = list_metrics(cfg, loader)
         for dataset in iter_datasets(cfg.get(f'{loader}_dataloader')):
             files = (str(dataset.get('ann_file', '')), get_image_folder(dataset))
             remote = dataset.get('backend_args') is not None or REMOTE in files[0] + files[1]
-            if remote or files in checked:
+            if remote or (*files, str(metrics)) in checked:
                 continue
-            checked.add(files)
+            checked.add((*files, str(metrics)))
             ann_file = join_data_root(dataset, files[0])
             if ann_file.endswith('.json'):
-                splits[loader] |= check_coco(dataset, Path(ann_file), Path(files[1]))
+                splits[loader] |= check_coco(dataset, Path(ann_file), Path(files[1]), metrics)
             elif files[0] and not os.path.exists(ann_file):
                 raise ValueError(f'the annotation file {ann_file} does not exist')
             elif not os.path.isdir(files[1]):
@@ -76,31 +79,131 @@ def get_image_folder(dataset: dict) -> str:
     return join_data_root(dataset, prefix.get('img') or prefix.get('img_path') or '')
 
 
-def check_coco(dataset: dict, ann_file: Path, images: Path) -> set[Path]:
-    """Check an annotation file in COCO format and the existence of its images; return these."""
+def check_coco(dataset: dict, ann_file: Path, images: Path, metrics: list[dict]) -> set[Path]:
+    """Check an annotation file in COCO format and the existence of its images; return these.
+
+    Args:
+        dataset: The dataset's config.
+        ann_file: Its annotation file.
+        images: Its folder of images.
+        metrics: The metrics by which pycocotools evaluates it.
+    """
     content = read_coco(ann_file)
-    if not dataset.get('test_mode') and not content.get('annotations'):
+    if (metrics or not dataset.get('test_mode')) and not content.get('annotations'):
         raise ValueError(f'the annotation file {ann_file} has no annotations')
-    classes = (dataset.get('metainfo') or {}).get('classes')
-    names = [category['name'] for category in content['categories']]
-    if classes and not set(classes) & set(names):
-        raise ValueError(f'the annotation file {ann_file} has none of the classes {tuple(classes)}')
-    if classes and [name for name in names if name in classes] != list(classes):
-        print_log(
-            f"{ann_file}: its categories are not the config's classes, in their order; mmdet numbers "
-            f'classes in the order of the categories, so that names and labels may not match',
-            'current',
-            logging.WARNING,
-        )
+    content.setdefault('annotations', [])
+    plain = dataset.get('type') in ('CocoDataset', 'mmdet.CocoDataset')
+    classes = find_dataset_classes(dataset, plain)
+    if classes:
+        check_categories(content, ann_file, classes, plain)
     check_masks(dataset, content, ann_file)
     paths = [images / image['file_name'] for image in content['images']]
     missing = find_missing_files(paths)
     if missing:
         raise ValueError(f'{len(missing)} images of {ann_file} do not exist, the first is {missing[0]}')
-    if dataset.get('type') in ('CocoDataset', 'mmdet.CocoDataset'):
-        content.setdefault('annotations', [])
-        check_annotations(content, ann_file, images, bool(dataset.get('test_mode')))
+    if plain:
+        use = Use(
+            classes,
+            trained=not dataset.get('test_mode'),
+            metrics=find_kinds(metrics),
+            with_masks=loads_masks(dataset),
+            min_size=(dataset.get('filter_cfg') or {}).get('min_size', 0),
+        )
+        check_annotations(content, ann_file, images, use)
+        for metric in metrics:
+            check_metric_file(content, ann_file, metric)
+    if reads_by_default(dataset.get('pipeline')):
+        check_image_files(paths, str(ann_file))
     return set(paths)
+
+
+def find_dataset_classes(dataset: dict, plain: bool) -> tuple[str, ...]:
+    """Classes of a dataset: the config's, or those of COCO for a ``CocoDataset`` without."""
+    classes = (dataset.get('metainfo') or {}).get('classes')
+    if isinstance(classes, str):
+        return (classes,)
+    if classes or not plain:
+        return tuple(classes or ())
+    from mmdet.datasets import CocoDataset
+
+    return CocoDataset.METAINFO['classes']
+
+
+def check_categories(content: dict, ann_file: Path, classes: tuple[str, ...], plain: bool) -> None:
+    """Check that a file has the config's classes, in their order.
+
+    Args:
+        content: The file's content.
+        ann_file: The file.
+        classes: The config's classes.
+        plain: Whether it is mmdet's ``CocoDataset``, which numbers classes in the file's order; for
+            other datasets, another order is logged as a warning.
+
+    Raises:
+        ValueError: It has not.
+    """
+    names = [category['name'] for category in content['categories'] if category['name'] in classes]
+    if not names:
+        raise ValueError(f'the annotation file {ann_file} has none of the classes {classes}')
+    if names == list(classes):
+        return
+    missing = [name for name in classes if name not in names]
+    if missing:
+        problem = f"its categories lack {', '.join(map(repr, missing))} of the config's classes"
+    else:
+        index = next(index for index, name in enumerate(names) if name != classes[index])
+        problem = (
+            f"its category {names[index]!r} stands where the config's classes have {classes[index]!r}"
+        )
+    message = (
+        f'{ann_file}: {problem}; mmdet numbers classes in the order of the file, so that labels would '
+        f'mean other classes: write all of the classes into its categories, in the order of the config'
+    )
+    if plain:
+        raise ValueError(message)
+    print_log(message, 'current', logging.WARNING)
+
+
+def list_metrics(cfg: Config, loader: str) -> list[dict]:
+    """The configs of the metrics by which pycocotools evaluates a data loader."""
+    evaluators = cfg.get(f'{loader}_evaluator') or ()
+    evaluators = [evaluators] if isinstance(evaluators, dict) else evaluators
+    coco = [item for item in evaluators if item.get('type') in ('CocoMetric', 'mmdet.CocoMetric')]
+    return [item for item in coco if not item.get('format_only')]
+
+
+def find_kinds(metrics: list[dict]) -> frozenset[str]:
+    """What metrics evaluate: 'bbox', 'segm'."""
+    kinds = [item.get('metric', 'bbox') for item in metrics]
+    return frozenset(kind for kind in kinds for kind in ([kind] if isinstance(kind, str) else kind))
+
+
+def check_metric_file(content: dict, ann_file: Path, metric: dict) -> None:
+    """Check that a metric's annotation file has the images that are predicted on.
+
+    Raises:
+        ValueError: It does not exist, or lacks images.
+    """
+    path = str(metric.get('ann_file') or ann_file)
+    if REMOTE in path or os.path.abspath(path) == os.path.abspath(ann_file):
+        return
+    known = {image['id'] for image in read_coco(Path(path))['images']}
+    missing = [image['id'] for image in content['images'] if image.get('id') not in known]
+    if missing:
+        raise ValueError(
+            f"CocoMetric's ann_file {path} lacks {len(missing)} images of the dataset's {ann_file}, "
+            f'the first with the id {CUT.repr(missing[0])}; both must be the same file'
+        )
+
+
+def list_mask_steps(dataset: dict) -> list[dict]:
+    """The steps of a pipeline that load masks."""
+    steps = [step for step in dataset.get('pipeline') or () if step['type'] == 'LoadAnnotations']
+    return [step for step in steps if step.get('with_mask')]
+
+
+def loads_masks(dataset: dict) -> bool:
+    return bool(list_mask_steps(dataset))
 
 
 def check_masks(dataset: dict, content: dict, ann_file: Path) -> None:
@@ -109,14 +212,13 @@ def check_masks(dataset: dict, content: dict, ann_file: Path) -> None:
     Raises:
         ValueError: A mask is missing, or is not a polygon although the pipeline reads only these.
     """
-    steps = [step for step in dataset.get('pipeline') or () if step['type'] == 'LoadAnnotations']
-    masks = any(step.get('with_mask') for step in steps)
+    steps = list_mask_steps(dataset)
     polygons = any(not step.get('poly2mask', True) for step in steps)
     classes = (dataset.get('metainfo') or {}).get('classes')
     used = {item['id'] for item in content['categories'] if not classes or item['name'] in classes}
-    for item in content.get('annotations', ()):
+    for item in content['annotations']:
         mask, name = item.get('segmentation'), f'annotation {item.get("id")}'
-        if masks and not mask and item.get('category_id') in used:
+        if steps and not mask and item.get('category_id') in used:
             raise ValueError(
                 f'{ann_file}: {name} has no segmentation, which LoadAnnotations needs for its masks'
             )

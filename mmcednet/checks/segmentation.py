@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mmcv import imfrombytes
+from mmengine.config import Config
 from mmengine.dist import all_gather_object, get_rank, get_world_size
 from mmengine.registry import DATASETS
 from mmengine.runner import Runner
@@ -15,10 +15,11 @@ from rich.progress import track
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from mmcednet.images import IMAGE_ERRORS, ImageError, read_size
+from mmcednet.images import find_values, read_label_map, read_size
 
 from .data import find_missing_files, iter_datasets
 from .features import iter_heads
+from .image_files import check_image_files, reads_by_default
 from .unwrap import unwrap_model
 
 if TYPE_CHECKING:  # mmseg is optional
@@ -28,33 +29,77 @@ if TYPE_CHECKING:  # mmseg is optional
 def check_segmentation(runner: Runner, *loaders: str) -> None:
     """Check the datasets and the batch size of a segmenter; other models are not checked.
 
-    Reads every label map that mmseg's ``LoadAnnotations`` will load; each process reads its share.
-
     Args:
         runner: Runner of an mmseg config.
         loaders: Data loaders to check: 'train', 'val', 'test'.
 
     Raises:
-        ValueError: A dataset is empty, an image or label map does not exist, a label map contains an id
-            that is not a class, the heads have another number of classes, or a training batch is too
-            small for BatchNorm.
+        ValueError: See :func:`check_segmentation_data`; or the heads have another number of classes, or
+            a training batch is too small for BatchNorm.
     """
     model = unwrap_model(runner.model)
     if not hasattr(model, 'decode_head'):
         return
+    for loader in loaders:
+        for _, dataset in build_datasets(runner.cfg, loader):
+            check_num_classes(model, len(dataset.metainfo['classes']), type(dataset).__name__)
+    check_segmentation_data(runner.cfg, *loaders)
+    if 'train' in loaders:
+        check_pooled_batch(model, compute_smallest_batch(runner.cfg.train_dataloader))
+
+
+def check_segmentation_data(cfg: Config, *loaders: str) -> None:
+    """Check the images and label maps of a segmenter's config.
+
+    Reads every label map that mmseg's ``LoadAnnotations`` will load; each process reads its share.
+
+    Args:
+        cfg: An mmseg config.
+        loaders: Data loaders to check: 'train', 'val', 'test'.
+
+    Raises:
+        ValueError: A dataset is empty, an image or label map does not exist, a label map contains an id
+            that is not a class, or the label maps of the training contain one class only.
+    """
+    for loader in loaders:
+        found: set[str] = set()
+        read = False
+        for settings, dataset in build_datasets(cfg, loader):
+            values = find_label_values(settings['pipeline'])
+            if values is not None and (dataset.reduce_zero_label or dataset.label_map):
+                raise ValueError(
+                    f'MapLabels maps the values in the files: {settings["type"]} must neither have '
+                    f'reduce_zero_label nor a selection of its classes'
+                )
+            if values is not None and len(values) != len(dataset.metainfo['classes']):
+                raise ValueError(
+                    f'MapLabels has the values {values}, one per class, but the dataset '
+                    f'{settings["type"]} has {len(dataset.metainfo["classes"])} classes'
+                )
+            pairs = list_label_maps(dataset)
+            if reads_by_default(settings['pipeline']):
+                check_image_files([image for _, image in pairs], str(pairs[0][1].parent))
+            found |= check_label_maps(pairs, dataset, values)
+            read = True
+        if loader == 'train' and read and len(found) < 2:
+            raise ValueError(
+                f'the label maps of {dataset.data_prefix["seg_map_path"]} have pixels of '
+                f'{"no class" if not found else f"one class only, {found.pop()!r}"}, so that there is '
+                f'nothing to learn; if the objects are drawn with another value, such as 255, which is '
+                f'ignored, MapLabels(values=...) after LoadAnnotations maps it to its class'
+            )
+
+
+def build_datasets(cfg: Config, loader: str) -> Iterator[tuple[dict, 'BaseSegDataset']]:
+    """Build the local datasets of a loader that load label maps; yields their settings, too."""
     from mmseg.datasets import BaseSegDataset
 
-    for loader in loaders:
-        for settings in iter_datasets(runner.cfg.get(f'{loader}_dataloader')):
-            if not loads_label_maps(settings.get('pipeline')):
-                continue
+    for settings in iter_datasets(cfg.get(f'{loader}_dataloader')):
+        if loads_label_maps(settings.get('pipeline')):
             dataset = DATASETS.build(dict(settings, lazy_init=True))
             local = isinstance(dataset, BaseSegDataset) and dataset.backend_args is None
             if local and dataset.metainfo.get('classes'):
-                check_num_classes(model, len(dataset.metainfo['classes']), type(dataset).__name__)
-                check_label_maps(list_label_maps(dataset), dataset)
-    if 'train' in loaders:
-        check_pooled_batch(model, compute_smallest_batch(runner.cfg.train_dataloader))
+                yield settings, dataset
 
 
 def loads_label_maps(node: object) -> bool:
@@ -64,6 +109,17 @@ def loads_label_maps(node: object) -> bool:
         pillow = node.get('imdecode_backend', 'pillow') == 'pillow'
         return (own and pillow) or any(loads_label_maps(value) for value in node.values())
     return isinstance(node, (list, tuple)) and any(map(loads_label_maps, node))
+
+
+def find_label_values(node: object) -> tuple[int, ...] | None:
+    """The values of the classes in the label maps, if a pipeline maps them with ``MapLabels``."""
+    if isinstance(node, dict):
+        if node.get('type') == 'MapLabels':
+            return tuple(node['values'])
+        node = list(node.values())
+    if not isinstance(node, (list, tuple)):
+        return None
+    return next((values for values in map(find_label_values, node) if values is not None), None)
 
 
 def check_num_classes(model: nn.Module, num_classes: int, dataset: str) -> None:
@@ -105,51 +161,85 @@ def list_label_maps(dataset: 'BaseSegDataset') -> list[tuple[Path, Path]]:
     return list(zip(paths, images))
 
 
-def check_label_maps(pairs: list[tuple[Path, Path]], dataset: 'BaseSegDataset') -> None:
-    """Check label maps, each with its image, in threads.
+def check_label_maps(
+    pairs: list[tuple[Path, Path]], dataset: 'BaseSegDataset', values: tuple[int, ...] | None
+) -> set[str]:
+    """Check label maps, each with its image, in threads; return the names of the classes in them.
 
     Each process checks its share, and all raise if one finds an error.
     """
+    meanings = describe_ids(dataset, values)
     pairs = pairs[get_rank() :: get_world_size()]
+    names: set[str] = set()
+    error = None
     with ThreadPoolExecutor() as pool:
-        found = pool.map(lambda pair: find_label_map_error(pair[0], pair[1], dataset), pairs)
+        found = pool.map(lambda pair: read_ids(*pair), pairs)
         shown = track(found, 'checking label maps', len(pairs), disable=get_rank() > 0)
-        error = next(filter(None, shown), None)
+        try:
+            for ids, (path, _) in zip(shown, pairs):
+                check_ids(path, ids, meanings)
+                names.update(filter(None, (meanings[index] for index in ids)))
+        except ValueError as invalid:
+            error = str(invalid)
         pool.shutdown(cancel_futures=True)
     # If one process stopped alone, the others would wait for it.
-    for message in filter(None, all_gather_object(error)):
+    everywhere = all_gather_object((error, names))
+    for message in filter(None, (message for message, _ in everywhere)):
         raise ValueError(message)
+    return set().union(*(names for _, names in everywhere))
 
 
-def find_label_map_error(path: Path, image: Path, dataset: 'BaseSegDataset') -> str | None:
-    """Return the error message of an invalid label map, None for a valid one."""
-    try:
-        ids = imfrombytes(path.read_bytes(), flag='unchanged', backend='pillow')
-    except (*IMAGE_ERRORS, ValueError) as error:  # Pillow raises any of these
-        return f'the label map {path} cannot be read: {error}'
-    if ids.ndim != 2:
-        return f'the label map {path} has the shape {ids.shape}; it must be (H, W), of class ids'
-    try:
-        size = read_size(image)
-    except ImageError as error:
-        return str(error)
-    if size is not None and size[:2] != ids.shape[::-1]:
-        height, width = ids.shape
-        return f'the label map {path} has {width}x{height} px, its image {image} {size[0]}x{size[1]}'
-    # If the config selects some of the classes, mmseg's label_map has all ids on disk.
-    num_classes = len(dataset.label_map or dataset.metainfo['classes'])
-    first = 1 if dataset.reduce_zero_label else 0
-    ignored = sorted({0, dataset.ignore_index} if dataset.reduce_zero_label else {dataset.ignore_index})
-    invalid = (ids < first) | (ids >= first + num_classes)
-    for value in ignored:
-        invalid &= ids != value
-    if not invalid.any():
-        return None
-    return (
-        f'the label map {path} has the id {ids[invalid].min()}; valid ids are {first} to '
-        f'{first + num_classes - 1} for the {num_classes} classes and '
-        f'{" and ".join(map(str, ignored))} for ignored pixels'
+def describe_ids(dataset: 'BaseSegDataset', values: tuple[int, ...] | None) -> dict[int, str | None]:
+    """Which ids the label maps may have: id -> name of its class, None for an id that is ignored."""
+    classes = dataset.metainfo['classes']
+    ids: dict[int, str | None] = {dataset.ignore_index: None}
+    if values is not None:
+        return ids | dict(zip(values, classes))
+    first = 0
+    if dataset.reduce_zero_label:
+        ids[0], first = None, 1
+    if dataset.label_map:  # the config selects some of the classes; the files have all ids
+        selected = dict(enumerate(classes))
+        return ids | {first + old: selected.get(new) for old, new in dataset.label_map.items()}
+    return ids | {first + index: name for index, name in enumerate(classes)}
+
+
+def read_ids(path: Path, image: Path) -> list[int]:
+    """Return the ids in a label map.
+
+    Raises:
+        ValueError: It cannot be read, or has another size than its image.
+    """
+    label_map = read_label_map(path)
+    size = read_size(image)
+    if size is not None and size[:2] != label_map.shape[::-1]:
+        height, width = label_map.shape
+        raise ValueError(
+            f'the label map {path} has {width}x{height} px, its image {image} {size[0]}x{size[1]}'
+        )
+    return find_values(label_map)
+
+
+def check_ids(path: Path, ids: list[int], meanings: dict[int, str | None]) -> None:
+    """Check that the ids of a label map are classes, or ignored."""
+    invalid = [index for index in ids if index not in meanings]
+    if not invalid:
+        return
+    classes = [index for index, name in meanings.items() if name is not None]
+    ignored = [index for index, name in meanings.items() if name is None]
+    raise ValueError(
+        f'the label map {path} has the id {invalid[0]}; valid ids are {describe_ranges(classes)} for '
+        f'the {len(classes)} classes'
+        + (f' and {describe_ranges(ignored)} for ignored pixels' if ignored else '')
     )
+
+
+def describe_ranges(numbers: list[int]) -> str:
+    """Write numbers as ranges: '0 and 2 to 5'."""
+    starts = [number for number in sorted(numbers) if number - 1 not in numbers]
+    ends = [number for number in sorted(numbers) if number + 1 not in numbers]
+    parts = [str(start) if start == end else f'{start} to {end}' for start, end in zip(starts, ends)]
+    return ' and '.join([', '.join(parts[:-1])] * (len(parts) > 1) + parts[-1:])
 
 
 def compute_smallest_batch(loader: dict) -> int:

@@ -3,5 +3,13 @@
 from .copy_paste import BoxCopyPaste, PairedDataset
 from .image_errors import NamedImageErrors
 from .jitter import LargeScaleJitter, RasterizePolygons
+from .label_values import MapLabels
 
-__all__ = ['BoxCopyPaste', 'LargeScaleJitter', 'NamedImageErrors', 'PairedDataset', 'RasterizePolygons']
+__all__ = [
+    'BoxCopyPaste',
+    'LargeScaleJitter',
+    'MapLabels',
+    'NamedImageErrors',
+    'PairedDataset',
+    'RasterizePolygons',
+]

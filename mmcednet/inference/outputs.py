@@ -12,6 +12,7 @@ from rich.progress import Progress
 from mmcednet.files import atomic_folder, check_new_folder
 from mmcednet.images import IMAGE_ERRORS
 
+from .annotation_ids import AnnotationIds
 from .inputs import Frame, Problems, Source, count_frames, iter_batches, iter_frames, warn
 from .predict import Predictor, Segmenter
 
@@ -28,9 +29,10 @@ def is_drawable(image: np.ndarray) -> bool:
 class ResultWriter:
     """Writes predictions into a folder: ``drawn/``, for segmenters ``label_maps/``, and a JSON."""
 
-    def __init__(self, folder: Path, predictor: Predictor) -> None:
+    def __init__(self, folder: Path, predictor: Predictor, ids: AnnotationIds | None = None) -> None:
         self.folder = folder
         self.predictor = predictor
+        self.ids = ids
         self.entries: list[dict] = []
         self.number = 0
         self.video: tuple[Source, cv2.VideoWriter] | None = None
@@ -38,12 +40,17 @@ class ResultWriter:
     def write(self, frame: Frame, sample: Any) -> None:
         """Write the prediction of a frame; the frames of a video must come in order."""
         self.number += 1
-        head: dict[str, Any] = dict(image_id=self.number, file_name=frame.source.file_name)
+        file_name = frame.source.file_name
+        image_id = self.ids.images[file_name] if self.ids else self.number
+        head: dict[str, Any] = dict(image_id=image_id, file_name=file_name)
         if frame.index is not None:
             head['frame'] = frame.index
         if isinstance(self.predictor, Segmenter):
             head['label_map'] = self.write_label_map(frame, self.predictor.get_label_map(sample))
-        self.entries += [head | entry for entry in self.predictor.describe(sample)]
+        for entry in self.predictor.describe(sample):
+            if self.ids and 'category_id' in entry:
+                entry['category_id'] = self.ids.categories[entry['category']]
+            self.entries.append(head | entry)
         if not is_drawable(frame.image):
             height, width = frame.image.shape[:2]
             warn(f'{frame.source.file_name} is not drawn: it has {width}x{height} px')
@@ -112,7 +119,12 @@ def predict(predictor: Predictor, frames: list[Frame], problems: Problems) -> li
 
 
 def write_predictions(
-    predictor: Predictor, sources: list[Source], out: Path, score: float, batch: int
+    predictor: Predictor,
+    sources: list[Source],
+    out: Path,
+    score: float,
+    batch: int,
+    ids: AnnotationIds | None = None,
 ) -> str:
     """Predict on images and videos and write all results; shows a progress bar.
 
@@ -122,6 +134,7 @@ def write_predictions(
         out: Folder to write, which appears only when all is done.
         score: Lowest score of a detection that is drawn and written.
         batch: Number of images that the network computes at once; consecutive images of one size.
+        ids: Ids of the images and classes. Default: images and classes are numbered from 1.
 
     Returns:
         A sentence that names files that could not be read; empty if there are none.
@@ -131,7 +144,7 @@ def write_predictions(
     """
     problems = Problems()
     with atomic_folder(out) as folder, Progress() as progress:
-        writer = ResultWriter(folder, predictor)
+        writer = ResultWriter(folder, predictor, ids)
         task = progress.add_task('predicting', total=count_frames(sources))
         for frames in iter_batches(iter_frames(sources, problems), batch):
             for frame, sample in predict(predictor, frames, problems):

@@ -19,6 +19,7 @@ from mmcednet.checks import (
 )
 from mmcednet.checks.unwrap import unwrap_model
 from mmcednet.models import compile_blocks
+from mmcednet.models.execution import describe_kernels
 from mmcednet.models.pretrained import PretrainedBackbone
 from mmcednet.training import make_fault_tolerant
 
@@ -63,6 +64,7 @@ def prepare_runner(cfg: Config, task: str, compiled: bool = False) -> Runner:
     if task == 'train':
         warn_about_batch_size(runner)
         warn_about_random_weights(runner)
+        log_operators(runner)
         check_initial_weights(runner)
         adapt_threads(runner.model)
     else:
@@ -125,6 +127,13 @@ def warn_about_random_weights(runner: Runner) -> None:
             'current',
             logging.WARNING,
         )
+
+
+def log_operators(runner: Runner) -> None:
+    """Log which operators the layers of CEDNet use."""
+    operators = describe_kernels(runner.model)
+    if operators:
+        print_log(f'Operators of mmcednet: {operators}', 'current')
 
 
 def check_initial_weights(runner: Runner) -> None:

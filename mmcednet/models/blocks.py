@@ -15,6 +15,7 @@ from .layers import (
     MLP,
     DepthwiseConv2d,
     DropPath,
+    LayerNorm,
     LayerNorm2d,
     NormAct2d,
     to_channels_first,
@@ -126,9 +127,9 @@ class AttentionCEDBlock(nn.Module):
 
     def __init__(self, channels: int, mixer: nn.Module, eps: float = EPS) -> None:
         super().__init__()
-        self.norm1 = nn.LayerNorm(channels, eps=eps)
+        self.norm1 = LayerNorm(channels, eps)
         self.mixer = mixer
-        self.norm2 = nn.LayerNorm(channels, eps=eps)
+        self.norm2 = LayerNorm(channels, eps)
         self.mlp = MLP(channels)
         self.drop_path = DropPath()
 

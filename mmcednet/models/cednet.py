@@ -64,8 +64,8 @@ class CEDNet(PretrainedBackbone):
         recompute: What the backward pass computes again, to save memory in training: 'none'; 'cheap':
             outputs of GELU, of a LayerNorm directly before it, and on a CPU of the MLP's second linear
             layer; 'full': everything in a block (activation checkpointing), where BatchNorm then
-            updates its statistics twice per batch. :func:`apply_recompute` changes it later. Default:
-            'cheap'.
+            updates its statistics twice per batch. With the operators in Triton, 'none' is the same
+            as 'cheap'. :func:`apply_recompute` changes it later. Default: 'cheap'.
         with_cp: The same as ``recompute='full'``, by the name of mmdet's backbones. Default: False.
         in_channels: Channels of the image. Default: 3.
         init_cfg: Initialization config of mmengine. ``dict(type='Pretrained', checkpoint=...)`` loads
@@ -73,7 +73,8 @@ class CEDNet(PretrainedBackbone):
             and logs missing and unexpected keys; of a checkpoint with a moving average it loads the
             weights themselves, or with ``average=True`` the average. Default: None.
         kernels: Compute with the operators of :mod:`mmcednet.models.kernels` where these are faster
-            than torch's, with the same result up to rounding; False: plain torch only.
+            than torch's, with the same result up to rounding; with those in Triton, and in mixed
+            precision, features between blocks are of low precision, too. False: plain torch only.
             :func:`use_kernels` changes it later. Default: True.
 
     Attributes:

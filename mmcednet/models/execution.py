@@ -11,8 +11,17 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from . import kernels
-from .blocks import Blocks
-from .layers import MLP, DepthwiseConv2d, NormAct2d
+from .blocks import Blocks, CEDBlock, LongRangeCEDBlock
+from .layers import (
+    MLP,
+    DepthwiseConv2d,
+    DropPath,
+    LayerNorm,
+    LayerNorm2d,
+    NormAct2d,
+    to_channels_first,
+    to_channels_last,
+)
 from .utils import check_choice
 
 RECOMPUTE = ('none', 'cheap', 'full')
@@ -75,21 +84,58 @@ class FastDepthwiseConv2d(DepthwiseConv2d):
         return compute(x, self.weight, self.bias, self.dilation[0])
 
 
+class FastLayerNorm(LayerNorm):
+    """A norm over (N, H, W, C) that uses the operators of :mod:`mmcednet.models.kernels`."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        compute = kernels.find('norm_act', x, self.weight, self.bias)
+        if compute is None:
+            return super().forward(x)
+        return compute(x, self.weight, self.bias, self.eps, False)
+
+
+class FastLayerNorm2d(LayerNorm2d):
+    """A norm over (N, C, H, W) that uses the operators of :mod:`mmcednet.models.kernels`."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        compute = kernels.find('norm_act', x, self.weight, self.bias)
+        if compute is None:
+            return super().forward(x)
+        y = compute(to_channels_last(x), self.weight, self.bias, self.eps, False)
+        return to_channels_first(y)
+
+
+class FastNormAct2d(NormAct2d):
+    """A norm and GELU that use the operators of :mod:`mmcednet.models.kernels`."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        compute = kernels.find('norm_act', x, self.weight, self.bias)
+        if compute is None:
+            return super().forward(x)
+        y = compute(to_channels_last(x), self.weight, self.bias, self.eps, True)
+        return to_channels_first(y)
+
+
+class FastRecomputedNormAct2d(FastNormAct2d, RecomputedNormAct2d):
+    """A :class:`FastNormAct2d`; a :class:`RecomputedNormAct2d` where there is no operator."""
+
+
 class FastMLP(MLP):
     """An MLP that uses the operators of :mod:`mmcednet.models.kernels`.
 
-    They compute GELU again in the backward pass, so it uses them only where no gradients are needed.
+    They compute GELU again in the backward pass. On a GPU this costs next to nothing, as it is in the
+    pass of GELU's gradient; on a CPU it does, so that there an MLP must be allowed to recompute.
     """
 
     recomputes = False
 
     def forward(self, x: Tensor) -> Tensor:
-        may_recompute = self.recomputes or not torch.is_grad_enabled()
-        if not may_recompute or not has_original_layers(self):
-            return super().forward(x)
-        one, two = self.pwconv1, self.pwconv2
-        weights = (one.weight, one.bias, two.weight, two.bias, self.gamma)
-        compute = kernels.find('mlp', x, *weights)
+        compute = None
+        if has_original_layers(self):
+            weights = get_weights(self)
+            compute = kernels.find('mlp', x, *weights)
+            if compute is kernels.cpu.mlp and torch.is_grad_enabled() and not self.recomputes:
+                compute = None
         return super().forward(x) if compute is None else compute(x, *weights)
 
 
@@ -97,6 +143,76 @@ class FastRecomputedMLP(FastMLP, RecomputedMLP):
     """A :class:`FastMLP` that may recompute; a :class:`RecomputedMLP` where there is no operator."""
 
     recomputes = True
+
+
+class FastCEDBlock(CEDBlock):
+    """A block whose norm, MLP and residual are one operator of :mod:`mmcednet.models.kernels`."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        compute = find_second_half(self.norm, self.mlp, self.drop_path, x)
+        if compute is None:
+            return super().forward(x)
+        return compute(self.dwconv(x), None)
+
+
+class FastLongRangeCEDBlock(LongRangeCEDBlock):
+    """A long-range block: norm and shortcut, and norm, MLP and residual, are one operator each."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        norm = self.norm1
+        normalise = kernels.find('norm_act', x, norm.weight, norm.bias)
+        compute = find_second_half(self.norm2, self.mlp, self.drop_path, x)
+        if normalise is None or compute is None or not is_original(norm, NORMS):
+            return super().forward(x)
+        y = to_channels_last(self.dwconv1(x))
+        y = normalise(y, norm.weight, norm.bias, norm.eps, True, to_channels_last(x))
+        y = to_channels_first(y)
+        return compute(self.dwconv2(y), y)
+
+
+def find_second_half(
+    norm: LayerNorm2d, mlp: MLP, drop_path: DropPath, residual: Tensor
+) -> Callable[[Tensor, Tensor | None], Tensor] | None:
+    """What computes residual + drop_path(mlp(norm(x) + shortcut)) of x and shortcut.
+
+    All are (N, C, H, W). None if there is no operator, or if the modules, which it would not call, are
+    not as constructed.
+    """
+    if kernels.find('norm_mlp', residual) is None:  # first, as this is quick
+        return None
+    originals = is_original(norm, NORMS), is_original(mlp, MLPS), is_original(drop_path, (DropPath,))
+    if not all(originals) or not has_original_layers(mlp):
+        return None
+    weights = get_weights(mlp)
+    compute = kernels.find('norm_mlp', residual, norm.weight, norm.bias, *weights)
+    if compute is None:
+        return None
+
+    def compute_second_half(x: Tensor, shortcut: Tensor | None) -> Tensor:
+        y = compute(
+            to_channels_last(x),
+            norm.weight,
+            norm.bias,
+            norm.eps,
+            isinstance(norm, NormAct2d),
+            None if shortcut is None else to_channels_last(shortcut),
+            *weights,
+            to_channels_last(residual),
+            drop_path.draw_factors(x),
+        )
+        return to_channels_first(y)
+
+    return compute_second_half
+
+
+def get_weights(mlp: MLP) -> tuple[Tensor | None, ...]:
+    """Of both layers, and gamma, in the order of the operators' arguments."""
+    return mlp.pwconv1.weight, mlp.pwconv1.bias, mlp.pwconv2.weight, mlp.pwconv2.bias, mlp.gamma
+
+
+def is_original(module: nn.Module, classes: tuple[type, ...]) -> bool:
+    """Whether a module is as constructed: of these classes, not of a subclass, and without hooks."""
+    return type(module) in classes and not has_hooks(module)
 
 
 def has_original_layers(mlp: MLP) -> bool:
@@ -124,15 +240,24 @@ def has_hooks(module: nn.Module) -> bool:
 # class of a module -> the class that it gets
 CHEAP: dict[type, type] = {
     NormAct2d: RecomputedNormAct2d,
+    FastNormAct2d: FastRecomputedNormAct2d,
     MLP: RecomputedMLP,
     FastMLP: FastRecomputedMLP,
 }
 FULL: dict[type, type] = {Blocks: CheckpointedBlocks}
 FAST: dict[type, type] = {
     DepthwiseConv2d: FastDepthwiseConv2d,
+    LayerNorm: FastLayerNorm,
+    LayerNorm2d: FastLayerNorm2d,
+    NormAct2d: FastNormAct2d,
+    RecomputedNormAct2d: FastRecomputedNormAct2d,
     MLP: FastMLP,
     RecomputedMLP: FastRecomputedMLP,
+    CEDBlock: FastCEDBlock,
+    LongRangeCEDBlock: FastLongRangeCEDBlock,
 }
+NORMS = (FastLayerNorm2d, FastNormAct2d, FastRecomputedNormAct2d)
+MLPS = (FastMLP, FastRecomputedMLP)
 
 
 def replace_classes(model: nn.Module, classes: Mapping[type, type], enabled: bool) -> None:
@@ -169,3 +294,10 @@ def use_kernels(model: nn.Module, enabled: bool = True) -> None:
         enabled: False: compute with plain torch. Default: True.
     """
     replace_classes(model, FAST, enabled)
+
+
+def describe_kernels(model: nn.Module) -> str:
+    """The operators that the layers of a model use on its device, for a log; '' if none may use any."""
+    if not any(type(module) in FAST.values() for module in model.modules()):
+        return ''
+    return kernels.describe(next(model.parameters()).device)

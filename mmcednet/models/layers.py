@@ -18,8 +18,8 @@ def to_channels_first(x: Tensor) -> Tensor:
     return x.permute(0, 3, 1, 2)  # (N, C, H, W)
 
 
-class LayerNorm2d(nn.LayerNorm):
-    """Layer normalisation over the channels of an (N, C, H, W) tensor.
+class LayerNorm(nn.LayerNorm):
+    """Layer normalisation over the channels of an (N, H, W, C) tensor.
 
     Args:
         channels: C.
@@ -28,6 +28,15 @@ class LayerNorm2d(nn.LayerNorm):
 
     def __init__(self, channels: int, eps: float = EPS) -> None:
         super().__init__(channels, eps=eps)
+
+
+class LayerNorm2d(LayerNorm):
+    """Layer normalisation over the channels of an (N, C, H, W) tensor.
+
+    Args:
+        channels: C.
+        eps: Added to the variance. Default: 1e-6.
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         return to_channels_first(super().forward(to_channels_last(x)))
@@ -113,11 +122,15 @@ class DropPath(nn.Module):
         self.enabled = rate > 0
         self.keep.fill_(1.0 - rate)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def draw_factors(self, x: Tensor) -> Tensor | None:
+        """A factor for each sample of (N, ...), 0 or 1 / keep probability, (N,); None if all are 1."""
         if not self.enabled or not self.training:
-            return x
-        mask = torch.bernoulli(self.keep.expand(x.shape[0])) / self.keep
-        return x * mask.to(x.dtype).view(-1, *(1,) * (x.ndim - 1))
+            return None
+        return torch.bernoulli(self.keep.expand(x.shape[0])) / self.keep
+
+    def forward(self, x: Tensor) -> Tensor:
+        factors = self.draw_factors(x)
+        return x if factors is None else x * factors.to(x.dtype).view(-1, *(1,) * (x.ndim - 1))
 
     def extra_repr(self) -> str:
         return f'rate={self.rate:.3f}'

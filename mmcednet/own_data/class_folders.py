@@ -8,7 +8,10 @@ from rich.progress import track
 
 from mmcednet.images import read_size
 
-from .label_maps import IMAGE_SUFFIXES, SPLITS
+from .label_maps import SPLITS
+
+# Those that mmpretrain's CustomDataset reads
+IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.ppm', '.bmp', '.pgm', '.tif')
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,9 @@ from rich.progress import track
 from mmcednet.checks.coco_format import check_format, read_json
 from mmcednet.checks.data import find_missing_files
 
+from .other_formats import DEPTH, list_files, name_command
+
 SPLITS = ('train', 'val', 'test')
-DEPTH = 2  # annotation files and image folders are searched this deep
 
 
 @dataclass(frozen=True)
@@ -87,13 +88,6 @@ def find_splits(folder: Path) -> dict[str, Split]:
     return splits
 
 
-def list_files(folder: Path, suffix: str) -> list[Path]:
-    """List the files with a suffix in a folder and the folders below it, ``DEPTH`` deep."""
-    return sorted(
-        path for depth in range(DEPTH + 1) for path in folder.glob('*/' * depth + f'*{suffix}')
-    )
-
-
 def get_split(path: Path, folder: Path) -> str | None:
     """Split whose name is in a path, the innermost part first; None if there is none."""
     for part in reversed(path.relative_to(folder).with_suffix('').parts):
@@ -115,7 +109,7 @@ def choose_file(folder: Path, split: str, paths: list[Path]) -> Path:
     if not paths:
         raise ValueError(
             f'{folder} has no annotation file in COCO format with {split!r} in its name or folder; '
-            f'tools/dataset_converters/ has converters for Pascal VOC and for a single file'
+            f'{name_command(folder)}'
         )
     preferred = [path for path in paths if path.name.startswith('instances')] or paths
     if len(preferred) > 1:

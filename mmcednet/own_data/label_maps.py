@@ -4,9 +4,10 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 from rich.progress import track
+
+from mmcednet.images import find_values, read_label_map, read_size
 
 SPLITS = {
     'train': ('train', 'training'),
@@ -17,7 +18,6 @@ IMAGE_FOLDERS = ('images', 'img_dir', '.')
 LABEL_FOLDERS = ('annotations', 'ann_dir', 'labels', 'masks')
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff')
 LABEL_SUFFIX = '.png'
-IGNORED = 255
 
 
 @dataclass(frozen=True)
@@ -87,41 +87,31 @@ def pair_files(images: Path, labels: Path) -> LabelledImages:
     return LabelledImages(images, labels, files[0].suffix, tuple(path.stem for path in files))
 
 
-def measure_label_maps(split: LabelledImages) -> tuple[int, tuple[int, int]]:
-    """Read all label maps.
-
-    Returns:
-        The largest label other than 255, which is ignored, plus 1; the median width and height in px.
+def find_values_of(split: LabelledImages) -> dict[int, Path]:
+    """Read all label maps: each value in them -> the first file that has it.
 
     Raises:
         ValueError: A label map cannot be read or has more than one channel.
     """
-    largest, sizes = 0, []
+    found: dict[int, Path] = {}
     for name in track(split.names, 'reading label maps'):
         path = split.labels / f'{name}{LABEL_SUFFIX}'
-        labels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-        if labels is None or labels.ndim != 2:
-            raise ValueError(
-                f'the label map {path} must be a PNG with one channel, the class of each pixel'
-            )
-        largest = max(largest, int(labels[labels != IGNORED].max(initial=0)))
-        sizes.append(labels.shape[::-1])
-    width, height = np.median(sizes, 0).round().astype(int).tolist()
-    return largest + 1, (width, height)
+        found = dict.fromkeys(find_values(read_label_map(path)), path) | found
+    return found
 
 
-def read_classes(folder: Path, number: int) -> tuple[str, ...]:
-    """Read the names of the classes from ``classes.txt``, one per line; without it, number them.
+def measure_images(split: LabelledImages) -> tuple[int, int]:
+    """Median width and height in px of the images as they are loaded.
 
     Raises:
-        ValueError: The file has fewer names than there are classes.
+        ValueError: One of them is not an image, or has too many pixels.
     """
-    path = folder / 'classes.txt'
-    if not path.is_file():
-        return tuple(f'class_{index}' for index in range(number))
-    names = tuple(line.strip() for line in path.read_text().splitlines() if line.strip())
-    if len(names) < number:
-        raise ValueError(
-            f'{path} has {len(names)} names, but the label maps have labels up to {number - 1}'
-        )
-    return names
+    sizes = []
+    for name in split.names:
+        path = split.images / f'{name}{split.suffix}'
+        size = read_size(path)
+        if size is None:
+            raise ValueError(f'{path} cannot be read as an image')
+        sizes.append(size[:2])
+    width, height = np.median(sizes, 0).round().astype(int).tolist()
+    return width, height

@@ -3,6 +3,11 @@
 import os
 from pathlib import Path
 
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+
+from mmcednet.checks import check_data
+from mmcednet.checks.segmentation import check_segmentation_data
 from mmcednet.config_files import check_is_new, write_config
 from mmcednet.models.utils import check_choice
 
@@ -51,8 +56,8 @@ def write_new_config(
         The settings and the reasons for them.
 
     Raises:
-        ValueError: The dataset is not complete, an argument is unknown, or ``out`` exists; then nothing
-            is written.
+        ValueError: The dataset is not complete, or has errors that the training would report, or an
+            argument is unknown, or ``out`` exists; then nothing is written.
     """
     check_choice('framework', framework, FRAMEWORKS)
     check_choice('arch', arch, ARCHS)
@@ -73,8 +78,23 @@ def write_new_config(
         base = os.path.relpath(base, out.parent.absolute())
     settings = dict(_base_=[f'{base}/{name}' for name in draft.bases], **draft.settings)
     header = f'{NAMES[arch]} with {framework} for {folder}: {draft.summary}'
-    write_config(out, header, settings, draft.comments)
+    write_config(out, header, settings, draft.comments, check_splits)
     return draft
+
+
+def check_splits(cfg: Config) -> None:
+    """Check the data of all splits as trainings and tests do.
+
+    Raises:
+        ValueError: They would refuse them.
+    """
+    loaders = ['train', 'val']
+    if cfg.test_dataloader.dataset != cfg.val_dataloader.dataset:
+        loaders.append('test')
+    check_data(cfg, *loaders)
+    if cfg.default_scope == 'mmseg':
+        init_default_scope('mmseg')
+        check_segmentation_data(cfg, *loaders)
 
 
 def set_backbone(draft: Draft, arch: str, weights: Choice[str | None]) -> None:

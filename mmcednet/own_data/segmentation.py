@@ -7,7 +7,8 @@ from mmcednet.models.arch import parse_arch
 
 from .choices import NANO, choose_batch_size, choose_epochs
 from .draft import Draft, Expression, set_schedule
-from .label_maps import LabelledImages, find_label_maps, measure_label_maps, read_classes
+from .label_classes import LabelClasses, find_classes
+from .label_maps import LabelledImages, find_label_maps, find_values_of, measure_images
 
 FRAMEWORKS = ('upernet',)
 MAX_CROP = {'nano': 256, 'other': 512}
@@ -23,14 +24,18 @@ def draft_segmenter(folder: Path, framework: str, arch: str, pretrained: bool) -
         pretrained: Whether the backbone starts from pre-trained weights.
 
     Raises:
-        ValueError: The dataset is not complete.
+        ValueError: The dataset is not complete, or which value in the label maps is which class is
+            unclear.
     """
     splits = find_label_maps(folder)
     train = splits['train']
-    number, size = measure_label_maps(train)
-    classes = read_classes(folder, number)
+    found = {name: find_values_of(split) for name, split in splits.items()}
+    classes = find_classes(folder, found)
+    size = measure_images(train)
     draft = Draft('mmseg', f'{len(train.names)} training images')
-    draft.explain('classes', ', '.join(classes), 'classes.txt, or the labels found in the label maps')
+    absent = [name for name in classes.names if name not in classes.select(found['train'])]
+    none = f'; no pixel for training: {", ".join(absent)}' if absent else ''
+    draft.explain('classes', ', '.join(classes.names), f'{classes.source}{none}')
     side = min(MAX_CROP.get(arch, MAX_CROP['other']), max(32, min(size) // 32 * 32))
     draft.explain('crops', f'{side}x{side}', f'the median image is {size[0]}x{size[1]}')
     batch_size = choose_batch_size(arch, (side, side))
@@ -40,11 +45,15 @@ def draft_segmenter(folder: Path, framework: str, arch: str, pretrained: bool) -
         f'models/{framework}{"_nano" if arch == NANO else ""}.py',
         'datasets/custom_segmentation.py',
     ]
-    draft.settings['classes'] = classes
+    draft.settings['classes'] = classes.names
     draft.comments['classes'] = 'the name of each label, from 0; 255 is ignored'
+    if classes.values:
+        draft.comments['classes'] = 'the names of the classes'
+        draft.settings['label_values'] = classes.values
+        draft.comments['label_values'] = 'their values in the label maps; others are ignored'
     draft.settings['data_root'] = f'{folder}{os.sep}'
-    draft.settings['model'] = set_heads(arch, len(classes), side)
-    set_data(draft, splits, folder, side, batch_size.value)
+    draft.settings['model'] = set_heads(arch, len(classes.names), side)
+    set_data(draft, splits, folder, side, batch_size.value, classes)
     set_schedule(draft, epochs, batch_size)
     return draft
 
@@ -66,11 +75,18 @@ def set_heads(arch: str, num_classes: int, side: int) -> dict:
 
 
 def set_data(
-    draft: Draft, splits: dict[str, LabelledImages], folder: Path, side: int, batch_size: int
+    draft: Draft,
+    splits: dict[str, LabelledImages],
+    folder: Path,
+    side: int,
+    batch_size: int,
+    classes: LabelClasses,
 ) -> None:
     """Set pipelines and data loaders."""
     settings = draft.settings
-    load = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations')]
+    load: list[dict] = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations')]
+    if classes.values:
+        load.append(dict(type='MapLabels', values=Expression('label_values')))
     settings['train_pipeline'] = [
         *load,
         # the shorter side becomes one to two times as long as the crop's

@@ -2,7 +2,13 @@
 
 from .batches import ResumableBatchSampler
 from .fault_tolerance import make_fault_tolerant
-from .faults import NonFiniteLossHook, StopOnSignalHook, UnusableImagesHook, explain_faults
+from .faults import (
+    NonFiniteLossHook,
+    StopOnSignalHook,
+    UnusableImagesHook,
+    ZeroLossHook,
+    explain_faults,
+)
 from .loops import ResumableEpochLoop, ResumableIterLoop
 from .seeded_dataset import SeededDataset
 
@@ -14,6 +20,7 @@ __all__ = [
     'SeededDataset',
     'StopOnSignalHook',
     'UnusableImagesHook',
+    'ZeroLossHook',
     'explain_faults',
     'make_fault_tolerant',
 ]

@@ -4,7 +4,7 @@ from mmengine.config import Config, ConfigDict
 from mmengine.logging import print_log
 
 LOOPS = {'EpochBasedTrainLoop': 'ResumableEpochLoop', 'IterBasedTrainLoop': 'ResumableIterLoop'}
-HOOKS = ('NonFiniteLossHook', 'UnusableImagesHook', 'StopOnSignalHook')
+HOOKS = ('NonFiniteLossHook', 'ZeroLossHook', 'UnusableImagesHook', 'StopOnSignalHook')
 
 
 def make_fault_tolerant(cfg: Config) -> None:

@@ -136,6 +136,34 @@ class NonFiniteLossHook(Hook):
         )
 
 
+@HOOKS.register_module()
+class ZeroLossHook(Hook):
+    """Stops a training whose loss is 0 in each of its first iterations: it learns nothing.
+
+    Args:
+        patience: Number of iterations. Default: 10.
+    """
+
+    priority = 'HIGH'
+
+    def __init__(self, patience: int = 10) -> None:
+        self.patience = patience
+        self.first: list[torch.Tensor] = []
+
+    def after_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: dict | None = None
+    ) -> None:
+        loss = (outputs or {}).get('loss')
+        if runner.iter >= self.patience or not isinstance(loss, torch.Tensor):
+            return
+        self.first.append(loss.detach())
+        if len(self.first) == self.patience and not torch.stack(self.first).any():
+            raise TrainingError(
+                f'the loss was 0 in each of the first {self.patience} iterations, so that nothing is '
+                f'learned; look at the labels of the training data and at the weights of the losses'
+            )
+
+
 def list_images(data_batch: Any) -> list[str]:
     """Files of a batch's images."""
     return [sample.img_path for sample in iter_samples(data_batch) if 'img_path' in sample]

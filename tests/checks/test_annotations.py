@@ -202,8 +202,10 @@ def test_warnings(check, content, changes, message):
 def test_categories_in_another_order(check, content):
     """mmdet numbers the classes in the order of the file's categories."""
     content['categories'].reverse()
-    (warning,) = check(content)
-    assert "its categories are not the config's classes, in their order" in warning
+    with pytest.raises(
+        ValueError, match=r"category 'star' stands where the config's classes have 'disc'"
+    ):
+        check(content)
 
 
 def test_images_in_two_splits(root, shapes, tmp_path, content, log):
@@ -213,6 +215,7 @@ def test_images_in_two_splits(root, shapes, tmp_path, content, log):
     train = dict(data_root=str(shapes), data_prefix=dict(img='train/'))
     cfg.train_dataloader.dataset.update(train)
     cfg.val_dataloader.dataset.update(train, ann_file=str(path))
+    cfg.val_evaluator.ann_file = str(path)
     check_data(cfg, 'train', 'val')
     (message,) = [record.message for record in log.records]
     assert message.startswith('6 images are in the training and in the val data')

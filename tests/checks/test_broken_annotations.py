@@ -52,7 +52,7 @@ def test_damaged_files(cfg, content, tmp_path):
         path.write_bytes(damaged)
         for loader, use in (('train', train), ('val', evaluate)):
             dataset = cfg[f'{loader}_dataloader'].dataset
-            dataset.ann_file = str(path)
+            dataset.ann_file = cfg.val_evaluator.ann_file = str(path)
             try:
                 check_data(cfg, loader)
             except ValueError as error:
@@ -96,7 +96,7 @@ def test_content_is_valid(cfg, content, tmp_path):
     path.write_text(json.dumps(content))
     for loader, use in (('train', train), ('val', evaluate)):
         dataset = cfg[f'{loader}_dataloader'].dataset
-        dataset.ann_file = str(path)
+        dataset.ann_file = cfg.val_evaluator.ann_file = str(path)
         check_data(cfg, loader)
         use(dataset, path)
 

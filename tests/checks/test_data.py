@@ -13,6 +13,7 @@ def cfg(root, shapes):
     cfg = Config.fromfile(root / 'configs' / 'retinanet' / 'cednet_nano_shapes.py')
     for loader in (cfg.train_dataloader, cfg.val_dataloader):
         loader.dataset.data_root = str(shapes)
+    cfg.val_evaluator.ann_file = str(shapes / 'annotations' / 'val.json')
     return cfg
 
 
@@ -124,7 +125,10 @@ def test_test_images_without_annotations_need_sizes(cfg, shapes, tmp_path):
     del content['annotations']
     path = tmp_path / 'val.json'
     path.write_text(json.dumps(content))
-    cfg.val_dataloader.dataset.ann_file = str(path)
+    cfg.val_dataloader.dataset.ann_file = cfg.val_evaluator.ann_file = str(path)
+    with pytest.raises(ValueError, match=r'val\.json has no annotations'):
+        check_data(cfg, 'val')
+    cfg.val_evaluator.format_only = True
     check_data(cfg, 'val')
     del content['images'][0]['width']
     path.write_text(json.dumps(content))

@@ -5,10 +5,16 @@ import shutil
 import cv2
 import numpy as np
 import pytest
+from label_maps import draw_label_maps
+from mmengine.registry import init_default_scope
 from small_segmenter import build_runner, load_small
 
 from mmcednet.checks import check_data
-from mmcednet.checks.segmentation import check_segmentation, loads_label_maps
+from mmcednet.checks.segmentation import (
+    check_segmentation,
+    check_segmentation_data,
+    loads_label_maps,
+)
 
 
 @pytest.fixture
@@ -194,3 +200,42 @@ def test_one_small_image_is_enough(root, data, tmp_path):
     check_segmentation(runner, 'train')
     runner.train()
     assert np.isfinite(runner.message_hub.get_scalar('train/loss').current())
+
+
+def load_drawn(root, folder, values=None):
+    """The small segmenter with two classes, on the data of ``draw_label_maps``."""
+    init_default_scope('mmseg')
+    cfg = load_small(root, folder)
+    cfg.merge_from_dict({'model.decode_head.num_classes': 2, 'model.auxiliary_head.num_classes': 2})
+    for loader, split in ((cfg.train_dataloader, 'train'), (cfg.val_dataloader, 'val')):
+        steps = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations')]
+        steps += [dict(type='MapLabels', values=values)] if values else []
+        loader.dataset = dict(
+            type='BaseSegDataset',
+            data_root=str(folder),
+            data_prefix=dict(img_path=f'images/{split}', seg_map_path=f'annotations/{split}'),
+            metainfo=dict(classes=('background', 'object')),
+            pipeline=[dict(type='NamedImageErrors', transforms=steps)],
+        )
+    return cfg
+
+
+def test_one_class_only(root, tmp_path):
+    """Objects that are drawn with 255 are ignored, unless their value is mapped."""
+    draw_label_maps(tmp_path / 'data', (0, 255))
+    with pytest.raises(ValueError, match=r"annotations/train have pixels of one class only, 'backgr"):
+        check_segmentation_data(load_drawn(root, tmp_path / 'data'), 'train')
+    check_segmentation_data(load_drawn(root, tmp_path / 'data'), 'val')
+    check_segmentation_data(load_drawn(root, tmp_path / 'data', (0, 255)), 'train', 'val')
+
+
+def test_mapped_values(root, tmp_path):
+    draw_label_maps(tmp_path / 'data', (0, 128))
+    with pytest.raises(ValueError, match=r'has the id 128; valid ids are 0 and 255 for the 2 classes$'):
+        check_segmentation_data(load_drawn(root, tmp_path / 'data', (0, 255)), 'train')
+    with pytest.raises(ValueError, match=r'values \(0, 128, 255\), one per class, .* has 2 classes'):
+        check_segmentation_data(load_drawn(root, tmp_path / 'data', (0, 128, 255)), 'train')
+    cfg = load_drawn(root, tmp_path / 'data', (0, 128))
+    cfg.train_dataloader.dataset.reduce_zero_label = True
+    with pytest.raises(ValueError, match='BaseSegDataset must neither have reduce_zero_label nor'):
+        check_segmentation_data(cfg, 'train')

@@ -17,6 +17,7 @@ from mmcednet.models.execution import (
     FastRecomputedMLP,
     RecomputedMLP,
     RecomputedNormAct2d,
+    describe_kernels,
 )
 from mmcednet.models.layers import MLP, DepthwiseConv2d, NormAct2d
 
@@ -156,6 +157,21 @@ def test_tensor_subclasses_compute_in_their_own_way():
     weight = torch.randn(2).as_subclass(Scaled)
     assert kernels.find('mlp', torch.randn(2), weight) is None
     assert kernels.find('mlp', torch.randn(2), torch.randn(2), None) is kernels.cpu.mlp
+
+
+def test_the_log_names_the_operators(small):
+    network = CEDNet(small)
+    assert describe_kernels(network) == 'for a CPU'
+    assert describe_kernels(network.to('meta')) == 'plain torch, as there are none for meta'
+    assert describe_kernels(CEDNet(small, kernels=False)) == ''
+
+
+@pytest.mark.parametrize('switch', ['0', '1'])
+def test_operators_in_triton_must_be_turned_on(monkeypatch, switch):
+    monkeypatch.setenv('MMCEDNET_TRITON', switch)
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+    reason = {'0': 'MMCEDNET_TRITON is not 1', '1': 'there is no GPU'}[switch]
+    assert kernels.explain_without_triton.__wrapped__() == reason
 
 
 class ScaledLinear(nn.Linear):

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from mmcednet.own_data.label_maps import find_label_maps, measure_label_maps, read_classes
+from mmcednet.own_data.label_maps import find_label_maps, find_values_of, measure_images
 
 
 @pytest.fixture
@@ -25,7 +25,9 @@ def test_label_maps_are_found_and_measured(folder, shapes):
     labels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     labels[0, :2] = 7, 255
     cv2.imwrite(str(path), labels)
-    assert measure_label_maps(splits['train']) == (8, (64, 64))
+    found = find_values_of(splits['train'])
+    assert set(found) == {0, 1, 2, 3, 4, 7, 255} and found[7] == path
+    assert measure_images(splits['train']) == (64, 64)
 
 
 def test_layout_of_mmseg(shapes, tmp_path):
@@ -35,22 +37,12 @@ def test_layout_of_mmseg(shapes, tmp_path):
     assert find_label_maps(tmp_path)['val'].labels == tmp_path / 'ann_dir' / 'val'
 
 
-def test_classes_are_read_or_numbered(folder):
-    assert read_classes(folder, 2) == ('class_0', 'class_1')
-    (folder / 'classes.txt').write_text('background\ncell\n\n')
-    assert read_classes(folder, 2) == ('background', 'cell')
-    with pytest.raises(
-        ValueError, match=r'classes\.txt has 2 names, but the label maps have labels up to 2'
-    ):
-        read_classes(folder, 3)
-
-
 def test_wrong_folders_are_reported(folder):
     labels = folder / 'labels' / 'train'
     first = sorted(labels.iterdir())[0]
     cv2.imwrite(str(first), np.zeros((64, 64, 3), np.uint8))
-    with pytest.raises(ValueError, match=f'the label map {first} must be a PNG with one channel'):
-        measure_label_maps(find_label_maps(folder)['train'])
+    with pytest.raises(ValueError, match=rf'the label map {first} has the shape \(64, 64, 3\)'):
+        find_values_of(find_label_maps(folder)['train'])
     first.unlink()
     with pytest.raises(ValueError, match=f'1 images of .* have no label map, the first is {first}'):
         find_label_maps(folder)

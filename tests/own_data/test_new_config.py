@@ -8,7 +8,7 @@ from mmengine.config import Config
 from mmengine.registry import DATASETS, MODELS, init_default_scope
 from mmengine.runner import CheckpointLoader
 
-from mmcednet.data.coco_files import write_splits
+from mmcednet.data.conversion import write_conversion
 from mmcednet.data.voc import convert_voc
 from mmcednet.own_data.new_config import DETECTORS, SEGMENTERS, write_new_config
 
@@ -124,6 +124,6 @@ def test_wrong_arguments_write_nothing(folder, root, tmp_path):
 
 
 def test_masks_are_required_where_they_are_learned(bccd, root, tmp_path):
-    write_splits(convert_voc(bccd), bccd / 'coco')
+    write_conversion(convert_voc(bccd), bccd / 'coco')
     with pytest.raises(ValueError, match='mask_rcnn needs masks'):
         write_new_config(bccd, 'mask_rcnn', 'nano', tmp_path / 'my.py', root / 'configs')

@@ -82,11 +82,19 @@ def set_only_image(cfg, path, folder):
         images=[dict(id=1, file_name=path.name, width=width, height=height)],
         categories=[dict(id=i, name=name) for i, name in enumerate(SHAPES)],
         annotations=[
-            dict(id=1, image_id=1, category_id=2, bbox=[0, 0, width, height], area=width * height)
+            dict(
+                id=1,
+                image_id=1,
+                category_id=2,
+                bbox=[0, 0, width, height],
+                area=width * height,
+                iscrowd=0,
+            )
         ],
     )
     ann_file = folder / f'{path.name}.json'
     ann_file.write_text(json.dumps(content))
+    cfg.val_evaluator.ann_file = str(ann_file)
     for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
         paths = dict(data_root='', ann_file=str(ann_file), data_prefix=dict(img=f'{path.parent}/'))
         loader.dataset.update(paths, serialize_data=False)  # which collects garbage, for 0.3 s

@@ -13,6 +13,7 @@ TOOLS = {
     'web_demo': ('web_demo.py', '{config}', '{checkpoint}'),
     'export': ('export.py', '{config}', '{checkpoint}', '-o', 'model.onnx'),
     'publish': ('model_converters/publish.py', '{checkpoint}', '-o', 'out.pth'),
+    'peers': ('model_converters/peers.py', 'cswin', '{checkpoint}', 'out.pth'),
     'official_cednet': ('model_converters/official_cednet.py', '{checkpoint}', 'out.pth'),
 }
 

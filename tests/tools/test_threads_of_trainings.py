@@ -25,7 +25,7 @@ def train(run_tool, root, tmp_path, monkeypatch):
 
     def call(tool, processes, *args):
         config = write_config(tmp_path / 'config.py', 'imagenet', data, images=processes, more=more)
-        run_tool(tool, config, *args)
+        run_tool(tool, config, *args, fresh=True)
         files = [tmp_path / 'threads' / str(rank) for rank in range(processes)]
         return [list(map(int, file.read_text().split())) for file in files]
 

@@ -35,6 +35,7 @@ def test_replaces_loop_data_and_hooks(cfg):
     assert 'drop_last' not in loader  # which torch refuses beside a batch sampler
     assert [hook.type for hook in cfg.custom_hooks] == [
         'NonFiniteLossHook',
+        'ZeroLossHook',
         'UnusableImagesHook',
         'StopOnSignalHook',
     ]
@@ -51,7 +52,7 @@ def test_settings_of_hooks_stay(cfg):
     cfg.custom_hooks = [dict(type='NonFiniteLossHook', patience=3), dict(type='EMAHook')]
     make_fault_tolerant(cfg)
     assert cfg.custom_hooks[:2] == [dict(type='NonFiniteLossHook', patience=3), dict(type='EMAHook')]
-    assert len(cfg.custom_hooks) == 4
+    assert len(cfg.custom_hooks) == 5
 
 
 def test_leaves_other_loops_and_remote_checkpoints(cfg):

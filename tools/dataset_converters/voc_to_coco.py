@@ -12,7 +12,7 @@ if __name__ == '__main__':
     limit_threads()  # before torch is imported
 
 from mmcednet.command_line import exit_on_error
-from mmcednet.data.coco_files import write_splits
+from mmcednet.data.conversion import write_conversion
 from mmcednet.data.voc import convert_voc
 
 
@@ -23,12 +23,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         '--val-share',
         type=float,
         default=0.2,
-        help='share of the images for val, if there is no ImageSets/Main/; default: 0.2',
+        help='share of the images for val, if ImageSets/Main/ has no list for it; default: 0.2',
     )
     args = parser.parse_args(argv)
     with exit_on_error():
-        splits = convert_voc(args.folder, args.val_share)
-        write_splits(splits, args.folder / 'coco')
+        write_conversion(convert_voc(args.folder, args.val_share), args.folder / 'coco')
     return 0
 
 

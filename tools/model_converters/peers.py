@@ -12,6 +12,7 @@ from mmcednet_threads import limit_threads
 if __name__ == '__main__':
     limit_threads()  # before torch is imported
 
+from mmcednet.checkpoints.safe_loading import refuse_code
 from mmcednet.command_line import exit_on_error
 from mmcednet.converters.baselines import BASELINES, convert_baseline_state_dict
 from mmcednet.converters.files import convert_file
@@ -23,7 +24,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument('input', type=Path, metavar='IN', help='published checkpoint')
     parser.add_argument('output', type=Path, metavar='OUT', help='file to write')
     args = parser.parse_args(argv)
-    with exit_on_error():
+    with exit_on_error(ValueError, OSError):
+        refuse_code()
         convert = partial(convert_baseline_state_dict, args.network)
         number = convert_file(args.input, args.output, convert)
     print(f'{args.output}: {number} tensors')

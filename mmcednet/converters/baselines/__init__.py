@@ -63,4 +63,6 @@ def convert_baseline_state_dict(network: str, state_dict: Mapping[str, Tensor]) 
     renamed['backbone.'] = names.adapt(renamed['backbone.'])
     if not whole:
         return renamed['backbone.']
-    return kept | {module + key: value for module in MODULES for key, value in renamed[module].items()}
+    return names.adapt_head(kept) | {
+        module + key: value for module in MODULES for key, value in renamed[module].items()
+    }

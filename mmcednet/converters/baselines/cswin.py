@@ -1,6 +1,21 @@
-"""The keys of CSWin: its authors' classifiers, and the detectors of CEDNet's released code."""
+"""The keys of CSWin: its authors' classifiers and segmenters, CEDNet's released detectors."""
+
+from torch import Tensor
 
 from .names import Names
+
+
+def number_norms(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Number the norms of the stages from 0, as detectors do; its authors' segmenters start at 1."""
+    if not any(key.startswith('norm4.') for key in weights):
+        return weights
+    ours = {f'norm{stage}': f'norm{stage - 1}' for stage in (1, 2, 3, 4)}
+    return {
+        '.'.join([ours.get(layer, layer), *rest]): value
+        for key, value in weights.items()
+        for layer, *rest in [key.split('.')]
+    }
+
 
 NAMES = Names(
     backbone={
@@ -24,4 +39,5 @@ NAMES = Names(
         'norm{i}.{param}': 'norm{i}.{param}',
     },
     dropped=('norm.{param}', 'head.{param}'),
+    adapt=number_norms,
 )

@@ -27,6 +27,7 @@ class Names:
         patterns: Regular expression of each field. Default: indices i, j and k, ``param`` and ``norm``.
         adapt: Changes the tensors of the backbone, under our keys without prefix, where our layers
             differ from the published ones. Default: nothing changes.
+        adapt_head: Changes the tensors of a detector that keep their keys. Default: nothing changes.
     """
 
     backbone: Templates
@@ -34,3 +35,4 @@ class Names:
     dropped: tuple[str, ...] = ()
     patterns: dict[str, str] = field(default_factory=lambda: dict(PATTERNS))
     adapt: Callable[[dict[str, Tensor]], dict[str, Tensor]] = dict
+    adapt_head: Callable[[dict[str, Tensor]], dict[str, Tensor]] = dict

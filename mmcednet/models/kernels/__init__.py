@@ -1,11 +1,17 @@
 """Faster ways to compute what the layers of the network compute, as functions of tensors.
 
 An operator has the same name and arguments in each of its implementations: ``reference``, plain torch,
-which says what it computes, and ``cpu``. :func:`find` decides which one is used. Nothing here imports
-the network; :mod:`mmcednet.models.execution` puts the operators into it.
+which says what it computes, ``cpu``, and ``triton`` for a GPU, where Triton is installed. :func:`find`
+decides which one is used. Nothing here imports the network; :mod:`mmcednet.models.execution` puts the
+operators into it.
 """
 
+import functools
+import importlib
+import importlib.util
+import os
 from collections.abc import Callable
+from types import ModuleType
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +19,33 @@ from torch import Tensor, nn
 from . import cpu
 
 PLAIN = (Tensor, nn.Parameter)  # other subclasses, such as quantised tensors, compute in their own way
+FLOATS = (torch.float32, torch.bfloat16, torch.float16)  # of the operators on a GPU
+SWITCH = 'MMCEDNET_TRITON'  # an environment variable; 1: operators in Triton
+TRITON = (3, 3)  # at least, which knows tuples
+CAPABILITY = (8, 0)  # of a GPU, at least
+
+
+@functools.cache
+def explain_without_triton() -> str:
+    """Why there are no operators in Triton, or an empty string if there are."""
+    if os.environ.get(SWITCH) != '1':  # until they have run on GPUs
+        return f'{SWITCH} is not 1'
+    if not torch.cuda.is_available() and os.environ.get('TRITON_INTERPRET') != '1':
+        return 'there is no GPU'
+    if torch.version.hip or importlib.util.find_spec('triton') is None:
+        return 'Triton for CUDA is not installed'
+    version = importlib.import_module('triton').__version__
+    if tuple(map(int, version.split('.')[:2])) < TRITON:
+        return f'Triton {version} is older than {".".join(map(str, TRITON))}'
+    return ''
+
+
+def import_triton() -> ModuleType | None:
+    """The operators in Triton, or None."""
+    return None if explain_without_triton() else importlib.import_module('.triton', __name__)
+
+
+triton = import_triton()
 
 
 def find(operator: str, x: Tensor, *weights: Tensor | None) -> Callable[..., Tensor] | None:
@@ -24,16 +57,43 @@ def find(operator: str, x: Tensor, *weights: Tensor | None) -> Callable[..., Ten
         weights: Its other operands.
 
     Returns:
-        The implementation; None if the layers should compute it themselves: on a GPU, in mixed
-        precision, under torch.compile, an exporter or a transform of torch.func.
+        The implementation; None if the layers should compute it themselves: where there is none, under
+        an exporter or a transform of torch.func; on a CPU also in mixed precision and under
+        torch.compile.
     """
-    if is_traced() or is_transformed():
+    if torch.jit.is_tracing() or is_exporting() or is_transformed():
         return None
     if any(type(operand) not in PLAIN for operand in (x, *weights) if operand is not None):
         return None
-    if x.device.type == 'cpu' and not is_autocast_enabled():
-        return getattr(cpu, operator)
+    if triton is not None and x.dtype in FLOATS and runs_triton(x.device):
+        return getattr(triton, operator)
+    if x.device.type == 'cpu' and not is_autocast_enabled() and not is_traced():
+        return getattr(cpu, operator, None)
     return None
+
+
+def runs_triton(device: torch.device) -> bool:
+    """Whether a device runs the operators in Triton: a recent GPU, or a CPU in Triton's interpreter."""
+    if device.type == 'cuda':
+        return torch.cuda.get_device_capability(device) >= CAPABILITY
+    return device.type == 'cpu' and triton is not None and triton.INTERPRETED
+
+
+def describe(device: torch.device) -> str:
+    """The implementation that a network on a device uses, and why, for a log."""
+    if triton is not None and runs_triton(device):
+        return f'Triton ({SWITCH}=1)'
+    if device.type == 'cpu':
+        return 'for a CPU'
+    if device.type != 'cuda':
+        return f'plain torch, as there are none for {device.type}'
+    old = f'the GPU has capability {torch.cuda.get_device_capability(device)}, less than {CAPABILITY}'
+    return f'plain torch, as {explain_without_triton() or old}'
+
+
+def is_exporting() -> bool:
+    """Whether torch.export is recording."""
+    return hasattr(torch.compiler, 'is_exporting') and torch.compiler.is_exporting()
 
 
 def is_traced() -> bool:

@@ -1,6 +1,5 @@
 """The operators on a CPU. Arguments are those of ``reference``."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -9,6 +8,7 @@ from torch import Tensor
 from torch.nn.grad import conv2d_weight
 
 from . import reference
+from .gradients import differentiate
 
 COLUMNS = 3  # of a kernel, at most, for which torch's gradient of the weights is fast
 CHUNK_BYTES = 2**21  # of hidden activations, so that they stay in a core's second-level cache
@@ -140,7 +140,7 @@ class MLPFunction(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         *operands, hidden = ctx.saved_tensors
         if torch.is_grad_enabled():  # create_graph=True: gradients that can be differentiated
-            return differentiate_mlp(operands, grad, ctx.needs_input_grad)
+            return differentiate(reference.mlp, operands, grad, ctx.needs_input_grad)
         x, weight1, _, weight2, bias2, gamma = operands
         rows, grads = x.reshape(-1, x.shape[-1]), grad.reshape(-1, x.shape[-1])
         grad_rows = torch.empty_like(rows)
@@ -163,14 +163,3 @@ class MLPFunction(torch.autograd.Function):
             product.mul_(gamma[:, None])
             grad_bias2 = grad_bias2 * gamma
         return grad_rows.view(x.shape), grad_weight1, grad_bias1, product, grad_bias2, grad_gamma
-
-
-def differentiate_mlp(
-    operands: Sequence[Any], grad: Tensor, needed: tuple[bool, ...]
-) -> tuple[Tensor | None, ...]:
-    """Gradients of the reference, computed so that they can be differentiated again."""
-    with torch.enable_grad():
-        out = reference.mlp(*operands)
-    inputs = [operand for operand, need in zip(operands, needed) if need]
-    grads = iter(torch.autograd.grad(out, inputs, grad, create_graph=True))
-    return tuple(next(grads) if need else None for need in needed)

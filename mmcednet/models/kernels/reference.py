@@ -38,3 +38,77 @@ def mlp(
     """
     y = F.linear(F.gelu(F.linear(x, weight1, bias1)), weight2, bias2)
     return y if gamma is None else gamma * y
+
+
+def norm_act(
+    x: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    eps: float,
+    gelu: bool,
+    shortcut: Tensor | None = None,
+) -> Tensor:
+    """shortcut + GELU(LayerNorm(x)), over the last dimension.
+
+    Args:
+        x: (..., C).
+        weight: (C,), or None for 1.
+        bias: (C,); None if ``weight`` is.
+        eps: Added to the variance.
+        gelu: Whether there is a GELU.
+        shortcut: (..., C), or None for 0. Default: None.
+
+    Returns:
+        (..., C).
+    """
+    y = F.layer_norm(x, x.shape[-1:], weight, bias, eps)
+    y = F.gelu(y) if gelu else y
+    return y if shortcut is None else shortcut + y
+
+
+def residual_mlp(
+    x: Tensor,
+    weight1: Tensor,
+    bias1: Tensor,
+    weight2: Tensor,
+    bias2: Tensor,
+    gamma: Tensor | None,
+    residual: Tensor,
+    factors: Tensor | None,
+) -> Tensor:
+    """residual + factors * :func:`mlp`.
+
+    Args:
+        x: (N, H, W, C).
+        weight1, bias1, weight2, bias2, gamma: As of :func:`mlp`.
+        residual: (N, H, W, C).
+        factors: Of stochastic depth, (N,), or None for 1.
+
+    Returns:
+        (N, H, W, C).
+    """
+    y = mlp(x, weight1, bias1, weight2, bias2, gamma)
+    return residual + (y if factors is None else factors.view(-1, 1, 1, 1) * y)
+
+
+def norm_mlp(
+    x: Tensor,
+    norm_weight: Tensor | None,
+    norm_bias: Tensor | None,
+    eps: float,
+    gelu: bool,
+    shortcut: Tensor | None,
+    weight1: Tensor,
+    bias1: Tensor,
+    weight2: Tensor,
+    bias2: Tensor,
+    gamma: Tensor | None,
+    residual: Tensor,
+    factors: Tensor | None,
+) -> Tensor:
+    """:func:`residual_mlp` of :func:`norm_act`, the second half of a block.
+
+    Arguments and result are as of these, in (N, H, W, C).
+    """
+    z = norm_act(x, norm_weight, norm_bias, eps, gelu, shortcut)
+    return residual_mlp(z, weight1, bias1, weight2, bias2, gamma, residual, factors)

@@ -2,11 +2,12 @@
 
 import pytest
 import torch
-from mmengine.registry import DefaultScope
+from mmengine.config import Config
+from mmengine.registry import MODELS, DefaultScope
 from parity import assert_parity, load_parity
 
 from mmcednet.baselines import GeneralizedFPN, SpaceToDepthChain
-from mmcednet.converters.baselines import convert_baseline_state_dict
+from mmcednet.converters.baselines import convert_baseline_state_dict, giraffedet
 from mmcednet.heads import GFocalHead
 
 
@@ -51,6 +52,27 @@ def test_outputs_equal_the_published_code(parity, model, monkeypatch):
     assert set(parity['outputs']) == set(parts)
     expected = [out for part in parts for out in parity['outputs'][part]]
     assert_parity(model, parity['input'], expected, compute)
+
+
+def test_the_output_for_the_background_is_dropped(root, parity, monkeypatch):
+    """Published detectors have 81 outputs, of which the first 80 are the classes."""
+    cfg = Config.fromfile(root / 'configs' / 'retinanet' / 'giraffedet_d11.py').model.bbox_head
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        head = MODELS.build(dict(cfg, train_cfg=None, test_cfg=None))
+    weights = {f'bbox_head.{key}': value for key, value in head.state_dict().items()}
+    published = dict(weights)
+    for name in ('weight', 'bias'):
+        value = weights[f'bbox_head.gfl_cls.{name}']
+        published[f'bbox_head.gfl_cls.{name}'] = torch.cat([value, torch.ones_like(value[:1])])
+    lines = []
+    monkeypatch.setattr(giraffedet, 'print_log', lambda line, logger: lines.append(line))
+    converted = convert_baseline_state_dict('giraffedet', parity['state_dict'] | published)
+    assert lines == ['bbox_head.gfl_cls.weight has 81 outputs: the first 80 are the classes']
+    assert {key: converted[key].shape for key in weights} == {
+        key: value.shape for key, value in weights.items()
+    }
+    for key, value in weights.items():
+        torch.testing.assert_close(converted[key], value)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Every implementation of every operator against the reference in float64."""
 
 import itertools
+import os
 from collections.abc import Callable
 from functools import partial
 from types import ModuleType
@@ -11,9 +12,11 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from mmcednet.models import kernels
 from mmcednet.models.kernels import cpu, reference
 
-IMPLEMENTATIONS = {'reference': reference, 'cpu': cpu}
+INTERPRETED = os.environ.get('TRITON_INTERPRET') == '1'  # by make test-triton
+IMPLEMENTATIONS = {'triton': kernels.triton} if INTERPRETED else {'reference': reference, 'cpu': cpu}
 SIZES = [(1, 1), (2, 9), (6, 8), (7, 7), (16, 13)]
 CHANNELS = 5
 # of the largest value: the rounding of sums over up to 400 pixels
@@ -59,6 +62,9 @@ def compute(function: Callable[..., Tensor], operands: list[Tensor]) -> list[Ten
 
 
 LAYOUTS = ('as it is', 'permuted', 'with gaps')
+PAIRS = list(itertools.product(LAYOUTS, repeat=2))[
+    :: 2 if INTERPRETED else 1
+]  # of features and gradient
 
 
 def set_layout(x: Tensor, layout: str) -> Tensor:
@@ -88,7 +94,7 @@ def test_outputs_and_gradients(implementation, case, dtype, size):
     expected = compute(get_function(reference, case), [each.double() for each in operands])
     function = get_function(IMPLEMENTATIONS[implementation], case)
     features, *weights, grad = operands
-    for x_layout, grad_layout in itertools.product(LAYOUTS, repeat=2):
+    for x_layout, grad_layout in PAIRS:
         x, grad_ = set_layout(features, x_layout), set_layout(grad, grad_layout)
         ours = compute(function, [x, *weights, grad_])
         with torch.no_grad():

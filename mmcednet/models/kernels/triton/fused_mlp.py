@@ -1,0 +1,245 @@
+"""The MLP in one kernel, for inference: the hidden activations are never in memory.
+
+It starts with what precedes the MLP of a block, a LayerNorm with GELU and shortcut, and ends with layer
+scale and residual.
+"""
+
+import functools
+import os
+import sys
+from typing import Any
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from . import tiles
+from .gelu import compute_gelu
+from .norm import load_affine
+
+# Triton's interpreter takes the bits of bfloat16 for integers in products; it multiplies in float32
+INTERPRETED = os.environ.get('TRITON_INTERPRET') == '1'
+SMALLEST_PRODUCT = 16  # rows and columns of a matrix product
+
+
+@triton.jit
+def load_part(ptr, pixel, mask, channel, channels: tl.constexpr):
+    offset = pixel[:, None] * channels + channel[None, :]
+    return tl.load(ptr + offset, mask=mask, other=0.0).to(tl.float32)
+
+
+@triton.jit
+def finish_norm(y, weight_ptr, bias_ptr, shortcut_ptr, pixel, mask, channel, channels, gelu):
+    if weight_ptr is not None:
+        weight, bias = load_affine(weight_ptr, bias_ptr, channel, channel < channels)
+        y = y * weight + bias
+    if gelu:
+        y = compute_gelu(y)
+    if shortcut_ptr is not None:
+        y += load_part(shortcut_ptr, pixel, mask, channel, channels)
+    return y
+
+
+@triton.jit
+def store_part(y, bias_ptr, gamma_ptr, residual_ptr, out_ptr, pixel, mask, channel, channels):
+    y += tl.load(bias_ptr + channel).to(tl.float32)[None, :]
+    if gamma_ptr is not None:
+        y *= tl.load(gamma_ptr + channel).to(tl.float32)[None, :]
+    if residual_ptr is not None:
+        y += load_part(residual_ptr, pixel, mask, channel, channels)
+    offset = pixel[:, None] * channels + channel[None, :]
+    tl.store(out_ptr + offset, y.to(out_ptr.dtype.element_ty), mask=mask)
+
+
+@triton.jit(do_not_specialize=['pixels'])
+def fused_mlp_kernel(
+    x_ptr,
+    norm_weight_ptr,
+    norm_bias_ptr,
+    shortcut_ptr,
+    weight1_ptr,
+    bias1_ptr,
+    weight2_ptr,
+    bias2_ptr,
+    gamma_ptr,
+    residual_ptr,
+    out_ptr,
+    pixels,
+    eps,
+    channels: tl.constexpr,
+    first: tl.constexpr,
+    second: tl.constexpr,
+    hidden: tl.constexpr,
+    norm: tl.constexpr,
+    gelu: tl.constexpr,
+    float32_products: tl.constexpr,
+    tile_pixels: tl.constexpr,
+    tile_hidden: tl.constexpr,
+):
+    """A program computes ``tile_pixels`` pixels, ``tile_hidden`` hidden channels at a time.
+
+    Grid: pixels. ``first`` and ``second`` are powers of two whose sum is the number of channels;
+    ``second`` may be 0.
+    """
+    pixel = tl.program_id(0).to(tl.int64) * tile_pixels + tl.arange(0, tile_pixels)
+    mask = (pixel < pixels)[:, None]
+    stored: tl.constexpr = weight1_ptr.dtype.element_ty
+    factor: tl.constexpr = tl.float32 if float32_products else stored
+
+    channel1 = tl.arange(0, first)
+    x1 = load_part(x_ptr, pixel, mask, channel1, channels)
+    out1 = tl.zeros([tile_pixels, first], tl.float32)
+    if second > 0:
+        channel2 = first + tl.arange(0, second)
+        x2 = load_part(x_ptr, pixel, mask, channel2, channels)
+        out2 = tl.zeros([tile_pixels, second], tl.float32)
+    if norm:
+        total = tl.sum(x1, 1)
+        if second > 0:
+            total += tl.sum(x2, 1)
+        x1 -= (total / channels)[:, None]
+        squares = tl.sum(x1 * x1, 1)
+        if second > 0:
+            x2 -= (total / channels)[:, None]
+            squares += tl.sum(x2 * x2, 1)
+        scale = tl.rsqrt(squares / channels + eps)[:, None]
+        x1 = finish_norm(
+            x1 * scale,
+            norm_weight_ptr,
+            norm_bias_ptr,
+            shortcut_ptr,
+            pixel,
+            mask,
+            channel1,
+            channels,
+            gelu,
+        )
+        if second > 0:
+            x2 = finish_norm(
+                x2 * scale,
+                norm_weight_ptr,
+                norm_bias_ptr,
+                shortcut_ptr,
+                pixel,
+                mask,
+                channel2,
+                channels,
+                gelu,
+            )
+    x1 = x1.to(stored).to(factor)
+    if second > 0:
+        x2 = x2.to(stored).to(factor)
+
+    for start in range(0, hidden, tile_hidden):
+        unit = start + tl.arange(0, tile_hidden)
+        row = weight1_ptr + unit[None, :] * channels
+        h = tl.dot(x1, tl.load(row + channel1[:, None]).to(factor))
+        if second > 0:
+            h = tl.dot(x2, tl.load(row + channel2[:, None]).to(factor), h)
+        h = compute_gelu(h + tl.load(bias1_ptr + unit).to(tl.float32)[None, :])
+        h = h.to(stored).to(factor)
+        column = weight2_ptr + unit[:, None]
+        out1 = tl.dot(h, tl.load(column + channel1[None, :] * hidden).to(factor), out1)
+        if second > 0:
+            out2 = tl.dot(h, tl.load(column + channel2[None, :] * hidden).to(factor), out2)
+
+    store_part(out1, bias2_ptr, gamma_ptr, residual_ptr, out_ptr, pixel, mask, channel1, channels)
+    if second > 0:
+        store_part(out2, bias2_ptr, gamma_ptr, residual_ptr, out_ptr, pixel, mask, channel2, channels)
+
+
+def can_fuse(channels: int) -> bool:
+    """Whether there is a kernel for a number of channels: at most 256, a sum of two powers of two."""
+    first, second = split_channels(channels)
+    is_power = second & (second - 1) == 0
+    is_large = first >= SMALLEST_PRODUCT and (second >= SMALLEST_PRODUCT or second == 0)
+    return channels <= tiles.FUSED_CHANNELS and is_power and is_large
+
+
+def split_channels(channels: int) -> tuple[int, int]:
+    """The largest power of two in a number of channels, and the rest."""
+    first = 1 << channels.bit_length() - 1
+    return first, channels - first
+
+
+@functools.cache
+def get_shared_memory(device: torch.device) -> int:
+    """Bytes of shared memory that a program may use; in the interpreter, there is no bound."""
+    if device.type == 'cpu':
+        return sys.maxsize
+    properties: Any = torch.cuda.get_device_properties(device)
+    return properties.shared_memory_per_block_optin
+
+
+@torch.library.custom_op('mmcednet::fused_mlp', mutates_args=())
+def compute_fused_mlp(
+    x: Tensor,
+    norm_weight: Tensor | None,
+    norm_bias: Tensor | None,
+    eps: float,
+    norm: bool,
+    gelu: bool,
+    shortcut: Tensor | None,
+    weight1: Tensor,
+    bias1: Tensor,
+    weight2: Tensor,
+    bias2: Tensor,
+    gamma: Tensor | None,
+    residual: Tensor | None,
+) -> Tensor:
+    """As ``reference.norm_mlp``, of the type of weight1 and weight2, float16 or bfloat16.
+
+    Without ``norm``, x goes into the first linear layer. ``can_fuse`` says which C are possible.
+    """
+    x, channels, hidden = x.contiguous(), x.shape[-1], len(bias1)
+    out = torch.empty_like(x, dtype=weight1.dtype)
+    pixels, tile = x.numel() // channels, tiles.choose_mlp_tile(channels, get_shared_memory(x.device))
+    first, second = split_channels(channels)
+    with torch.cuda.device_of(x):
+        fused_mlp_kernel[(triton.cdiv(pixels, tile.pixels),)](
+            x,
+            norm_weight,
+            norm_bias,
+            None if shortcut is None else shortcut.contiguous(),
+            weight1.contiguous(),
+            bias1,
+            weight2.contiguous(),
+            bias2,
+            gamma,
+            None if residual is None else residual.contiguous(),
+            out,
+            pixels,
+            eps,
+            channels=channels,
+            first=first,
+            second=second,
+            hidden=hidden,
+            norm=norm,
+            gelu=gelu,
+            float32_products=INTERPRETED,
+            tile_pixels=tile.pixels,
+            tile_hidden=tile.hidden,
+            num_warps=tile.warps,
+            num_stages=tile.stages,
+        )
+    return out
+
+
+@compute_fused_mlp.register_fake
+def allocate_output(
+    x: Tensor,
+    norm_weight: Tensor | None,
+    norm_bias: Tensor | None,
+    eps: float,
+    norm: bool,
+    gelu: bool,
+    shortcut: Tensor | None,
+    weight1: Tensor,
+    bias1: Tensor,
+    weight2: Tensor,
+    bias2: Tensor,
+    gamma: Tensor | None,
+    residual: Tensor | None,
+) -> Tensor:
+    return x.new_empty(x.shape, dtype=weight1.dtype)

@@ -1,0 +1,138 @@
+"""The classes of label maps: which value in the files is which class."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+IGNORED = 255  # mmseg's ignore_index
+LARGEST = 255  # mmseg reads 8 bits
+WITH_VALUE = re.compile(r'(-?\d+)\s+(\S.*)')
+MAX_SHOWN = 20
+MANY = 40  # values; so many come from smoothed edges or JPEG rather than from classes
+
+
+@dataclass(frozen=True)
+class LabelClasses:
+    """The classes of a dataset.
+
+    Attributes:
+        names: Name of each class.
+        values: Its value in the label maps; None: the values are the indices 0, 1, 2, ...
+        source: Where they are from.
+    """
+
+    names: tuple[str, ...]
+    values: tuple[int, ...] | None
+    source: str
+
+    def select(self, found: Iterable[int]) -> list[str]:
+        """Names of the classes whose values are found."""
+        values = self.values or range(len(self.names))
+        return [name for value, name in zip(values, self.names) if value in set(found)]
+
+
+def find_classes(
+    folder: Path, found: Mapping[str, Mapping[int, Path]], file_name: str = 'classes.txt'
+) -> LabelClasses:
+    """Find the classes of a dataset: from ``classes.txt``, or numbered if the values are 0, 1, 2, ...
+
+    A line of the file is ``VALUE NAME``, or the name of a class, whose value is then the number of
+    lines before it. 255 is ignored unless it is listed.
+
+    Args:
+        folder: Folder of the dataset.
+        found: Split -> value in its label maps -> a file with it.
+        file_name: The file with the names, in ``folder``.
+
+    Raises:
+        ValueError: It is unclear which value is which class, or the training has one class only.
+    """
+    path = folder / file_name
+    files: dict[int, Path] = {}
+    for values in found.values():
+        files = {**values, **files}
+    if path.is_file():
+        classes = read_classes(path)
+    else:
+        numbered = range(len(set(files) - {IGNORED}))
+        names = tuple(f'class_{index}' for index in numbered)
+        classes = LabelClasses(names, None, 'the values in the label maps')
+    listed = set(classes.values or range(len(classes.names)))
+    unknown = sorted(set(files) - listed - {IGNORED})
+    too_large = [value for value in unknown if not 0 <= value <= LARGEST]
+    if too_large:
+        raise ValueError(
+            f'the label map {files[too_large[0]]} has the value {too_large[0]}, but mmseg reads 8 '
+            f'bits: the values of the classes must be 0 to 255'
+        )
+    if unknown:
+        text = f'the label map {files[unknown[0]]} has the value {unknown[0]}, '
+        if path.is_file():
+            text += f'but {path} has {describe_lines(classes)}'
+        else:
+            text += f'but the values of K classes must be 0 to K-1 without {path}'
+        raise ValueError(f'{text}; {describe_file(path, files, classes)}')
+    if len(classes.select(found['train'])) < 2:
+        ignored = ', of which 255 is ignored' if IGNORED in set(files) - listed else ''
+        raise ValueError(
+            f'the label maps for training have the values {describe(found["train"])}{ignored}, so that '
+            f'there are fewer than two classes to learn; {describe_file(path, files, classes)}'
+        )
+    return classes
+
+
+def read_classes(path: Path) -> LabelClasses:
+    """Read the names, and values if they are given, of a file.
+
+    Raises:
+        ValueError: Some lines begin with a number and others do not, or a value or name is used twice.
+    """
+    lines = [line.strip() for line in path.read_text(encoding='utf-8-sig').splitlines() if line.strip()]
+    matches = [WITH_VALUE.fullmatch(line) for line in lines]
+    if not any(matches):
+        return LabelClasses(tuple(lines), None, path.name)
+    pairs = [(int(match[1]), match[2]) for match in matches if match]
+    if len(pairs) < len(lines):
+        other, first = lines[matches.index(None)], next(filter(None, matches))[0]
+        raise ValueError(f'{path}: the line {other!r} must be VALUE NAME, as {first!r} is')
+    values, names = zip(*pairs)
+    for kind, items in (('value', values), ('name', names)):
+        twice = next((item for item in items if items.count(item) > 1), None)
+        if twice is not None:
+            raise ValueError(f'{path}: the {kind} {twice!r} is in two lines; each class has one')
+    if not all(0 <= value <= LARGEST for value in values):
+        raise ValueError(f'{path}: the values must be 0 to {LARGEST}, as mmseg reads 8 bits')
+    return LabelClasses(names, values, path.name)
+
+
+def describe_lines(classes: LabelClasses) -> str:
+    """What the file lists."""
+    if classes.values is None:
+        return f'{len(classes.names)} names, for the values 0 to {len(classes.names) - 1}'
+    return f'the values {describe(classes.values)}'
+
+
+def describe(values: Iterable[int]) -> str:
+    """Write values, the first ones if they are many."""
+    values = sorted(values)
+    shown = [str(value) for value in values[:MAX_SHOWN]]
+    if len(values) > MAX_SHOWN:
+        return f'{", ".join(shown)} and {len(values) - MAX_SHOWN} more'
+    return ' and '.join([', '.join(shown[:-1])] * (len(shown) > 1) + shown[-1:])
+
+
+def describe_file(path: Path, files: Mapping[int, Path], classes: LabelClasses) -> str:
+    """Say how to write a file that lists the values found."""
+    values = sorted(set(files) | set(classes.values or ()))
+    if len(values) > MANY:
+        return (
+            f'all label maps together have {len(values)} values, as smoothed edges and JPEG make them: '
+            f'draw classes with one value each, and save them as PNG'
+        )
+    known = dict(zip(classes.values, classes.names)) if classes.values else {}
+    if len(classes.names) == len(values):  # in their order
+        known = known or dict(zip(values, classes.names))
+    lines = ''.join(f'\n  {value} {known.get(value, "NAME")}' for value in values)
+    ignored = ', without 255 if it is to be ignored' if IGNORED in values and len(values) > 2 else ''
+    return f'if each value is a class, write {path} with their names{ignored}:{lines}'

@@ -1,0 +1,357 @@
+"""The operators in Triton and networks with them, in Triton's interpreter, which computes on a CPU.
+
+test_triton.py runs the quick ones in a process of its own, as Triton reads TRITON_INTERPRET when it is
+imported; make test-triton runs all.
+"""
+
+import collections
+import itertools
+
+import pytest
+import torch
+from torch import nn
+
+from mmcednet.models import ARCHS, CEDNet, apply_recompute, kernels, use_kernels
+from mmcednet.models.execution import describe_kernels
+from mmcednet.models.kernels import reference, triton
+from mmcednet.models.layers import DropPath
+
+assert kernels.triton is triton and triton.INTERPRETED
+
+# of the largest value: about ten times the rounding of one result, as results are sums of several
+TOLERANCES = {torch.float32: 1e-5, torch.float16: 5e-3, torch.bfloat16: 4e-2}
+WIDTHS = sorted({width for arch in ('tiny', 'small', 'base') for width in ARCHS[arch]['channels']})
+SMALL = 48  # 32 + 16: an MLP in one kernel
+each_dtype = pytest.mark.parametrize('dtype', TOLERANCES, ids=str)
+each_case = pytest.mark.parametrize(
+    ('channels', 'size', 'dtype'),
+    [
+        *((SMALL, (1, 1, 1), dtype) for dtype in TOLERANCES),
+        *(pytest.param(SMALL, (3, 2, 9), dtype, marks=pytest.mark.slow) for dtype in TOLERANCES),
+        *(pytest.param(width, (1, 2, 3), torch.bfloat16, marks=pytest.mark.slow) for width in WIDTHS),
+    ],
+    ids=str,
+)
+
+
+def draw(*shape, dtype=torch.float32):
+    return torch.randn(shape).to(dtype)
+
+
+def draw_weights(channels):
+    """Of an MLP, with outputs of about 1."""
+    shapes = ((4 * channels, channels), (4 * channels,), (channels, 4 * channels), (channels,))
+    weight1, bias1, weight2, bias2 = (draw(*shape) for shape in shapes)
+    return weight1 / channels**0.5, bias1, weight2 / (4 * channels) ** 0.5, bias2, draw(channels)
+
+
+def compare(operator, operands, tolerance, create_graph=False):
+    """Compare output and gradients of all operands with the reference in float64."""
+
+    def compute(module, dtype=None):
+        inputs = [
+            each.detach().clone(memory_format=torch.preserve_format).to(dtype or each.dtype)
+            if isinstance(each, torch.Tensor)
+            else each
+            for each in operands
+        ]
+        tensors = [each.requires_grad_() for each in inputs if isinstance(each, torch.Tensor)]
+        out = getattr(module, operator)(*inputs)
+        torch.manual_seed(0)
+        grads = torch.autograd.grad(
+            out, tensors, torch.randn(out.shape).to(out.dtype), create_graph=create_graph
+        )
+        if create_graph:
+            loss = sum(grad.square().sum() for grad in grads)
+            grads = [
+                *grads,
+                *torch.autograd.grad(loss, tensors, allow_unused=True, materialize_grads=True),
+            ]
+        with torch.no_grad():
+            return [out, getattr(module, operator)(*inputs), *grads]
+
+    ours, theirs = compute(triton), compute(reference, torch.float64)
+    for our, their in zip(ours, theirs, strict=True):
+        assert (our - their).abs().max() <= tolerance * their.abs().max()
+    return ours
+
+
+@each_case
+@pytest.mark.parametrize('dilation', [1, 3])
+def test_depthwise_conv(channels, size, dtype, dilation):
+    n, height, width = size
+    operands = draw(n, channels, height, width, dtype=dtype), draw(channels, 1, 7, 7), draw(channels)
+    out, *_ = compare('depthwise_conv', (*operands, dilation), TOLERANCES[dtype])
+    assert out.dtype == dtype and out.permute(0, 2, 3, 1).is_contiguous()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('dilation', [1, 3])
+@pytest.mark.parametrize('size', [(2, 14, 33), (1, 13, 1)])
+def test_depthwise_conv_of_several_tiles(size, dilation):
+    n, height, width = size
+    operands = draw(n, 40, height, width), draw(40, 1, 7, 7), draw(40), dilation
+    compare('depthwise_conv', operands, TOLERANCES[torch.float32])
+
+
+@pytest.mark.parametrize('dilation', [1, 3])
+def test_depthwise_conv_without_bias(dilation):
+    x, weight = draw(1, SMALL, 4, 3), draw(SMALL, 1, 7, 7)
+    ours = triton.depthwise_conv(x, weight, None, dilation)
+    theirs = reference.depthwise_conv(x.double(), weight.double(), None, dilation)
+    torch.testing.assert_close(ours, theirs, check_dtype=False, rtol=1e-5, atol=1e-5)
+
+
+@each_case
+@pytest.mark.parametrize(('gelu', 'shortcut'), itertools.product((False, True), repeat=2))
+def test_norm_act(channels, size, dtype, gelu, shortcut):
+    x = draw(*size, channels, dtype=dtype)
+    operands = (
+        x,
+        draw(channels),
+        draw(channels),
+        1e-6,
+        gelu,
+        draw(*x.shape, dtype=dtype) if shortcut else None,
+    )
+    assert compare('norm_act', operands, TOLERANCES[dtype])[0].dtype == dtype
+
+
+def test_norm_without_weights():
+    """As after fuse()."""
+    compare('norm_act', (draw(2, 3, 5, SMALL), None, None, 1e-6, True), TOLERANCES[torch.float32])
+
+
+@each_case
+@pytest.mark.parametrize('scaled', [True, False])
+def test_mlp(channels, size, dtype, scaled):
+    *weights, gamma = draw_weights(channels)
+    operands = draw(*size, channels, dtype=dtype), *weights, gamma if scaled else None
+    assert compare('mlp', operands, TOLERANCES[dtype])[0].dtype == dtype
+
+
+@each_dtype
+@pytest.mark.parametrize('layer_scale', [0.0, 1e-6])
+def test_small_layer_scale(dtype, layer_scale):
+    """float16 has no number as small as 1e-6 times a weight."""
+    operands = (
+        draw(2, 3, 3, SMALL, dtype=dtype),
+        *draw_weights(SMALL)[:-1],
+        torch.full((SMALL,), layer_scale),
+    )
+    _, _, grad_x, *grads = compare('mlp', operands, TOLERANCES[dtype] + 0.2 * (dtype == torch.float16))
+    assert grads[-1].norm() > 0 and (layer_scale == 0) == (grad_x.norm() == 0)
+
+
+@each_case
+@pytest.mark.parametrize(('gelu', 'dropped'), [(True, False), (False, True)])
+def test_norm_mlp(channels, size, dtype, gelu, dropped):
+    """Without gradients, in low precision and at some widths, it is one kernel."""
+    x, shortcut, residual = (draw(*size, channels, dtype=dtype) for _ in range(3))
+    factors = torch.tensor([1.25, 0.0, 1.25])[: size[0]]
+    operands = (
+        *(x, draw(channels), draw(channels), 1e-6, gelu, shortcut if gelu else None),
+        *(*draw_weights(channels), residual),
+    )
+
+    class Module:
+        """With the factors, which get no gradients."""
+
+        def __init__(self, module):
+            self.module = module
+
+        def norm_mlp(self, x, *operands):
+            return self.module.norm_mlp(
+                x, *operands, factors.to(operands[0].dtype) if dropped else None
+            )
+
+    tolerance = TOLERANCES[dtype]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(globals(), 'triton', Module(triton))
+        patch.setitem(globals(), 'reference', Module(reference))
+        assert compare('norm_mlp', operands, tolerance)[0].dtype == dtype
+
+
+@pytest.mark.parametrize('operator', ['depthwise_conv', 'dilated depthwise_conv', 'norm_act', 'mlp'])
+def test_second_derivatives(operator):
+    """They are those of the reference."""
+    weights = draw(SMALL, 1, 7, 7), draw(SMALL)
+    operands = {
+        'depthwise_conv': (draw(1, SMALL, 3, 2), *weights, 1),
+        'dilated depthwise_conv': (draw(1, SMALL, 3, 2), *weights, 3),
+        'norm_act': (draw(1, 3, 2, SMALL), draw(SMALL), draw(SMALL), 1e-6, True, draw(1, 3, 2, SMALL)),
+        'mlp': (draw(1, 3, 2, SMALL), *draw_weights(SMALL)),
+    }
+    compare(operator.split()[-1], operands[operator], 1e-4, create_graph=True)
+
+
+def test_memory_layouts():
+    """Inputs and gradients that are not contiguous, of the operators over channels-last features."""
+    x, shortcut = draw(2, SMALL, 3, 5).permute(0, 2, 3, 1), draw(2, 3, 5, 2 * SMALL)[..., ::2]
+    norm, weights = (draw(SMALL), draw(SMALL), 1e-6, True), draw_weights(SMALL)
+    ours = triton.norm_mlp(x, *norm, shortcut, *weights, shortcut, None)
+    torch.testing.assert_close(ours, reference.norm_mlp(x, *norm, shortcut, *weights, shortcut, None))
+
+
+@pytest.mark.parametrize('operator', ['depthwise_conv', 'norm_act', 'mlp', 'fused_mlp'])
+def test_registrations(operator):
+    """With torch: schema, shapes without data, and gradients under torch.compile's autograd."""
+    norm, weights = (draw(16), draw(16), 1e-6), draw_weights(16)
+    x = draw(1, 2, 3, 16).requires_grad_(operator != 'fused_mlp')
+    operands = {
+        'depthwise_conv': (draw(1, 16, 2, 3).requires_grad_(), draw(16, 1, 7, 7), draw(16), 3, False),
+        'norm_act': (x, *norm, True, None, torch.float32),
+        'mlp': (x, *weights, draw(1, 2, 3, 16), None, torch.float32, True),
+        'fused_mlp': (x, *norm, True, False, None, *weights, None),
+    }
+    if operator == 'fused_mlp':
+        operands[operator] = [
+            each.half() if isinstance(each, torch.Tensor) else each for each in operands[operator]
+        ]
+    tests = ('test_schema', 'test_autograd_registration', 'test_faketensor')
+    if operator != 'mlp':  # whose hidden activations have no gradient, which the check does not know
+        tests = (*tests, 'test_aot_dispatch_dynamic')
+    torch.library.opcheck(
+        getattr(torch.ops.mmcednet, operator).default, operands[operator], test_utils=tests
+    )
+
+
+def build(style, mixer):
+    torch.manual_seed(0)
+    channels = (32, 32, 64, 80) if mixer == 'cross_window' else (32, 32, 64, 64)
+    arch = dict(channels=channels, blocks=(1, 1, 1, 1), num_stages=1)
+    network = CEDNet(arch, style, mixer, layer_scale=0.5, drop_path_rate=0.3, pyramid=dict(channels=8))
+    return network, torch.randn(2, 3, 32, 33)
+
+
+def to_double(network):
+    """With the random numbers of stochastic depth in float32, as before."""
+    for module in network.double().modules():
+        if isinstance(module, DropPath):
+            module.keep = module.keep.float()
+    return network
+
+
+def compute(network, images):
+    torch.manual_seed(1)  # of stochastic depth
+    network.zero_grad()
+    outs = network.train()(images)
+    sum(out.float().square().mean() for out in outs).backward()
+    network.eval()
+    with torch.no_grad():
+        outs += network(images)
+    return [out.float() for out in outs], torch.cat(
+        [param.grad.flatten() for param in network.parameters()]
+    )
+
+
+@pytest.fixture
+def calls(monkeypatch):
+    """Count the calls of operators in Triton."""
+    counter = collections.Counter()
+    for name in ('depthwise_conv', 'norm_act', 'mlp', 'norm_mlp'):
+        function = getattr(triton, name)
+
+        def call(*args, name=name, function=function):
+            counter[name] += 1
+            return function(*args)
+
+        monkeypatch.setattr(triton, name, call)
+    return counter
+
+
+OPERATORS = {
+    'dwconv': {'depthwise_conv', 'norm_act', 'norm_mlp'},
+    'conv': {'depthwise_conv'},
+    'window': {'depthwise_conv', 'norm_act', 'mlp'},
+    'cross_window': {'norm_act', 'mlp'},
+}
+NETWORKS = [
+    ('fpn', 'dwconv'),
+    *(
+        pytest.param(style, mixer, marks=pytest.mark.slow)
+        for style, mixer in [
+            ('hourglass', 'dwconv'),
+            ('unet', 'conv'),
+            ('unet', 'window'),
+            ('fpn', 'cross_window'),
+        ]
+    ),
+]
+
+
+@pytest.mark.parametrize(('style', 'mixer'), NETWORKS)
+def test_networks(calls, style, mixer):
+    """Forward and backward with stochastic depth, and without gradients, against float64."""
+    network, images = build(style, mixer)
+    state = {name: value.clone() for name, value in network.state_dict().items()}
+    outs, grads = compute(network, images)
+    assert set(calls) - {'norm_act'} == OPERATORS[mixer] - {'norm_act'}
+    calls.clear()
+    network.load_state_dict(state)
+    use_kernels(network, False)
+    expected, expected_grads = compute(to_double(network), images.double())
+    assert not calls
+    for ours, theirs in zip(outs, expected, strict=True):
+        assert (ours - theirs).norm() < 1e-5 * theirs.norm()
+    # BatchNorm of two values, at stride 32, magnifies the rounding of float32
+    tolerance = 1e-3 if mixer == 'conv' else 1e-4
+    assert (grads - expected_grads).norm() < tolerance * expected_grads.norm()
+
+
+@pytest.mark.slow
+def test_policies(calls):
+    """Of recompute: the same gradients."""
+    network, images = build('fpn', 'dwconv')
+    results = []
+    for policy in ('none', 'cheap', 'full'):
+        apply_recompute(network, policy)
+        results.append(compute(network, images)[1])
+        torch.testing.assert_close(results[-1], results[0])
+
+
+def test_hooks_are_called(calls):
+    """Operators that would not call a module with hooks are not used."""
+    network, _ = build('fpn', 'dwconv')
+    block = network.stem.blocks[0].eval()
+    x = draw(1, 32, 3, 4)
+    with torch.no_grad():
+        expected = block(x)
+        assert calls['norm_mlp'] == 1
+        for module in (block.norm, block.mlp, block.mlp.act, block.drop_path):
+            seen = []
+            handle = module.register_forward_hook(lambda *_, seen=seen: seen.append(1))
+            torch.testing.assert_close(block(x), expected, rtol=1e-4, atol=1e-5)
+            handle.remove()
+            assert seen == [1] and calls['norm_mlp'] == 1
+        block.norm = nn.Identity()
+        block(x)
+    assert calls['norm_mlp'] == 1
+
+
+def test_compiled_blocks_keep_the_operators():
+    """torch.compile calls them, in one graph, forward and backward."""
+    network, _ = build('fpn', 'dwconv')
+    block, x = network.stem.blocks[0], draw(1, 32, 3, 4).requires_grad_()
+    torch.manual_seed(1)
+    expected = torch.autograd.grad(block(x).square().sum(), [x, *block.parameters()])
+    compiled = torch.compile(block, backend='aot_eager', fullgraph=True)
+    torch.manual_seed(1)
+    ours = torch.autograd.grad(compiled(x).square().sum(), [x, *block.parameters()])
+    for our, their in zip(ours, expected, strict=True):
+        torch.testing.assert_close(our, their, rtol=1e-4, atol=1e-4)
+
+
+def test_exporters_get_plain_torch(calls):
+    network, _ = build('fpn', 'dwconv')
+    block, x = network.stem.blocks[0].eval(), draw(1, 32, 3, 4)
+    torch.export.export(block, (x,))
+    torch.jit.trace(block, x, check_trace=False)
+    assert not calls
+
+
+def test_the_log_names_the_operators():
+    network, _ = build('fpn', 'dwconv')
+    assert describe_kernels(network) == 'Triton (MMCEDNET_TRITON=1)'
+    use_kernels(network, False)
+    assert describe_kernels(network) == ''

@@ -1,0 +1,39 @@
+#!/usr/bin/env python3
+"""Converts boxes and polygons from YOLO's text files to COCO's JSON files, train, val and test."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from mmcednet_threads import limit_threads
+
+if __name__ == '__main__':
+    limit_threads()  # before torch is imported
+
+from mmcednet.command_line import exit_on_error
+from mmcednet.data.conversion import write_conversion
+from mmcednet.data.yolo import convert_yolo
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        'folder',
+        type=Path,
+        help='has images/ and labels/, and data.yaml or classes.txt with the names of the classes',
+    )
+    parser.add_argument(
+        '--val-share',
+        type=float,
+        default=0.2,
+        help='share of the images for val, if there are no images of val; default: 0.2',
+    )
+    args = parser.parse_args(argv)
+    with exit_on_error():
+        write_conversion(convert_yolo(args.folder, args.val_share), args.folder / 'coco')
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

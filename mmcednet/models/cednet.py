@@ -116,13 +116,9 @@ class CEDNet(PretrainedBackbone):
             raise ValueError(f'frozen_stages {frozen_stages} must be -1 to {len(depths)}')
         if not are_integers([in_channels], 1, minimum=1):
             raise ValueError(f'in_channels {in_channels} must be a positive integer')
-        if not isinstance(drop_path_rate, (int, float)) or not 0 <= drop_path_rate < 1:
-            raise ValueError(f'drop_path_rate {drop_path_rate} must be in [0, 1)')
-        for name, value in (('layer_scale', layer_scale), ('top_down_init', top_down_init)):
-            if not isinstance(value, (int, float)) or not 0 <= value < math.inf:
-                raise ValueError(f'{name} {value} must be a finite number, 0 or more')
         if not are_integers([aux_level], 1, minimum=3) or aux_level > 5:
             raise ValueError(f'aux_level {aux_level} must be 3, 4 or 5')
+        check_rates(drop_path_rate, layer_scale=layer_scale, top_down_init=top_down_init)
         check_choice('recompute', recompute, RECOMPUTE)
 
         self.stem = Stem(in_channels, design, stem_blocks)
@@ -238,6 +234,15 @@ class CEDNet(PretrainedBackbone):
         for module in frozen:
             module.eval()
             module.requires_grad_(False)
+
+
+def check_rates(drop_path_rate: float, **scales: float) -> None:
+    """Raise a ValueError if the rate or one of the initial scales is invalid."""
+    if not isinstance(drop_path_rate, (int, float)) or not 0 <= drop_path_rate < 1:
+        raise ValueError(f'drop_path_rate {drop_path_rate} must be in [0, 1)')
+    for name, value in scales.items():
+        if not isinstance(value, (int, float)) or not 0 <= value < math.inf:
+            raise ValueError(f'{name} {value} must be a finite number, 0 or more')
 
 
 def build_outputs(

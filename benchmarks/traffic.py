@@ -15,7 +15,9 @@ from collections.abc import Iterator
 from typing import Any
 from unittest import mock
 
-os.environ['TRITON_INTERPRET'] = '1'  # before Triton is imported: there may be no GPU to compile for
+os.environ['MMCEDNET_TRITON'] = os.environ['TRITON_INTERPRET'] = (
+    '1'  # before Triton is imported: there may be no GPU to compile for
+)
 
 import torch
 import torch.nn.functional as F

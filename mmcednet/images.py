@@ -6,7 +6,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from mmcv import imfrombytes
 from PIL import Image, UnidentifiedImageError
 
 MAX_PIXELS = 178_956_970  # Pillow's own limit, which some packages remove
@@ -55,6 +54,8 @@ def read_size(path: str | Path) -> tuple[int, int, bool] | None:
     if width * height > MAX_PIXELS:
         raise ImageError(f'{path} has more than {MAX_PIXELS:,} pixels, so that it is not read', path)
     if not by_header:
+        from mmcv import imfrombytes  # not with the package, which plain torch can use
+
         try:
             loaded = imfrombytes(Path(path).read_bytes())
         except IMAGE_ERRORS:

@@ -10,6 +10,7 @@ import cv2
 import pytest
 import torch
 from mmengine.config import utils as config_utils
+from mmengine.logging import MMLogger
 from mmengine.runner import CheckpointLoader
 
 from mmcednet.checkpoints import safe_loading
@@ -79,6 +80,18 @@ def ade20k(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def bccd(tmp_path: Path) -> Path:
     """Twenty photographs of blood cells with boxes, in Pascal VOC's format, to be changed by a test."""
     return shutil.copytree(ROOT / 'tests' / 'assets' / 'bccd', tmp_path / 'bccd')
+
+
+@pytest.fixture
+def log(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
+    """The records of mmengine's logger, from warnings on, whichever logger an earlier test has left."""
+    logger = MMLogger.get_current_instance()
+    level = logger.level
+    logger.setLevel('WARNING')
+    logger.addHandler(caplog.handler)
+    yield caplog
+    logger.removeHandler(caplog.handler)
+    logger.setLevel(level)
 
 
 @pytest.fixture(autouse=True)

@@ -1,5 +1,9 @@
 # The very small CEDNet, pre-trained on Tiny ImageNet on a CPU: docs/pretraining.md
-_base_ = 'cednet_nano_shapes.py'
+_base_ = [
+    '../_base_/models/classifier_nano.py',
+    '../_base_/classification_runtime.py',
+    '../_base_/nano_classification.py',
+]
 
 model = dict(
     backbone=dict(recompute='none'),  # images of 64 px need little memory

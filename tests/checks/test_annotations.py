@@ -6,7 +6,6 @@ import math
 import pytest
 from broken_images import BOMB, change_png_header
 from mmengine.config import Config
-from mmengine.logging import MMLogger
 from PIL import Image
 
 from mmcednet.checks import check_data
@@ -15,15 +14,6 @@ from mmcednet.checks import check_data
 @pytest.fixture
 def content(shapes):
     return json.loads((shapes / 'annotations' / 'train.json').read_text())
-
-
-@pytest.fixture
-def log(caplog):
-    """The records of mmengine's logger."""
-    logger = MMLogger.get_current_instance()
-    logger.addHandler(caplog.handler)
-    yield caplog
-    logger.removeHandler(caplog.handler)
 
 
 @pytest.fixture

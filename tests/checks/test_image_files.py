@@ -8,7 +8,6 @@ from image_formats import DEEP, ORIENTATION, SIZE, draw_picture, turn, write_pic
 from label_maps import draw_label_maps, make_picture
 from mmcv.transforms import LoadImageFromFile
 from mmengine.config import Config
-from mmengine.logging import MMLogger
 from mmengine.registry import TRANSFORMS, init_default_scope
 from PIL import Image
 
@@ -16,14 +15,6 @@ from mmcednet.checks import check_data
 from mmcednet.checks.image_files import check_image_files, reads_by_default
 from mmcednet.images import ImageError, read_label_map
 from mmcednet.own_data.new_config import write_new_config
-
-
-@pytest.fixture
-def log(caplog):
-    logger = MMLogger.get_current_instance()
-    logger.addHandler(caplog.handler)
-    yield caplog
-    logger.removeHandler(caplog.handler)
 
 
 def write_dataset(folder, path, width, height):

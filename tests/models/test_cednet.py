@@ -97,8 +97,8 @@ def test_presets_have_their_mixer(small):
     with torch.device('meta'):
         for arch, block in blocks.items():
             assert isinstance(CEDNet(arch).stem.blocks[0], block)
-        assert type(CEDNet('r50_t', mixer='dwconv').stem.blocks[0]) is CEDBlock
-        assert type(CEDNet(small).stem.blocks[0]) is CEDBlock
+        assert isinstance(CEDNet('r50_t', mixer='dwconv').stem.blocks[0], CEDBlock)
+        assert isinstance(CEDNet(small).stem.blocks[0], CEDBlock)
 
 
 def test_raw_levels_and_auxiliary_stages(small):

@@ -15,9 +15,13 @@ from collections.abc import Iterator
 from typing import Any
 from unittest import mock
 
-os.environ['MMCEDNET_TRITON'] = os.environ['TRITON_INTERPRET'] = (
-    '1'  # before Triton is imported: there may be no GPU to compile for
-)
+from mmcednet_threads import limit_threads
+
+if __name__ == '__main__':
+    limit_threads()  # before torch is imported
+
+# before Triton is imported: there may be no GPU to compile for
+os.environ['MMCEDNET_TRITON'] = os.environ['TRITON_INTERPRET'] = '1'
 
 import torch
 import torch.nn.functional as F

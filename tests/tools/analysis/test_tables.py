@@ -113,7 +113,8 @@ def test_unknown_method_is_reported(main):
 def test_process_fails_if_a_value_is_out_of_tolerance(root):
     """The command itself, with an expected value that the network does not have."""
     code = (
-        'import runpy, sys; from paper import tables;'
+        'import runpy, sys;'
+        f'sys.path.insert(0, {str(root / "tools/analysis")!r}); from paper import tables;'
         "tables.EXPECTED_COST['retinanet/cednet_t.py'] = (38.8, 254.8);"
         "sys.argv = ['paper_tables.py', '--table', '2b', '--method', 'CEDNet-NeXt-T', '--check'];"
         f"runpy.run_path({str(root / 'tools/analysis/paper_tables.py')!r}, run_name='__main__')"

@@ -35,7 +35,7 @@ test-kernels: setup
 test-triton: export TRITON_INTERPRET = 1
 test-triton: export MMCEDNET_TRITON = 1
 test-triton: setup
-	@$(BIN)/python -m pytest tests/models/kernels/interpreted.py tests/models/kernels/test_operators.py
+	@$(BIN)/python -m pytest tests/models/kernels/interpreted.py tests/models/kernels/test_implementations.py
 
 lint: setup
 	@$(BIN)/ruff check .

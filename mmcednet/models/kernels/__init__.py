@@ -61,13 +61,15 @@ def find(operator: str, x: Tensor, *weights: Tensor | None) -> Callable[..., Ten
         an exporter or a transform of torch.func; on a CPU also in mixed precision and under
         torch.compile.
     """
+    if triton is None and is_traced():  # first: torch 2.1 cannot compile what follows
+        return None
     if torch.jit.is_tracing() or is_exporting() or is_transformed():
         return None
     if any(type(operand) not in PLAIN for operand in (x, *weights) if operand is not None):
         return None
     if triton is not None and x.dtype in FLOATS and runs_triton(x.device):
         return getattr(triton, operator)
-    if x.device.type == 'cpu' and not is_autocast_enabled() and not is_traced():
+    if x.device.type == 'cpu' and not is_traced() and not is_autocast_enabled():
         return getattr(cpu, operator, None)
     return None
 

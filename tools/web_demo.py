@@ -9,15 +9,6 @@ from pathlib import Path
 
 from mmcednet_threads import limit_threads
 
-if __name__ == '__main__':
-    limit_threads()  # before torch is imported
-
-from mmcednet.checkpoints.safe_loading import refuse_code
-from mmcednet.command_line import exit_on_error
-from mmcednet.config_files import read_config
-from mmcednet.inference.inputs import find_examples
-from mmcednet.inference.predict import load_predictor
-
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
@@ -36,6 +27,13 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
+    # not above: they import torch, which --help does not need
+    from mmcednet.checkpoints.safe_loading import refuse_code
+    from mmcednet.command_line import exit_on_error
+    from mmcednet.config_files import read_config
+    from mmcednet.inference.inputs import find_examples
+    from mmcednet.inference.predict import load_predictor
+
     with exit_on_error():
         refuse_code()
         if find_spec('gradio') is None:
@@ -52,4 +50,5 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == '__main__':
+    limit_threads()  # before torch is imported
     sys.exit(main())

@@ -33,7 +33,8 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         type=Path,
         metavar='FILE',
         help="annotation file in COCO's format whose ids of images and classes are written; default: "
-        'images and classes are numbered from 1',
+        'images are numbered from 1, and so are classes if the checkpoint does not have the ids of the '
+        'annotations that it was trained on',
     )
     add_compile_argument(parser)
     return parser.parse_args(argv)

@@ -134,7 +134,8 @@ def write_predictions(
         out: Folder to write, which appears only when all is done.
         score: Lowest score of a detection that is drawn and written.
         batch: Number of images that the network computes at once; consecutive images of one size.
-        ids: Ids of the images and classes. Default: images and classes are numbered from 1.
+        ids: Ids of the images and classes. Default: images are numbered from 1, and classes have the
+            ids that the checkpoint has, or are numbered from 1, too.
 
     Returns:
         A sentence that names files that could not be read; empty if there are none.

@@ -12,7 +12,7 @@ from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmengine.registry import DATASETS, init_default_scope
 
-from mmcednet.checkpoints.loading import get_classes, load_checkpoint
+from mmcednet.checkpoints.loading import get_category_ids, get_classes, load_checkpoint
 from mmcednet.checks.checkpoint import check_checkpoint_classes, check_weights
 from mmcednet.config_files import read_config
 from mmcednet.launch.device import check_operators
@@ -27,6 +27,8 @@ class Predictor(ABC):
         task: 'detector', 'segmenter' or 'classifier'.
         cfg: The config.
         classes: Names of the classes; None if neither config nor checkpoint has them.
+        category_ids: The classes' ids in the annotation file that the model was trained on; None if
+            the checkpoint does not have them.
     """
 
     task: ClassVar[str]
@@ -41,6 +43,7 @@ class Predictor(ABC):
         """
         self.cfg = cfg
         self.classes: tuple[str, ...] | None = metainfo['classes']
+        self.category_ids: tuple[int | str, ...] | None = metainfo.get('category_ids')
         self.inferencer = self.build(cfg, checkpoint, device, metainfo)
 
     @abstractmethod
@@ -79,6 +82,9 @@ class Predictor(ABC):
 
     def get_class_name(self, label: int) -> str:
         return self.classes[label] if self.classes else str(label)
+
+    def get_category_id(self, label: int) -> int | str:
+        return self.category_ids[label] if self.category_ids else label + 1
 
 
 class Detector(Predictor):
@@ -126,7 +132,7 @@ class Detector(Predictor):
         for index, label in enumerate(instances.labels.tolist()):
             left, top, right, bottom = instances.bboxes[index].tolist()
             entry = dict(
-                category_id=label + 1,
+                category_id=self.get_category_id(label),
                 category=self.get_class_name(label),
                 bbox=[left, top, right - left, bottom - top],
                 score=float(instances.scores[index]),
@@ -246,6 +252,7 @@ def load_predictor(config: str, checkpoint: str, device: str | None = None) -> P
     if classes and metainfo['classes']:
         check_checkpoint_classes(classes, metainfo['classes'], checkpoint)
     metainfo['classes'] = metainfo['classes'] or classes
+    metainfo['category_ids'] = get_category_ids(loaded)
     cfg.get('visualizer', {}).update(vis_backends=None, save_dir=None)  # it draws, and saves nothing
     # mmengine warns about each box that touches the border.
     warnings.filterwarnings('ignore', 'Warning: The .* is out of bounds')

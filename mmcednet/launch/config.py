@@ -172,6 +172,10 @@ def enable_visualization(cfg: Config, show_dir: str | None, show: bool, wait_tim
         raise ValueError(f'--show and --show-dir need a visualization hook; scope {scope!r} has none')
     settings, folder_key = VISUALIZATION[scope]
     hook.update(settings)
+    if hook.type == 'DetVisualizationHook':
+        from mmcednet.visualization.show_dir import FolderVisualizationHook  # needs mmdet
+
+        hook.type = FolderVisualizationHook.__name__
     if show:
         hook.update(show=True, wait_time=wait_time)
     if show_dir and folder_key:

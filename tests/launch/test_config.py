@@ -121,6 +121,7 @@ def test_visualization(scope, hook, expected):
         )
     )
     config.enable_visualization(cfg, 'out', show=False, wait_time=0)
+    hook = hook.replace('Det', 'Folder')  # with the subfolders of images
     assert cfg.default_hooks.visualization.to_dict() == dict(type=hook, **expected)
     assert cfg.visualizer.get('save_dir') == ('work/out' if scope == 'mmseg' else None)
 

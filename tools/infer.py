@@ -17,7 +17,7 @@ from mmcednet.inference.annotation_ids import read_ids
 from mmcednet.inference.inputs import find_sources
 from mmcednet.inference.outputs import check_out, write_predictions
 from mmcednet.inference.predict import load_predictor
-from mmcednet.launch.arguments import add_compile_argument
+from mmcednet.launch.arguments import add_compile_argument, add_prediction_arguments
 from mmcednet.models import compile_blocks
 
 
@@ -47,6 +47,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         'images and classes are numbered from 1',
     )
     add_compile_argument(parser)
+    add_prediction_arguments(parser)
     return parser.parse_args(argv)
 
 
@@ -58,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise ValueError(f'--batch {args.batch} must be at least 1')
         check_out(args.out, args.inputs)
         sources = find_sources(args.inputs)
-        predictor = load_predictor(args.config, args.checkpoint, args.device)
+        predictor = load_predictor(args.config, args.checkpoint, args.device, args.amp, args.cuda_graph)
         if args.compile:
             compile_blocks(predictor.inferencer.model)
         ids = read_ids(args.annotations, sources, predictor.classes) if args.annotations else None

@@ -16,7 +16,7 @@ from mmcednet.checkpoints.safe_loading import refuse_code
 from mmcednet.command_line import exit_on_error
 from mmcednet.images import ImageError
 from mmcednet.launch import config
-from mmcednet.launch.arguments import add_common_arguments
+from mmcednet.launch.arguments import add_common_arguments, add_prediction_arguments
 from mmcednet.launch.processes import destroy_process_group
 from mmcednet.launch.runner import prepare_runner
 
@@ -26,6 +26,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument('config', help='config file')
     parser.add_argument('checkpoint', help='checkpoint file')
     add_common_arguments(parser)
+    add_prediction_arguments(parser)
     parser.add_argument(
         '--tta',
         action='store_true',
@@ -51,7 +52,7 @@ def prepare(args: argparse.Namespace) -> Runner:
         config.enable_tta(cfg)
     if args.out:
         config.save_predictions(cfg, args.out)
-    return prepare_runner(cfg, 'test', args.compile)
+    return prepare_runner(cfg, 'test', args.compile, args.amp, args.cuda_graph)
 
 
 def test(args: argparse.Namespace) -> None:

@@ -17,6 +17,7 @@ from mmcednet.command_line import exit_on_error
 from mmcednet.config_files import read_config
 from mmcednet.inference.inputs import find_examples
 from mmcednet.inference.predict import load_predictor
+from mmcednet.launch.arguments import add_prediction_arguments
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -31,6 +32,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument('--device', help="'cpu', 'cuda:0', ...; default: the GPU if there is one")
     parser.add_argument('--host', default='127.0.0.1', help='default: 127.0.0.1, this machine only')
     parser.add_argument('--port', type=int, default=7860, help='default: 7860')
+    add_prediction_arguments(parser)
     return parser.parse_args(argv)
 
 
@@ -41,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if find_spec('gradio') is None:
             raise ValueError("the web demo needs gradio: pip install 'mmcednet[web]'")
         examples = find_examples(read_config(args.config), args.examples)
-        predictor = load_predictor(args.config, args.checkpoint, args.device)
+        predictor = load_predictor(args.config, args.checkpoint, args.device, args.amp, args.cuda_graph)
         config = Path(args.config)
         from mmcednet.inference import web  # needs gradio, and takes seconds
 

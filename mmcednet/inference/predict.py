@@ -16,7 +16,7 @@ from mmcednet.checkpoints.loading import get_classes, load_checkpoint
 from mmcednet.checks.checkpoint import check_checkpoint_classes, check_weights
 from mmcednet.config_files import read_config
 from mmcednet.launch.device import check_operators
-from mmcednet.launch.prediction import accelerate_prediction
+from mmcednet.launch.prediction import accelerate_prediction, check_device
 
 TOP = 5
 
@@ -247,6 +247,7 @@ def load_predictor(
     if 'test_dataloader' not in cfg:
         raise ValueError(f'{config} has no test_dataloader, which says how an image is read')
     device = choose_device(cfg, device)
+    check_device(torch.device(device), amp, cuda_graph)
     # Otherwise mmengine prints its own report of weights that do not fit, before our sentence.
     MMLogger.get_instance('inference').setLevel('ERROR')
     loaded = load_checkpoint(checkpoint)

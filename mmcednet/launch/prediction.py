@@ -37,16 +37,23 @@ def accelerate_prediction(model: nn.Module, amp: bool = False, cuda_graph: bool 
     """
     model = unwrap_model(model)
     device = next(model.parameters()).device
-    if cuda_graph and device.type != 'cuda':
-        raise ValueError(
-            f'CUDA graphs (--cuda-graph) need a GPU, but the model is on the {device.type}'
-        )
+    check_device(device, amp, cuda_graph)
     dtype = choose_dtype(device) if amp else None
     for part in (getattr(model, name, None) for name in PARTS):
         if isinstance(part, nn.Module) and (amp or cuda_graph):
             if dtype and isinstance(part, CEDNet):
                 convert_weights(part, dtype)
-            part.forward = accelerate(part.forward, device, dtype, cuda_graph)  # type: ignore[method-assign]
+            part.forward = accelerate(part.forward, device, dtype, cuda_graph)
+
+
+def check_device(device: torch.device, amp: bool, cuda_graph: bool) -> None:
+    """Raise a ValueError if :func:`accelerate_prediction` cannot do on a device what is wanted."""
+    if cuda_graph and device.type != 'cuda':
+        raise ValueError(
+            f'CUDA graphs (--cuda-graph) need a GPU, but the model is on the {device.type}'
+        )
+    if amp:
+        choose_dtype(device)
 
 
 def choose_dtype(device: torch.device) -> torch.dtype:

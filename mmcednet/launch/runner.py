@@ -2,7 +2,9 @@
 
 import logging
 
+import torch
 from mmengine.config import Config
+from mmengine.device import get_device
 from mmengine.logging import print_log
 from mmengine.registry import RUNNERS
 from mmengine.runner import FlexibleRunner, Runner
@@ -25,7 +27,7 @@ from mmcednet.training import make_fault_tolerant
 
 from .config import name_images_in_errors
 from .device import adapt_to_device
-from .prediction import accelerate_prediction
+from .prediction import accelerate_prediction, check_device
 from .processes import init_process_group
 from .threads import adapt_threads
 
@@ -56,6 +58,7 @@ def prepare_runner(
         ValueError: A check found an error.
         FileNotFoundError: A checkpoint does not exist.
     """
+    check_device(torch.device(get_device()), amp, cuda_graph)
     adapt_to_device(cfg)
     init_process_group(cfg)
     check_data(cfg, *LOADERS[task])

@@ -27,8 +27,8 @@ class CUDAGraphs:
     because it waits for the GPU, say, or there is no memory, of which a warning is logged.
 
     Args:
-        function: Takes and returns tensors, or lists, tuples and dicts of them. What it does must depend
-            on their sizes and types only, and its weights must stay where they are.
+        function: Takes and returns tensors, or lists, tuples and dicts of them. What it does must
+            depend on their sizes and types only, and its weights must stay where they are.
         limit: Number of sizes of inputs of which a graph is kept; the one not used for the longest time
             is dropped first. The graphs share the memory of their intermediate results. Default: 8.
         record: As :func:`record_graph`, the default.

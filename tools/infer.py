@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmcednet_arguments import add_compile_argument
+from mmcednet_arguments import add_compile_argument, add_prediction_arguments
 from mmcednet_threads import limit_threads
 
 
@@ -37,6 +37,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         'annotations that it was trained on',
     )
     add_compile_argument(parser)
+    add_prediction_arguments(parser)
     return parser.parse_args(argv)
 
 
@@ -57,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise ValueError(f'--batch {args.batch} must be at least 1')
         check_out(args.out, args.inputs)
         sources = find_sources(args.inputs)
-        predictor = load_predictor(args.config, args.checkpoint, args.device)
+        predictor = load_predictor(args.config, args.checkpoint, args.device, args.amp, args.cuda_graph)
         if args.compile:
             compile_blocks(predictor.inferencer.model)
         ids = read_ids(args.annotations, sources, predictor.classes) if args.annotations else None

@@ -16,6 +16,7 @@ from mmcednet.checkpoints.loading import get_category_ids, get_classes, load_che
 from mmcednet.checks.checkpoint import check_checkpoint_classes, check_weights
 from mmcednet.config_files import read_config
 from mmcednet.launch.device import check_operators
+from mmcednet.launch.prediction import accelerate_prediction, check_device
 
 TOP = 5
 
@@ -219,17 +220,26 @@ PREDICTORS: dict[str, Callable[[Config, str, str, dict], Predictor]] = {
 }
 
 
-def load_predictor(config: str, checkpoint: str, device: str | None = None) -> Predictor:
+def load_predictor(
+    config: str,
+    checkpoint: str,
+    device: str | None = None,
+    amp: bool = False,
+    cuda_graph: bool = False,
+) -> Predictor:
     """Load a model.
 
     Args:
         config: Config file of mmdet, mmseg or mmpretrain.
         checkpoint: Checkpoint file.
         device: Such as 'cpu' or 'cuda:0'. Default: the GPU if there is one.
+        amp: Predict in low precision, see :func:`accelerate_prediction`. Default: False.
+        cuda_graph: Replay CUDA graphs, see there. Default: False.
 
     Raises:
         ValueError: The config does not exist or is of another toolbox; the checkpoint is damaged, is
-            one of another model or has other classes; the device does not exist.
+            one of another model or has other classes; the device does not exist, or lacks what ``amp``
+            or ``cuda_graph`` need.
         FileNotFoundError: The checkpoint does not exist.
     """
     cfg = read_config(config)
@@ -243,6 +253,7 @@ def load_predictor(config: str, checkpoint: str, device: str | None = None) -> P
     if 'test_dataloader' not in cfg:
         raise ValueError(f'{config} has no test_dataloader, which says how an image is read')
     device = choose_device(cfg, device)
+    check_device(torch.device(device), amp, cuda_graph)
     # Otherwise mmengine prints its own report of weights that do not fit, before our sentence.
     MMLogger.get_instance('inference').setLevel('ERROR')
     loaded = load_checkpoint(checkpoint)
@@ -262,6 +273,7 @@ def load_predictor(config: str, checkpoint: str, device: str | None = None) -> P
         )  # about classes missing in the checkpoint: the config's are used
         predictor = PREDICTORS[scope](cfg, checkpoint, device, metainfo)
     check_weights(predictor.inferencer.model, loaded, checkpoint)
+    accelerate_prediction(predictor.inferencer.model, amp, cuda_graph)
     return predictor
 
 

@@ -65,7 +65,7 @@ def choose_scale(data: Measurements, arch: str) -> Choice[tuple[int, int]]:
     else:
         limit = min(max(MAX_SCALE) / long, min(MAX_SCALE) / short)
         factor = min(1.0, limit)
-    smallest = data.object_sizes[0]
+    smallest = data.find_object_sizes(data.image_size)[0]
     reason = (
         'as they are' if factor == 1 else f'at most {NANO_SIDE if arch == NANO else max(MAX_SCALE)} px'
     )
@@ -82,10 +82,10 @@ def choose_base_size(
     data: Measurements, scale: tuple[int, int], stride: int, limits: tuple[float, float]
 ) -> Choice[float]:
     """Anchors' size in units of their stride, so that the smallest anchors fit the smallest objects."""
-    factor = scale[0] / data.image_size[0]
-    small, _, large = (size * factor for size in data.object_sizes)
+    small, _, large = data.find_object_sizes(scale)
     base = min(max(round(small / stride, 1), limits[0]), limits[1])
-    return Choice(base, f'90 % of the objects are {small:.0f} to {large:.0f} px (root of the area)')
+    reason = f'90 % of the objects are {small:.0f} to {large:.0f} px (root of the area) once resized'
+    return Choice(base, reason)
 
 
 def choose_ratios(data: Measurements) -> Choice[list[float]]:

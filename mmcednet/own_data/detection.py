@@ -13,7 +13,7 @@ from .choices import (
     choose_ratios,
     choose_scale,
 )
-from .data_folder import Measurements, Split, find_splits, measure
+from .data_folder import Measurements, Split, find_splits, find_untrained, measure
 from .draft import Draft, Expression, set_schedule
 
 MASK_FRAMEWORKS = ('mask_rcnn', 'cascade_mask_rcnn')
@@ -54,6 +54,8 @@ def draft_detector(
     batch_size = choose_batch_size(arch, chosen.value)
     epochs = choose_epochs(data.num_images, arch, batch_size.value, pretrained)
     draft.explain('classes', ', '.join(data.classes), f'of {splits["train"].ann_file}')
+    for name, places in find_untrained(splits, data.classes).items():
+        draft.explain('no class', name, f'no object for training; left out: {places}')
     draft.explain('image scale', chosen.value, chosen.reason)
     draft.bases = [f'models/{framework}{"_nano" if arch == NANO else ""}.py', 'datasets/custom_coco.py']
     draft.settings['classes'] = data.classes

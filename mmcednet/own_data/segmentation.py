@@ -7,7 +7,7 @@ from mmcednet.models.arch import parse_arch
 
 from .choices import NANO, choose_batch_size, choose_epochs
 from .draft import Draft, Expression, set_schedule
-from .label_classes import LabelClasses, find_classes
+from .label_classes import IGNORED, LabelClasses, find_classes
 from .label_maps import LabelledImages, find_label_maps, find_values_of, measure_images
 
 FRAMEWORKS = ('upernet',)
@@ -87,6 +87,8 @@ def set_data(
     load: list[dict] = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations')]
     if classes.values:
         load.append(dict(type='MapLabels', values=Expression('label_values')))
+        if void := sorted(classes.ignored - {IGNORED}):
+            load[-1]['ignored'] = void
     settings['train_pipeline'] = [
         *load,
         # the shorter side becomes one to two times as long as the crop's

@@ -1,6 +1,7 @@
 """How many objects a model can find in an image, and how many the images of its data hold."""
 
 import logging
+import math
 from collections import Counter
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -10,14 +11,20 @@ from mmengine.logging import print_log
 
 # Settings of mmdet's models: detections of an image, candidates before NMS, queries, and proposals
 LIMITS = ('max_per_img', 'max_per_image', 'nms_pre', 'num_queries', 'num_proposals')
-MIN_LIMIT = 100  # COCO's
+DETECTIONS = (
+    'model.test_cfg.rcnn.max_per_img',
+    'model.test_cfg.max_per_img',
+    'model.test_cfg.max_per_image',
+    'model.num_queries',
+)
+COCO_LIMIT = 100  # mmdet's for COCO, by as many pycocotools measures the AP
 ROOM = 1.5  # new images may hold more objects than those of the data, and some detections are wrong
 STEP = 10
 
 
 def suggest_limit(objects: int) -> int:
     """How many detections to allow where the most crowded image has this many objects."""
-    return max(MIN_LIMIT, -(-round(ROOM * objects) // STEP) * STEP)
+    return max(COCO_LIMIT, math.ceil(ROOM * objects / STEP) * STEP)
 
 
 def list_limits(settings: Any, name: str = 'model') -> Iterator[tuple[str, int]]:
@@ -32,15 +39,10 @@ def list_limits(settings: Any, name: str = 'model') -> Iterator[tuple[str, int]]
             yield from list_limits(value, f'{name}.{index}')
 
 
-def find_detection_limit(model: dict) -> int | None:
-    """The largest number of detections of an image that a model's config allows; None: any number."""
-    test_cfg = model.get('test_cfg') or {}
-    final = (
-        (test_cfg.get('rcnn') or test_cfg).get('max_per_img')
-        or test_cfg.get('max_per_image')
-        or model.get('num_queries')
-    )
-    return final if final and final > 0 else None
+def find_detection_limit(model: dict) -> tuple[str, int] | None:
+    """The setting that limits the detections of an image, and its number; None if there is none."""
+    limits = dict(list_limits(model))
+    return next(((name, limits[name]) for name in DETECTIONS if name in limits), None)
 
 
 def count_objects(content: dict, classes: Collection[str] = ()) -> Counter:
@@ -54,10 +56,13 @@ def count_objects(content: dict, classes: Collection[str] = ()) -> Counter:
         Id of an image -> number of its objects; images without are missing.
     """
     used = {item['id'] for item in content['categories'] if not classes or item['name'] in classes}
+    images = {image['id'] for image in content['images']}
     return Counter(
         item['image_id']
         for item in content['annotations']
-        if item['category_id'] in used and not item.get('iscrowd')
+        if item.get('category_id') in used
+        and item.get('image_id') in images
+        and not item.get('iscrowd')
     )
 
 
@@ -88,6 +93,20 @@ def warn_about_limits(
     )
 
 
+def count_empty_images(content: dict, classes: Collection[str] = ()) -> int:
+    """Count the images of a file in COCO's format that mmdet's ``filter_empty_gt`` leaves out.
+
+    Args:
+        content: The file's content.
+        classes: Names of the classes that count. Default: all.
+    """
+    used = {item['id'] for item in content['categories'] if not classes or item['name'] in classes}
+    filled = {
+        item.get('image_id') for item in content['annotations'] if item.get('category_id') in used
+    }
+    return sum(image['id'] not in filled for image in content['images'])
+
+
 def log_empty_images(
     content: dict, ann_file: Path, classes: Collection[str], filter_cfg: dict | None
 ) -> None:
@@ -101,9 +120,7 @@ def log_empty_images(
     """
     if not (filter_cfg or {}).get('filter_empty_gt'):
         return
-    ids = {item['id'] for item in content['categories'] if not classes or item['name'] in classes}
-    filled = {item['image_id'] for item in content['annotations'] if item['category_id'] in ids}
-    empty = sum(image['id'] not in filled for image in content['images'])
+    empty = count_empty_images(content, classes)
     if empty:
         print_log(
             f'{ann_file}: {empty} of {len(content["images"])} images have no objects and are left out, '

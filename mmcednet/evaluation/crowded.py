@@ -19,8 +19,8 @@ class CrowdedCocoMetric(CocoMetric):
     """COCO's AP, and beside it the AP of more detections: ``bbox_mAP`` and ``bbox_mAP@230``.
 
     pycocotools counts the 100 best detections of an image and a class, so that a model that finds all
-    of 200 objects has a recall of 0.5. Here ``bbox_mAP``, ``bbox_mAP_50`` and so on are of 100 detections
-    whatever ``proposal_nums`` is in mmdet's metric, which takes AP50, AP75 and the sizes of 1000.
+    of 200 objects has a recall of 0.5. ``bbox_mAP``, ``bbox_mAP_50`` and so on are COCO's, of 100
+    detections; mmdet's metric takes AP50, AP75 and the sizes of up to 1000.
 
     Args:
         max_dets: Number of detections, the N of the metrics ``bbox_mAP@N``, ``bbox_mAP_50@N`` and

@@ -14,8 +14,8 @@ from .choices import (
     choose_scale,
 )
 from .data_folder import Measurements, Split, find_splits, measure
+from .detection_limits import explain_empty_images, set_limits
 from .draft import Draft, Expression, set_schedule
-from .limits import choose_limit, is_crowded, set_limits
 
 MASK_FRAMEWORKS = ('mask_rcnn', 'cascade_mask_rcnn')
 FRAMEWORKS = ('retinanet', *MASK_FRAMEWORKS)
@@ -55,18 +55,14 @@ def draft_detector(
     batch_size = choose_batch_size(arch, chosen.value)
     epochs = choose_epochs(data.num_images, arch, batch_size.value, pretrained)
     draft.explain('classes', ', '.join(data.classes), f'of {splits["train"].ann_file}')
+    explain_empty_images(draft, splits['train'])
     draft.explain('image scale', chosen.value, chosen.reason)
     draft.bases = [f'models/{framework}{"_nano" if arch == NANO else ""}.py', 'datasets/custom_coco.py']
     draft.settings['classes'] = data.classes
     draft.settings['data_root'] = f'{folder}{os.sep}'
-    limit = choose_limit(splits.values())
-    draft.explain('detections', f'at most {limit.value} an image', limit.reason)
-    draft.settings['model'] = dict(
-        **set_heads(draft, framework, arch, data, chosen.value),
-        **set_limits(framework, arch, limit.value),
-    )
+    draft.settings['model'] = set_heads(draft, framework, arch, data, chosen.value)
     set_data(draft, splits, folder, chosen, batch_size, framework in MASK_FRAMEWORKS)
-    metric = set_metric(draft, framework in MASK_FRAMEWORKS, limit.value)
+    metric = set_limits(draft, framework, arch, splits.values())
     set_schedule(draft, epochs, batch_size, metric)
     return draft
 
@@ -148,20 +144,3 @@ def set_data(
             settings[f'{name}_evaluator'] = dict(
                 ann_file=str(split.ann_file), metric=['bbox', 'segm'] if with_mask else 'bbox'
             )
-
-
-def set_metric(draft: Draft, with_mask: bool, limit: int) -> str:
-    """Set the AP of as many detections as the limit beside COCO's; return the metric of the best."""
-    metric = 'coco/segm_mAP' if with_mask else 'coco/bbox_mAP'
-    if not is_crowded(limit):
-        draft.explain('best checkpoint', metric, 'masks are what it is for' if with_mask else 'of COCO')
-        return metric
-    draft.settings['custom_imports'] = dict(imports=['mmcednet', 'mmcednet.evaluation'])
-    for name in ('val', 'test'):
-        evaluator = draft.settings[f'{name}_evaluator']
-        draft.settings[f'{name}_evaluator'] = dict(
-            type='CrowdedCocoMetric', max_dets=limit, **evaluator
-        )
-    metric += f'@{limit}'
-    draft.explain('best checkpoint', metric, "of all detections; COCO's AP is of 100 an image")
-    return metric

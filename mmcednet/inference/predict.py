@@ -14,6 +14,7 @@ from mmengine.registry import DATASETS, init_default_scope
 
 from mmcednet.checkpoints.loading import get_category_ids, get_classes, load_checkpoint
 from mmcednet.checks.checkpoint import check_checkpoint_classes, check_weights
+from mmcednet.checks.limits import find_detection_limit
 from mmcednet.config_files import read_config
 from mmcednet.launch.device import check_operators
 from mmcednet.launch.prediction import accelerate_prediction, check_device
@@ -30,9 +31,11 @@ class Predictor(ABC):
         classes: Names of the classes; None if neither config nor checkpoint has them.
         category_ids: The classes' ids in the annotation file that the model was trained on; None if
             the checkpoint does not have them.
+        limit: The setting that limits the predictions for an image, and its number; None without.
     """
 
     task: ClassVar[str]
+    limit: tuple[str, int] | None = None
 
     def __init__(self, cfg: Config, checkpoint: str, device: str, metainfo: dict) -> None:
         """
@@ -81,6 +84,10 @@ class Predictor(ABC):
     def describe(self, sample: Any) -> list[dict]:
         """Describe a prediction in values that JSON can represent."""
 
+    def reaches_limit(self, sample: Any) -> bool:
+        """Whether a sample has as many predictions as the limit, so that others may be missing."""
+        return False
+
     def get_class_name(self, label: int) -> str:
         return self.classes[label] if self.classes else str(label)
 
@@ -96,6 +103,7 @@ class Detector(Predictor):
     def build(self, cfg: Config, checkpoint: str, device: str, metainfo: dict) -> Any:
         from mmdet.apis import DetInferencer
 
+        self.limit = find_detection_limit(cfg.model)
         palette = 'none' if metainfo['palette'] else 'random'  # 'none': the config's
         inferencer = DetInferencer(cfg, checkpoint, device, palette=palette, show_progress=False)
         if self.classes:
@@ -117,6 +125,9 @@ class Detector(Predictor):
         selected = sample.new()
         selected.pred_instances = instances[keep]
         return selected
+
+    def reaches_limit(self, sample: Any) -> bool:
+        return self.limit is not None and len(sample.pred_instances) >= self.limit[1]
 
     def draw(self, image: np.ndarray, sample: Any) -> np.ndarray:
         (drawn,) = self.inferencer.visualize([image], [sample], return_vis=True, pred_score_thr=-1.0)

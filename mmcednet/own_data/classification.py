@@ -53,7 +53,7 @@ def draft_classifier(folder: Path, framework: str, arch: str, pretrained: bool) 
         head |= dict(in_channels=settings.channels[5], num_stages=len(settings.stages))
     draft.settings['model'] = dict(head=head)
     set_data(draft, splits, folder, side, batch_size.value)
-    set_schedule(draft, epochs, batch_size)
+    set_schedule(draft, epochs, batch_size, 'accuracy/top1')
     return draft
 
 

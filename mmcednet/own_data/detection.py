@@ -14,6 +14,7 @@ from .choices import (
     choose_scale,
 )
 from .data_folder import Measurements, Split, find_splits, find_untrained, measure
+from .detection_limits import explain_empty_images, set_limits
 from .draft import Draft, Expression, set_schedule
 
 MASK_FRAMEWORKS = ('mask_rcnn', 'cascade_mask_rcnn')
@@ -56,13 +57,15 @@ def draft_detector(
     draft.explain('classes', ', '.join(data.classes), f'of {splits["train"].ann_file}')
     for name, places in find_untrained(splits, data.classes).items():
         draft.explain('no class', name, f'no object for training; left out: {places}')
+    explain_empty_images(draft, splits['train'])
     draft.explain('image scale', chosen.value, chosen.reason)
     draft.bases = [f'models/{framework}{"_nano" if arch == NANO else ""}.py', 'datasets/custom_coco.py']
     draft.settings['classes'] = data.classes
     draft.settings['data_root'] = f'{folder}{os.sep}'
-    draft.settings['model'] = dict(set_heads(draft, framework, arch, data, chosen.value))
+    draft.settings['model'] = set_heads(draft, framework, arch, data, chosen.value)
     set_data(draft, splits, folder, chosen, batch_size, framework in MASK_FRAMEWORKS)
-    set_schedule(draft, epochs, batch_size)
+    metric = set_limits(draft, framework, arch, splits.values())
+    set_schedule(draft, epochs, batch_size, metric)
     return draft
 
 

@@ -54,7 +54,7 @@ def draft_segmenter(folder: Path, framework: str, arch: str, pretrained: bool) -
     draft.settings['data_root'] = f'{folder}{os.sep}'
     draft.settings['model'] = set_heads(arch, len(classes.names), side)
     set_data(draft, splits, folder, side, batch_size.value, classes)
-    set_schedule(draft, epochs, batch_size)
+    set_schedule(draft, epochs, batch_size, 'mIoU')
     return draft
 
 

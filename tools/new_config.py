@@ -25,10 +25,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--data', type=Path, required=True, help='folder of images and annotations')
     parser.add_argument(
-        '--framework', default='retinanet', help=f'{", ".join(FRAMEWORKS)}; default: retinanet'
+        '--framework',
+        help=f"{', '.join(FRAMEWORKS)}; or a folder of the toolboxes' configs such as atss "
+        '(docs/frameworks.md), or a config such as mmdet::atss/NAME.py; default: retinanet, or upernet '
+        'for label maps, or classifier for a folder per class',
     )
     parser.add_argument(
-        '--arch', default='tiny', help=f'{", ".join(ARCHS)} (for two CPU cores); default: tiny'
+        '--arch',
+        help=f'{", ".join(ARCHS)} (for two CPU cores); default: tiny with a GPU, nano without one',
     )
     parser.add_argument(
         '--pretrained',
@@ -37,11 +41,27 @@ def main(argv: Sequence[str] | None = None) -> int:
         f'mmcednet ({", ".join(SHIPPED)}), or none for random ones; default: the weights named as '
         '--arch, if any',
     )
+    parser.add_argument(
+        '--epochs', type=int, help='length of the training; default: chosen by the number of images'
+    )
+    parser.add_argument(
+        '--hours',
+        type=float,
+        help='limit of the length of the training on this machine, which lowers the number of epochs',
+    )
     parser.add_argument('-o', '--out', type=Path, required=True, help='the config to write')
     args = parser.parse_args(argv)
     with exit_on_error():
         draft = write_new_config(
-            args.data, args.framework, args.arch, args.out, ROOT / 'configs', args.pretrained
+            args.data,
+            args.framework,
+            args.arch,
+            args.out,
+            ROOT / 'configs',
+            args.pretrained,
+            epochs=args.epochs,
+            hours=args.hours,
+            timed=True,
         )
     table = Table('setting', 'value', 'because')
     for reason in draft.reasons:

@@ -39,10 +39,8 @@ class Draft:
 
 def set_schedule(draft: Draft, epochs: Choice[int], batch_size: Choice[int]) -> None:
     """Set the length of the training; the learning rate decays to 0 at its end."""
-    draft.explain('epochs', epochs.value, epochs.reason)
+    set_epochs(draft, epochs)
     draft.settings |= dict(
-        max_epochs=epochs.value,
-        train_cfg=dict(max_epochs=Expression('max_epochs'), val_interval=max(1, epochs.value // 10)),
         param_scheduler=[
             dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=100),
             dict(
@@ -57,3 +55,19 @@ def set_schedule(draft: Draft, epochs: Choice[int], batch_size: Choice[int]) -> 
         default_hooks=dict(checkpoint=dict(max_keep_ckpts=1, save_best='auto')),
         auto_scale_lr=dict(base_batch_size=batch_size.value),
     )
+
+
+def set_epochs(draft: Draft, epochs: Choice[int]) -> None:
+    """Set the number of epochs, again if need be, and ten validations in them."""
+    draft.reasons = [reason for reason in draft.reasons if reason[0] != 'epochs']
+    draft.explain('epochs', epochs.value, epochs.reason)
+    val_interval = compute_val_interval(epochs.value)
+    draft.settings |= dict(
+        max_epochs=epochs.value,
+        train_cfg=dict(max_epochs=Expression('max_epochs'), val_interval=val_interval),
+    )
+
+
+def compute_val_interval(epochs: int) -> int:
+    """Epochs from one validation to the next."""
+    return max(1, epochs // 10)

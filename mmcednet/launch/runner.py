@@ -59,6 +59,7 @@ def prepare_runner(cfg: Config, task: str, compiled: bool = False) -> Runner:
     if task == 'train':
         write_atomically()
         make_fault_tolerant(cfg)
+        cfg.custom_hooks.append(dict(type='ExpectedEndHook'))
     runner = build_runner(cfg)
     check_features(runner.model)
     if task == 'train':

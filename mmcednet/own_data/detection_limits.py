@@ -23,12 +23,12 @@ def explain_empty_images(draft: Draft, train: Split) -> None:
         )
 
 
-def set_limits(draft: Draft, framework: str, arch: str, splits: Iterable[Split]) -> str:
+def set_limits(draft: Draft, framework: str | None, arch: str, splits: Iterable[Split]) -> str:
     """Set how many objects of an image can be found, and by which metric the best checkpoint is kept.
 
     Args:
         draft: The config, with model and evaluators.
-        framework: A detector.
+        framework: A detector of this project; None: the model is that of a toolbox's config.
         arch: Its backbone.
         splits: All splits.
 
@@ -40,7 +40,11 @@ def set_limits(draft: Draft, framework: str, arch: str, splits: Iterable[Split])
     limit = suggest_limit(most)
     reason = f'the most crowded image, {name}, has {most} objects'
     draft.explain('detections', f'at most {limit} an image', reason)
-    draft.settings['model'] |= limit_model(framework, arch, limit)
+    model = draft.settings['model']
+    if framework:
+        model |= limit_model(framework, arch, limit)
+    else:
+        raise_limits(model, limit)
     with_mask = 'segm' in draft.settings['val_evaluator']['metric']
     metric = f'coco/{"segm" if with_mask else "bbox"}_mAP'
     reason = 'AP of masks' if with_mask else 'AP of boxes'
@@ -81,3 +85,11 @@ def limit_model(framework: str, arch: str, limit: int) -> dict[str, Any]:
         train_cfg=dict(rpn_proposal=dict(nms_pre=2 * proposals, max_per_img=proposals)),
         test_cfg=dict(rpn=dict(nms_pre=proposals, max_per_img=proposals), rcnn=dict(max_per_img=limit)),
     )
+
+
+def raise_limits(model: dict[str, Any], limit: int) -> None:
+    """Let the complete model of a toolbox's config find up to ``limit`` objects, if it finds fewer."""
+    test_cfg = model.get('test_cfg') or {}
+    for part, key in ((model, 'num_queries'), (test_cfg.get('rcnn') or test_cfg, 'max_per_img')):
+        if part.get(key, limit) < limit:
+            part[key] = limit

@@ -17,6 +17,7 @@ from mmcednet.command_line import exit_on_error
 from mmcednet.images import ImageError
 from mmcednet.launch import config
 from mmcednet.launch.arguments import add_common_arguments
+from mmcednet.launch.console import quiet_console
 from mmcednet.launch.processes import destroy_process_group
 from mmcednet.launch.runner import prepare_runner
 
@@ -65,7 +66,8 @@ def test(args: argparse.Namespace) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
     try:
-        test(args)
+        with quiet_console():
+            test(args)
     finally:
         destroy_process_group()
     return 0

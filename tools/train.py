@@ -21,6 +21,7 @@ from mmcednet.files import check_writable
 from mmcednet.images import ImageError
 from mmcednet.launch import config
 from mmcednet.launch.arguments import add_common_arguments
+from mmcednet.launch.console import quiet_console, show_training
 from mmcednet.launch.processes import destroy_process_group, is_restarted
 from mmcednet.launch.runner import prepare_runner
 from mmcednet.training import explain_faults
@@ -47,6 +48,13 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         '--auto-scale-lr', action='store_true', help='scale the learning rate by the batch size'
     )
+    parser.add_argument(
+        '--early-stopping',
+        type=int,
+        metavar='N',
+        help='stop after N validations without a better one: by the metric of save_best, AP, mIoU or '
+        'accuracy',
+    )
     return parser.parse_args(argv)
 
 
@@ -58,6 +66,8 @@ def prepare(args: argparse.Namespace) -> Runner:
         config.enable_amp(cfg)
     if args.auto_scale_lr:
         config.enable_auto_scale_lr(cfg)
+    if args.early_stopping is not None:
+        config.enable_early_stopping(cfg, args.early_stopping)
     if args.pretrained and args.resume not in (None, 'auto'):
         raise ValueError(
             f'--pretrained {args.pretrained} has no effect with --resume {args.resume}, which has all '
@@ -78,14 +88,15 @@ def train(args: argparse.Namespace) -> None:
     """Train, with errors of one sentence."""
     with exit_on_error():
         runner = prepare(args)
-    with explain_faults(runner), exit_on_error(ImageError):
+    with explain_faults(runner), exit_on_error(ImageError), show_training(runner):
         runner.train()
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
     try:
-        train(args)
+        with quiet_console():
+            train(args)
     except SystemExit as error:
         raise error.with_traceback(None) from None  # the traceback would keep the runner
     finally:

@@ -143,7 +143,7 @@ class Detector(Predictor):
         entries = []
         for index, label in enumerate(instances.labels.tolist()):
             left, top, right, bottom = instances.bboxes[index].tolist()
-            entry = dict(
+            entry: dict[str, Any] = dict(
                 category_id=self.get_category_id(label),
                 category=self.get_class_name(label),
                 bbox=[left, top, right - left, bottom - top],

@@ -32,7 +32,9 @@ class ProgressHook(Hook):
         )
 
     def before_train(self, runner: Runner) -> None:
-        self.task = self.bar.add_task('training', total=runner.max_iters, loss=self.loss)
+        self.task = self.bar.add_task(
+            'training', total=runner.max_iters, completed=runner.iter, loss=self.loss
+        )
         self.bar.start()
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict, outputs: dict) -> None:

@@ -21,7 +21,8 @@ from mmengine.runner import Runner
 from mmcednet.checkpoints.publishing import check_suffix, serialize
 from mmcednet.checkpoints.safe_loading import refuse_code
 from mmcednet.command_line import check_positive, exit_on_error
-from mmcednet.distillation.config import build_config, find_backbone
+from mmcednet.distillation.config import build_config
+from mmcednet.distillation.student import find_backbone
 from mmcednet.files import atomic_write, check_writable
 from mmcednet.launch.config import set_pretrained, set_resume
 from mmcednet.launch.processes import destroy_process_group, is_restarted
@@ -58,7 +59,8 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         '--pretrained',
         metavar='FILE',
-        help='initial weights, as for train.py, or none for random ones; default: random ones',
+        help='initial weights, as for train.py, or none for random ones; default: selected from the '
+        'teacher if that is a ConvNeXt, otherwise random ones',
     )
     parser.add_argument('--iterations', type=int, default=3000, help='default: 3000')
     parser.add_argument('--batch-size', type=int, default=64, help='of each process; default: 64')
@@ -112,6 +114,7 @@ def build(args: argparse.Namespace) -> Config:
         args.lr,
     )
     cfg.launcher = args.launcher
+    cfg.model.select = args.pretrained is None
     if args.pretrained not in (None, 'none'):
         set_pretrained(cfg, args.pretrained)
     if args.cfg_options:

@@ -14,6 +14,7 @@ if __name__ == '__main__':
 from rich.console import Console
 from rich.table import Table
 
+from mmcednet.checkpoints.safe_loading import refuse_code
 from mmcednet.checkpoints.shipped import SHIPPED
 from mmcednet.command_line import exit_on_error
 from mmcednet.own_data.new_config import ARCHS, FRAMEWORKS, write_new_config
@@ -40,6 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument('-o', '--out', type=Path, required=True, help='the config to write')
     args = parser.parse_args(argv)
     with exit_on_error():
+        refuse_code()
         draft = write_new_config(
             args.data, args.framework, args.arch, args.out, ROOT / 'configs', args.pretrained
         )

@@ -9,8 +9,12 @@ Templates are as in :mod:`mmcednet.converters.checkpoints`; fields:
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from torch import Tensor
+
+from mmcednet.checkpoints.loading import load_checkpoint
+from mmcednet.models.pretrained import get_state_dict
 
 from .templates import Templates, compile_templates, match_key
 
@@ -30,18 +34,20 @@ MMPRETRAIN: Templates = {
     OURS + 'pointwise_conv2.{param}': OURS + 'pointwise_conv2.{param}',
     'norm{level}.{param}': 'norm{level}.{param}',
 }
-TIMM: Templates = {
-    'stem.{index}.{param}': 'downsample_layers.0.{index}.{param}',
-    'stages.{level}.downsample.{index}.{param}': 'downsample_layers.{level}.{index}.{param}',
-    'stages.{level}.blocks.{block}.conv_dw.{param}': OURS + 'depthwise_conv.{param}',
-    'stages.{level}.blocks.{block}.norm.{param}': OURS + 'norm.{param}',
-    'stages.{level}.blocks.{block}.mlp.fc1.{param}': OURS + 'pointwise_conv1.{param}',
-    'stages.{level}.blocks.{block}.mlp.fc2.{param}': OURS + 'pointwise_conv2.{param}',
-    'stages.{level}.blocks.{block}.gamma': OURS + 'gamma',
-    'head.norm.{param}': 'norm3.{param}',
-}
+TIMM: Templates = {'head.norm.{param}': 'norm3.{param}'}
+for dot in '._':  # timm's networks for features, features_only=True, have an underscore
+    stage = f'stages{dot}{{level}}.'
+    TIMM |= {
+        f'stem{dot}{{index}}.{{param}}': 'downsample_layers.0.{index}.{param}',
+        stage + 'downsample.{index}.{param}': 'downsample_layers.{level}.{index}.{param}',
+        stage + 'blocks.{block}.conv_dw.{param}': OURS + 'depthwise_conv.{param}',
+        stage + 'blocks.{block}.norm.{param}': OURS + 'norm.{param}',
+        stage + 'blocks.{block}.mlp.fc1.{param}': OURS + 'pointwise_conv1.{param}',
+        stage + 'blocks.{block}.mlp.fc2.{param}': OURS + 'pointwise_conv2.{param}',
+        stage + 'blocks.{block}.gamma': OURS + 'gamma',
+    }
 TORCHVISION: Templates = {'classifier.0.{param}': 'norm3.{param}'}
-for number in range(4):  # blocks and downsampling are numbered together
+for number in range(4):  # downsampling and blocks are numbered together
     stage, ours = f'features.{2 * number + 1}.{{block}}.', f'stages.{number}.{{block}}.'
     TORCHVISION |= {
         f'features.{2 * number}.{{index}}.{{param}}': f'downsample_layers.{number}.{{index}}.{{param}}',
@@ -51,7 +57,6 @@ for number in range(4):  # blocks and downsampling are numbered together
         stage + 'block.5.{param}': ours + 'pointwise_conv2.{param}',
         stage + 'layer_scale': ours + 'gamma',
     }
-# torchvision's first layer of a stem is a block of convolution and norm, and so in no other place
 RULES = compile_templates(
     ORIGINAL | MMPRETRAIN | TIMM | TORCHVISION,
     dict(level='[0-3]', block=r'\d+', index=r'\d', param='weight|bias'),
@@ -125,3 +130,20 @@ def find_widths(weights: Mapping[str, Tensor]) -> tuple[list[int], list[int]]:
         raise ValueError('the weights have other than the four stages of a ConvNeXt')
     channels = [len(weights[f'stages.{level}.0.norm.weight']) for level in range(4)]
     return channels, depths
+
+
+def refuse_convnext(checkpoint: str) -> None:
+    """Raise an error if the initial weights of a CEDNet are a ConvNeXt's.
+
+    Args:
+        checkpoint: File, or another address; only files are read.
+
+    Raises:
+        ValueError: They are; the message is the command that makes CEDNet's of them. Or the file is no
+            checkpoint.
+    """
+    if Path(checkpoint).is_file() and is_convnext(get_state_dict(load_checkpoint(checkpoint))):
+        raise ValueError(
+            f'{checkpoint} has weights of a ConvNeXt; a CEDNet learns from them with: python '
+            f'tools/distill.py --teacher {checkpoint} --images FOLDER --arch ARCH -o cednet.safetensors'
+        )

@@ -9,6 +9,8 @@ from mmengine.model import BaseModel
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
+from mmcednet.converters.convnext import is_convnext
+from mmcednet.converters.convnext_selection import select_from_convnext
 from mmcednet.models import CEDNet
 from mmcednet.models.utils import check_choice
 
@@ -37,6 +39,8 @@ class FeatureDistillation(BaseModel):
         normalization: How the teacher's features are normalised: over the 'channels' of each position,
             or each channel over the 'batch'. Default: 'channels'.
         teacher_scale: The teacher's images are enlarged by this factor. Default: 1.
+        select: If the teacher is a ConvNeXt, the backbone starts from weights selected of it, see
+            :func:`select_from_convnext`; an ``init_cfg`` overrides them. Default: True.
         data_preprocessor: Gives normalised RGB images. Default: None.
 
     Raises:
@@ -53,6 +57,7 @@ class FeatureDistillation(BaseModel):
         stages: str = 'all',
         normalization: str = 'channels',
         teacher_scale: float = 1.0,
+        select: bool = True,
         data_preprocessor: dict | None = None,
     ) -> None:
         super().__init__(data_preprocessor)
@@ -62,6 +67,9 @@ class FeatureDistillation(BaseModel):
         network = build_teacher(teacher)
         # no submodule: it is neither trained nor saved, nor sent between processes
         self.__dict__['teacher'] = network
+        if select and is_convnext(network.network.state_dict()):
+            selected = select_from_convnext(network.network.state_dict(), self.backbone)
+            self.backbone.load_state_dict(selected, strict=False)
         self.levels = [level for level in levels if level in network.channels]
         if not self.levels:
             raise ValueError(f'the teacher has the levels {list(network.channels)}, none of {levels}')

@@ -6,18 +6,21 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from mmengine.config import Config
-from mmengine.registry import MODELS, DefaultScope
+from mmengine.registry import MODELS
 from torch import Tensor, nn
 
 from mmcednet.checkpoints.loading import load_checkpoint
+from mmcednet.config_files import read_config
 from mmcednet.converters.convnext import convert_convnext, find_widths, is_convnext
-from mmcednet.models.pretrained import get_state_dict
+from mmcednet.models.pretrained import BACKBONE, get_state_dict
 
 LEVELS = (2, 3, 4, 5)  # strides 4 to 32
 IMAGENET_MEAN, IMAGENET_STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 PROBE_SIZE = 128  # px
+MAX_REASON = 300  # characters of an error that lists all weights of a network
 
 
 class Teacher(nn.Module):
@@ -33,7 +36,7 @@ class Teacher(nn.Module):
             one counts.
 
     Raises:
-        ValueError: No feature has a stride of 4, 8, 16 or 32.
+        ValueError: No feature has a stride of 4, 8, 16 or 32, or the network takes one size only.
     """
 
     mean: Tensor
@@ -46,7 +49,11 @@ class Teacher(nn.Module):
         self.register_buffer('std', torch.tensor([*std]).view(-1, 1, 1))
         self.requires_grad_(False)
         self.eval()
-        found = self.find_levels(torch.zeros(1, 3, PROBE_SIZE, PROBE_SIZE))
+        try:
+            found = self.find_levels(torch.zeros(1, 3, PROBE_SIZE, PROBE_SIZE))
+        except (AssertionError, RuntimeError) as error:  # Transformers of one size of images
+            reason = f'images of {PROBE_SIZE}x{PROBE_SIZE} px: {error}'
+            raise ValueError(f'the teacher does not take {reason}') from None
         if not found:
             raise ValueError('the teacher has no features of stride 4, 8, 16 or 32')
         self.indices = {level: index for level, (index, _) in found.items()}
@@ -101,30 +108,34 @@ def build_timm(name: str, file: str) -> Teacher:
         raise ValueError(f'the teacher timm:{name} needs timm: pip install timm') from None
     settings: dict[str, Any] = dict(pretrained=True, features_only=True)
     if file:
-        settings['pretrained_cfg_overlay'] = dict(file=file)
+        weights = get_state_dict(load_checkpoint(file))
+        settings['pretrained_cfg_overlay'] = dict(state_dict=weights, custom_load=False)
     if not timm.is_model(name):
         raise ValueError(f'timm has no network named {name!r}; timm.list_models() lists them')
     try:
         network: Any = timm.create_model(name, **settings)
     except RuntimeError as error:
-        raise ValueError(f'the teacher timm:{name} cannot be built: {error}') from None
+        reason = ' '.join(str(error).split())[:MAX_REASON]
+        raise ValueError(f'the teacher timm:{name} cannot be built: {reason}') from None
     cfg = network.pretrained_cfg
     return Teacher(network, *([255 * value for value in cfg[key]] for key in ('mean', 'std')))
 
 
 def build_mmpretrain(name: str, file: str) -> Teacher:
     """A teacher of mmpretrain; see :func:`build_teacher`."""
-    from mmpretrain import get_model, list_models
+    from mmpretrain.apis import ModelHub, list_models
 
-    if not name.endswith('.py') and name not in list_models():
+    if name.endswith('.py'):
+        cfg = read_config(name)
+    elif name in list_models():
+        cfg, file = ModelHub.get(name).config, file or ModelHub.get(name).weights
+    else:
         raise ValueError(
             f'mmpretrain has no network named {name!r}; mmpretrain.list_models() lists them'
         )
-    cfg = Config.fromfile(name) if name.endswith('.py') else get_model(name)._config
-    network = build_backbone(cfg)
-    weights = get_model(name, pretrained=file or True).backbone.state_dict()
-    load_weights(network, weights, file or name)
-    return Teacher(network, *get_normalization(cfg))
+    if not file:
+        raise ValueError(f'mmpretrain has no weights of {name}; give a file: mmpretrain:{name}=FILE')
+    return build_from_config(cfg, get_state_dict(load_checkpoint(file)), file)
 
 
 LIBRARIES = {'timm': build_timm, 'mmpretrain': build_mmpretrain}
@@ -136,12 +147,7 @@ def load_teacher(file: str) -> Teacher:
     weights = get_state_dict(loaded)
     cfg = (loaded.get('meta') or {}).get('cfg')
     if isinstance(cfg, str) and 'backbone' in cfg:
-        config = Config.fromstring(cfg, '.py')
-        network = build_backbone(config)
-        prefix = 'backbone.'
-        backbone = {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}
-        load_weights(network, backbone, file)
-        return Teacher(network, *get_normalization(config))
+        return build_from_config(Config.fromstring(cfg, '.py'), weights, file)
     if is_convnext(weights):
         weights = convert_convnext(weights)
         channels, depths = find_widths(weights)
@@ -155,20 +161,45 @@ def load_teacher(file: str) -> Teacher:
     )
 
 
-def build_backbone(cfg: Config) -> nn.Module:
-    """Build the backbone of a config, so that it returns the features of all its stages."""
-    import mmpretrain.models  # noqa: F401  registers its backbones
+def build_from_config(cfg: Config, weights: dict[str, Tensor], source: str) -> Teacher:
+    """The backbone of a config with its weights.
 
+    Args:
+        cfg: Config of any toolbox.
+        weights: Weights of its model.
+        source: Where they come from, for messages.
+
+    Raises:
+        ValueError: They are not those of the backbone.
+    """
+    network = build_backbone(cfg)
+    own = {k.removeprefix(BACKBONE): v for k, v in weights.items() if k.startswith(BACKBONE)}
+    load_weights(network, own, source)
+    return Teacher(network, *get_normalization(cfg))
+
+
+def build_backbone(cfg: Config) -> nn.Module:
+    """Build the backbone of a config, so that it returns the features of all its stages.
+
+    Raises:
+        ValueError: No toolbox has it.
+    """
     settings = dict(cfg.model.backbone, init_cfg=None)
-    with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmpretrain')):
-        arguments = inspect.signature(MODELS.get(settings['type'])).parameters
-        if 'out_indices' in arguments and not isinstance(settings.get('out_indices'), (list, tuple)):
-            settings['out_indices'] = (0, 1, 2, 3)
+    with MODELS.switch_scope_and_registry(cfg.get('default_scope', 'mmpretrain')) as registry:
+        kind = registry.get(settings['type'])
+        if kind is None:
+            raise ValueError(f'the backbone of the teacher, {settings["type"]}, is not registered')
+        arguments = inspect.signature(kind).parameters
+        if 'out_indices' in arguments:  # all up to the last one that the config uses
+            last = np.max(settings.get('out_indices', arguments['out_indices'].default))
+            settings['out_indices'] = tuple(range(last + 1 if last >= 0 else 4))
         if 'gap_before_final_norm' in arguments:  # ConvNeXt's, whose features would be averages
             settings['gap_before_final_norm'] = False
+        if 'pad_small_map' in arguments:  # Swin's, which refuses maps smaller than its windows
+            settings['pad_small_map'] = True
         if 'pyramid' in arguments:  # CEDNet's, in place of its levels
             settings.update(pyramid=None, aux_stages=False)
-        return MODELS.build(settings)
+        return registry.build(settings)
 
 
 def load_weights(network: nn.Module, weights: dict[str, Tensor], source: str) -> None:

@@ -48,7 +48,7 @@ def test_written_configs_build_and_have_the_classes(folder, root, framework, arc
 
 def test_pretrained_weights_are_fine_tuned(folder, root, tmp_path):
     file = tmp_path / 'weights.pth'
-    file.touch()
+    torch.save({}, file)
     scratch, _ = write(folder, 'retinanet', 'small', root)
     (tmp_path / 'my.py').unlink()
     draft, cfg = write(folder, 'retinanet', 'small', root, pretrained=str(file))

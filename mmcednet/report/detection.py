@@ -55,7 +55,6 @@ class Detection:
         counts = confusion[: len(classes)].sum(1)
         hits = confusion.diagonal()[: len(classes)]
         known = np.where(precision > -1, precision, np.nan)  # pycocotools: -1 without objects
-        has_objects = np.asarray(precision > -1).any((0, 1)).tolist()
         part = 'mask ' if kind == 'segm' else 'box '
         table = {
             'class': classes,
@@ -67,7 +66,9 @@ class Detection:
         }
         recalls = COCOeval(iouType=kind).params.recThrs
         curves = {
-            name: (recalls, precision[0, :, k]) for k, name in enumerate(classes) if has_objects[k]
+            name: (recalls, precision[0, :, k])
+            for k, name in enumerate(classes)
+            if not np.isnan(known[..., k]).all()
         }
         worst = sorted(records, key=lambda record: record['score'])
         return Evaluation(table, confusion, [*classes, NONE], NOTE, curves, worst)
@@ -164,7 +165,10 @@ def compute_precision(
     evaluation.params.areaRngLbl = evaluation.params.areaRngLbl[:1]
     evaluation.evaluate()
     evaluation.accumulate()
-    return evaluation.eval['precision'][..., 0, 0]
+    positions = {
+        cat_id: index for index, cat_id in enumerate(evaluation.params.catIds)
+    }  # it sorts them
+    return evaluation.eval['precision'][:, :, [positions[cat_id] for cat_id in metric.cat_ids], 0, 0]
 
 
 def compute_confusion(

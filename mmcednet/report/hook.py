@@ -139,8 +139,8 @@ class ReportHook(Hook):
 
     def draw_progress(self, runner: Runner) -> None:
         """Draw the curves, and the images of the latest validation."""
+        self.attempt(self.write_curves, runner)
         if self.pending:
-            self.attempt(self.write_curves, runner)
             self.attempt(self.draw_predictions, runner, runner.val_dataloader, self.pending)
         self.pending = []
 

@@ -5,23 +5,13 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from mmcednet_arguments import add_common_arguments
 from mmcednet_threads import limit_threads
 
-if __name__ == '__main__':
-    limit_threads()  # before torch is imported
-
-from mmengine.runner import Runner
-
-from mmcednet.checkpoints.safe_loading import refuse_code
-from mmcednet.command_line import exit_on_error
-from mmcednet.images import ImageError
-from mmcednet.launch import config
-from mmcednet.launch.arguments import add_common_arguments
-from mmcednet.launch.console import quiet_console
-from mmcednet.launch.processes import destroy_process_group
-from mmcednet.launch.runner import prepare_runner
-from mmcednet.report.hook import TASKS, ReportHook
+if TYPE_CHECKING:
+    from mmengine.runner import Runner
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -47,8 +37,13 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def prepare(args: argparse.Namespace) -> Runner:
+def prepare(args: argparse.Namespace) -> 'Runner':
     """Apply the options to the config, and build the runner."""
+    from mmcednet.checkpoints.safe_loading import refuse_code
+    from mmcednet.launch import config
+    from mmcednet.launch.runner import prepare_runner
+    from mmcednet.report.hook import TASKS, ReportHook
+
     refuse_code()
     cfg = config.load_config(args)
     if cfg.get('default_scope') not in TASKS:
@@ -68,6 +63,9 @@ def prepare(args: argparse.Namespace) -> Runner:
 
 def evaluate(args: argparse.Namespace) -> None:
     """Evaluate, with errors of one sentence."""
+    from mmcednet.command_line import exit_on_error
+    from mmcednet.images import ImageError
+
     with exit_on_error():
         runner = prepare(args)
     with exit_on_error(ImageError):
@@ -76,6 +74,9 @@ def evaluate(args: argparse.Namespace) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
+    from mmcednet.launch.console import quiet_console
+    from mmcednet.launch.processes import destroy_process_group
+
     try:
         with quiet_console():
             evaluate(args)
@@ -85,4 +86,5 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == '__main__':
+    limit_threads()  # before torch is imported
     sys.exit(main())

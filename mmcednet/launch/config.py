@@ -12,6 +12,7 @@ from mmcednet.checkpoints.resuming import find_resumable
 from mmcednet.checkpoints.shipped import find_pretrained
 from mmcednet.checks.data import iter_datasets
 from mmcednet.config_files import read_config
+from mmcednet.converters.convnext import refuse_convnext
 
 # Scope -> settings of its visualization hook, and the hook's key for the output folder
 VISUALIZATION = {
@@ -135,12 +136,15 @@ def set_pretrained(cfg: Config, checkpoint: str) -> None:
         checkpoint: As for :func:`find_pretrained`.
 
     Raises:
-        ValueError: The checkpoint does not exist, or the config's model has no backbone.
+        ValueError: The checkpoint does not exist, or is a ConvNeXt's and the backbone a CEDNet, or the
+            config's model has no backbone.
     """
     checkpoint = find_pretrained(checkpoint)
     backbone = cfg.get('model', {}).get('backbone')
     if backbone is None:
         raise ValueError('--pretrained needs model.backbone in the config')
+    if backbone.get('type') in ('CEDNet', 'mmcednet.CEDNet'):
+        refuse_convnext(checkpoint)
     init_cfg = backbone.get('init_cfg') or {}
     backbone.init_cfg = dict(init_cfg, type='Pretrained', checkpoint=checkpoint)
     if cfg.model.get('pretrained'):  # mmseg's older option; it must not be combined with init_cfg

@@ -3,6 +3,7 @@
 import argparse
 
 import pytest
+import torch
 from mmengine.config import Config
 
 from mmcednet.launch import config
@@ -45,7 +46,7 @@ def test_pretrained_weights_of_any_backbone(cfg, root, tmp_path):
     checkpoint = tmp_path / 'weights.pth'
     with pytest.raises(ValueError, match=r'--pretrained .*weights\.pth does not exist'):
         config.set_pretrained(cfg, str(checkpoint))
-    checkpoint.touch()
+    torch.save({}, checkpoint)
     config.set_pretrained(cfg, str(checkpoint))
     expected = dict(type='Pretrained', checkpoint=str(checkpoint))
     assert cfg.model.backbone.init_cfg == expected

@@ -200,8 +200,8 @@ def describe_next(runner: Runner, checkpoint: str | None) -> str:
     config = runner.cfg.filename or 'CONFIG'
     return (
         f'Checkpoint: {checkpoint}\n'
-        f'Next: python tools/infer.py {config} {checkpoint} IMAGES -o predictions\n'
-        f'      python tools/evaluate.py {config} {checkpoint}'
+        f'Next: mmcednet infer {config} {checkpoint} IMAGES -o predictions\n'
+        f'      mmcednet evaluate {config} {checkpoint}'
     )
 
 

@@ -36,10 +36,10 @@ def list_shown_metrics(cfg: Config, metrics: Mapping[str, float]) -> dict[str, t
         they are.
     """
     titles = cfg.get('shown_metrics') or TITLES
-    shown = {
-        key: (title, to_percent(key, metrics[key]) / 100)
-        for key, title in titles.items()
-        if key in metrics
-    }
+    shown = {}
+    for name, title in titles.items():
+        for key, value in metrics.items():
+            if key.partition('@')[0] == name:  # bbox_mAP@230: that of 230 detections
+                shown[key] = (title + key[len(name) :], to_percent(key, value) / 100)
     numbers = {key: value for key, value in metrics.items() if isinstance(value, (int, float))}
     return shown or {key: (key, value) for key, value in numbers.items() if math.isfinite(value)}

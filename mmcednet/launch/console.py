@@ -54,7 +54,7 @@ class QuietStream:
     """
 
     def __init__(self, stream: TextIO) -> None:
-        self.stream: TextIO | AboveBar = stream
+        self.stream: Any = stream
         self.has_bar = False
         self.unfinished = False  # a message was dropped, whose end of line comes
 

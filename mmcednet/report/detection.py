@@ -19,6 +19,7 @@ from .evaluation import Evaluation, Record, divide
 
 MIN_SCORE = 0.3  # of a detection that is drawn, and counted in the confusion matrix
 MIN_IOU = 0.5  # of a detection with its object
+COCO_LIMIT = 100
 NONE = 'none'
 NOTE = f'detections with a score of at least {MIN_SCORE} and an IoU of at least {MIN_IOU}'
 
@@ -55,19 +56,21 @@ class Detection:
         counts = confusion[: len(classes)].sum(1)
         hits = confusion.diagonal()[: len(classes)]
         known = np.where(precision > -1, precision, np.nan)  # pycocotools: -1 without objects
-        has_objects = np.asarray(precision > -1).any((0, 1)).tolist()
-        part = 'mask ' if kind == 'segm' else 'box '
+        part, limit = 'mask ' if kind == 'segm' else 'box ', get_limit(metric)
+        of_limit = '' if limit == COCO_LIMIT else f'@{limit}'
         table = {
             'class': classes,
             'objects': counts.tolist(),
-            f'{part}AP': known.mean((0, 1)).tolist(),
-            f'{part}AP50': known[0].mean(0).tolist(),
+            f'{part}AP{of_limit}': known.mean((0, 1)).tolist(),
+            f'{part}AP50{of_limit}': known[0].mean(0).tolist(),
             'precision': divide(hits, confusion[:, : len(classes)].sum(0)).tolist(),
             'recall': divide(hits, counts).tolist(),
         }
         recalls = COCOeval(iouType=kind).params.recThrs
         curves = {
-            name: (recalls, precision[0, :, k]) for k, name in enumerate(classes) if has_objects[k]
+            name: (recalls, precision[0, :, k])
+            for k, name in enumerate(classes)
+            if not np.isnan(known[..., k]).all()
         }
         worst = sorted(records, key=lambda record: record['score'])
         return Evaluation(table, confusion, [*classes, NONE], NOTE, curves, worst)
@@ -109,6 +112,11 @@ def find_coco_metric(metrics: Sequence[Any]) -> Any:
         if getattr(metric, '_coco_api', None) is not None:
             return metric
     raise ValueError('a report of a detector needs a CocoMetric in its evaluator')
+
+
+def get_limit(metric: Any) -> int:
+    """Detections of an image and a class that the AP counts: those of ``CrowdedCocoMetric``, or COCO's."""
+    return getattr(metric, 'max_dets', COCO_LIMIT)
 
 
 def convert(records: Sequence[Record], truth: COCO, cat_ids: Sequence[Any], kind: str) -> COCO:
@@ -159,12 +167,15 @@ def compute_precision(
     evaluation = COCOeval(truth, found, kind)
     evaluation.params.imgIds = [record['img_id'] for record in records]
     evaluation.params.catIds = list(metric.cat_ids)
-    evaluation.params.maxDets = [getattr(metric, 'max_dets', 100)]
+    evaluation.params.maxDets = [get_limit(metric)]
     evaluation.params.areaRng = evaluation.params.areaRng[:1]
     evaluation.params.areaRngLbl = evaluation.params.areaRngLbl[:1]
     evaluation.evaluate()
     evaluation.accumulate()
-    return evaluation.eval['precision'][..., 0, 0]
+    positions = {
+        cat_id: index for index, cat_id in enumerate(evaluation.params.catIds)
+    }  # it sorts them
+    return evaluation.eval['precision'][:, :, [positions[cat_id] for cat_id in metric.cat_ids], 0, 0]
 
 
 def compute_confusion(

@@ -139,8 +139,8 @@ class ReportHook(Hook):
 
     def draw_progress(self, runner: Runner) -> None:
         """Draw the curves, and the images of the latest validation."""
+        self.attempt(self.write_curves, runner)
         if self.pending:
-            self.attempt(self.write_curves, runner)
             self.attempt(self.draw_predictions, runner, runner.val_dataloader, self.pending)
         self.pending = []
 
@@ -200,8 +200,8 @@ def describe_next(runner: Runner, checkpoint: str | None) -> str:
     config = runner.cfg.filename or 'CONFIG'
     return (
         f'Checkpoint: {checkpoint}\n'
-        f'Next: python tools/infer.py {config} {checkpoint} IMAGES -o predictions\n'
-        f'      python tools/evaluate.py {config} {checkpoint}'
+        f'Next: mmcednet infer {config} {checkpoint} IMAGES -o predictions\n'
+        f'      mmcednet evaluate {config} {checkpoint}'
     )
 
 

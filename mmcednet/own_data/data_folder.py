@@ -162,9 +162,7 @@ def measure(split: Split) -> Measurements:
         ValueError: There are no objects, or categories or images are not as COCO's format wants them.
     """
     content, path = split.content, split.ann_file
-    sizes = {
-        image.get('id'): (image.get('width'), image.get('height')) for image in content['images']
-    }
+    sizes = {image.get('id'): (image.get('width'), image.get('height')) for image in content['images']}
     objects = [item for item in list_objects(content) if item.get('image_id') in sizes]
     if not objects:
         raise ValueError(f'the annotation file {path} has no annotations')

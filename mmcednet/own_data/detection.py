@@ -14,6 +14,7 @@ from .choices import (
     choose_scale,
 )
 from .data_folder import Measurements, Split, find_splits, find_untrained, measure
+from .detection_limits import explain_empty_images, set_limits
 from .draft import Draft, Expression, set_schedule
 from .toolbox import ToolboxModel, set_num_classes
 
@@ -60,6 +61,7 @@ def draft_detector(
     draft.explain('classes', ', '.join(data.classes), f'of {splits["train"].ann_file}')
     for name, places in find_untrained(splits, data.classes).items():
         draft.explain('no class', name, f'no object for training; left out: {places}')
+    explain_empty_images(draft, splits['train'])
     draft.explain('image scale', chosen.value, chosen.reason)
     draft.bases = ['datasets/custom_coco.py']
     draft.settings['classes'] = data.classes
@@ -68,9 +70,10 @@ def draft_detector(
         draft.settings['model'] = set_num_classes(toolbox.model, len(data.classes))
     else:
         draft.bases.insert(0, f'models/{framework}{"_nano" if arch == NANO else ""}.py')
-        draft.settings['model'] = dict(set_heads(draft, framework, arch, data, chosen.value))
+        draft.settings['model'] = set_heads(draft, framework, arch, data, chosen.value)
     set_data(draft, splits, folder, chosen, batch_size, with_mask)
-    set_schedule(draft, epochs, batch_size)
+    metric = set_limits(draft, None if toolbox else framework, arch, splits.values())
+    set_schedule(draft, epochs, batch_size, metric)
     return draft
 
 

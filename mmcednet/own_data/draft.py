@@ -37,8 +37,15 @@ class Draft:
         self.reasons.append((setting, str(value), reason))
 
 
-def set_schedule(draft: Draft, epochs: Choice[int], batch_size: Choice[int]) -> None:
-    """Set the length of the training; the learning rate decays to 0 at its end."""
+def set_schedule(draft: Draft, epochs: Choice[int], batch_size: Choice[int], metric: str) -> None:
+    """Set the length of the training; the learning rate decays to 0 at its end.
+
+    Args:
+        draft: The config.
+        epochs: Length of the training.
+        batch_size: Images per batch.
+        metric: By which the best checkpoint is kept, of those where more is better.
+    """
     set_epochs(draft, epochs)
     draft.settings |= dict(
         param_scheduler=[
@@ -52,7 +59,7 @@ def set_schedule(draft: Draft, epochs: Choice[int], batch_size: Choice[int]) -> 
                 convert_to_iter_based=True,
             ),
         ],
-        default_hooks=dict(checkpoint=dict(max_keep_ckpts=1, save_best='auto')),
+        default_hooks=dict(checkpoint=dict(max_keep_ckpts=1, save_best=metric, rule='greater')),
         auto_scale_lr=dict(base_batch_size=batch_size.value),
     )
 

@@ -61,7 +61,7 @@ def draft_segmenter(
         draft.bases.insert(0, f'models/{framework}{"_nano" if arch == NANO else ""}.py')
         draft.settings['model'] = set_heads(arch, len(classes.names), side)
     set_data(draft, splits, folder, side, batch_size.value, classes)
-    set_schedule(draft, epochs, batch_size)
+    set_schedule(draft, epochs, batch_size, 'mIoU')
     return draft
 
 

@@ -3,6 +3,7 @@
 import argparse
 
 import pytest
+import torch
 from mmengine.config import Config
 
 from mmcednet.launch import config
@@ -45,7 +46,7 @@ def test_pretrained_weights_of_any_backbone(cfg, root, tmp_path):
     checkpoint = tmp_path / 'weights.pth'
     with pytest.raises(ValueError, match=r'--pretrained .*weights\.pth does not exist'):
         config.set_pretrained(cfg, str(checkpoint))
-    checkpoint.touch()
+    torch.save({}, checkpoint)
     config.set_pretrained(cfg, str(checkpoint))
     expected = dict(type='Pretrained', checkpoint=str(checkpoint))
     assert cfg.model.backbone.init_cfg == expected
@@ -121,6 +122,7 @@ def test_visualization(scope, hook, expected):
         )
     )
     config.enable_visualization(cfg, 'out', show=False, wait_time=0)
+    hook = hook.replace('Det', 'Folder')  # with the subfolders of images
     assert cfg.default_hooks.visualization.to_dict() == dict(type=hook, **expected)
     assert cfg.visualizer.get('save_dir') == ('work/out' if scope == 'mmseg' else None)
 

@@ -89,7 +89,11 @@ def test_labels_are_those_that_are_drawn(tmp_path, root, values, lines, mode):
         ),
         ((0, 1), '1 object\n2 -\n', r'the values 1; .*\n  0 NAME\n  1 object$'),
         ((0, 1), '0 -\n1 -\n', r'classes\.txt: each value is ignored, none is a class'),
-        ((0, 1), '0 -\n1 object\n', r'have the values 0 and 1, of which 0 is ignored, so that there are'),
+        (
+            (0, 1),
+            '0 -\n1 object\n',
+            r'have the values 0 and 1, of which 0 is ignored, so that there are',
+        ),
         ((0, 1000), None, r'0\.png has the value 1000, but mmseg reads 8 bits'),
     ],
 )

@@ -219,7 +219,8 @@ def read_backbone(configs: Path, arch: str) -> dict[str, Any]:
 
 def set_toolbox(draft: Draft, toolbox: ToolboxModel, arch: str, weights: Choice[str | None]) -> None:
     """Set what a framework of the toolboxes needs beside its model, and the initial weights."""
-    draft.settings |= toolbox.settings
+    imports = [*toolbox.imports, *draft.settings.get('custom_imports', {}).get('imports', ())]
+    draft.settings |= dict(toolbox.settings, custom_imports=dict(imports=list(dict.fromkeys(imports))))
     draft.comments['model'] = f'that of {toolbox.name}, with CEDNet and the classes above'
     draft.comments['model.backbone'] = toolbox.reason
     if weights.value:

@@ -16,7 +16,9 @@ from mmcednet.own_data.new_config import set_duration, write_new_config
 def test_estimate_is_the_sum_of_iterations_and_validations():
     speed = Speed(iteration=0.5, iterations=40, validation=6, source='')
     assert speed.estimate(epochs=10, val_interval=1) == 10 * 40 * 0.5 + 10 * 6
-    assert speed.estimate(epochs=25, val_interval=2) == 25 * 40 * 0.5 + 13 * 6  # the last one is at the end
+    assert (
+        speed.estimate(epochs=25, val_interval=2) == 25 * 40 * 0.5 + 13 * 6
+    )  # the last one is at the end
 
 
 @pytest.mark.parametrize(

@@ -158,7 +158,9 @@ def test_without_a_gpu_the_small_network_is_the_default(folder, root, tmp_path, 
     model = Config.fromfile(tmp_path / 'cpu.py').model
     assert model.backbone.init_cfg.checkpoint == 'mmcednet://nano'
     assert model.backbone.arch.channels == (16, 32, 64, 96)
-    with pytest.raises(ValueError, match=r'--pretrained my\.pth needs --arch, the network whose weights'):
+    with pytest.raises(
+        ValueError, match=r'--pretrained my\.pth needs --arch, the network whose weights'
+    ):
         write_new_config(folder, 'retinanet', None, tmp_path / 'x.py', configs, 'my.pth')
     assert choose_arch('base', None).value == 'base'
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)

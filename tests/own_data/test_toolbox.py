@@ -92,7 +92,10 @@ def test_weights_of_classes():
         ('nothing', "framework 'nothing' is unknown; choose one of: retinanet, .*; or one of mmdet's"),
         ('pspnet', 'the data are for mmdet, pspnet is of mmseg'),
         ('mmdet::atss/nothing.py', 'config mmdet::atss/nothing.py does not exist'),
-        ('mmseg::pspnet/pspnet_r50-d8_4xb2-40k_cityscapes-512x1024.py', 'of mmseg, but the data are for'),
+        (
+            'mmseg::pspnet/pspnet_r50-d8_4xb2-40k_cityscapes-512x1024.py',
+            'of mmseg, but the data are for',
+        ),
         ('panoptic_fpn', 'trains on panoptic annotations, which folders of images do not have'),
         ('htc', 'trains on label maps beside the objects'),
         ('deepsort', 'trains on videos, which folders of images do not have'),
@@ -103,5 +106,7 @@ def test_weights_of_classes():
 def test_why_not(root, framework, message):
     with pytest.raises(ValueError, match=message):
         load_toolbox_model(
-            find_framework(framework, 'mmdet', FRAMEWORKS), 'mmdet', read_backbone(root / 'configs', 'nano')
+            find_framework(framework, 'mmdet', FRAMEWORKS),
+            'mmdet',
+            read_backbone(root / 'configs', 'nano'),
         )

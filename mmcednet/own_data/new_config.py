@@ -198,8 +198,8 @@ def set_duration(draft: Draft, speed: Speed, hours: float | None) -> None:
         if not epochs:
             least = estimate(1)
             raise ValueError(
-                f'--hours {hours:g} is too short: one epoch takes {format_duration(least)} here, which is '
-                f'--hours {least / 3600:.2g}'
+                f'--hours {hours:g} is too short: one epoch takes {format_duration(least)} here, which '
+                f'is --hours {least / 3600:.2g}'
             )
         set_epochs(draft, Choice(epochs, f'as many of {planned} as fit into --hours {hours:g}'))
     reason = (

@@ -51,7 +51,7 @@ def test_large_batches_are_reduced(folder, root, tmp_path, monkeypatch):
     init_default_scope('mmdet')
     for step in cfg.train_dataloader.dataset.pipeline:
         if step.type == 'RandomResize':
-            step.ratio_range = (1.0, 1.0)
+            step.scale, step.ratio_range = (64, 64), (1.0, 1.0)
     for limit, factor, side in ((4 * 64 * 64, 1, 64), (64 * 64, 4, 64), (32 * 32, 16, 32)):
         monkeypatch.setattr(duration, 'MAX_PIXELS', limit)
         reduced = copy.deepcopy(cfg)
@@ -73,7 +73,7 @@ def test_hours_limit_the_epochs(folder, root, tmp_path):
     assert draft.settings['max_epochs'] == 5 and draft.settings['train_cfg']['val_interval'] == 1
     assert draft.reasons[-1][:2] == ('duration', 'about 60 minutes')
     assert [row[:2] for row in draft.reasons if row[0] == 'epochs'] == [('epochs', '5')]
-    with pytest.raises(ValueError, match='--hours 0.1 is too short: one epoch takes 12 minutes here'):
+    with pytest.raises(ValueError, match=r'--hours 0\.1 is too short: one epoch takes 12 minutes here'):
         set_duration(draft, speed, hours=0.1)
 
 

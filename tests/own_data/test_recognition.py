@@ -21,7 +21,7 @@ def test_annotations_are_recognised(shapes, single_shapes, bccd, tmp_path):
         (folder / 'annotations').rename(folder / layout)
         assert recognise_scope(folder).value == 'mmseg'
     (folder / 'masks' / 'train').rename(folder / 'images' / 'other')
-    with pytest.raises(ValueError, match='the folder .*nowhere does not exist'):
+    with pytest.raises(ValueError, match=r'the folder .*nowhere does not exist'):
         recognise_scope(tmp_path / 'nowhere')
 
 

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmcednet_arguments import add_compile_argument
+from mmcednet_arguments import add_compile_argument, add_prediction_arguments
 from mmcednet_threads import limit_threads
 
 
@@ -33,9 +33,11 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         type=Path,
         metavar='FILE',
         help="annotation file in COCO's format whose ids of images and classes are written; default: "
-        'images and classes are numbered from 1',
+        'images are numbered from 1, and so are classes if the checkpoint does not have the ids of the '
+        'annotations that it was trained on',
     )
     add_compile_argument(parser)
+    add_prediction_arguments(parser)
     return parser.parse_args(argv)
 
 
@@ -60,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sources = find_sources(args.inputs)
         cfg = read_config(args.config)
         import_toolbox(cfg.get('default_scope'))
-        predictor = load_predictor(cfg, args.checkpoint, args.device)
+        predictor = load_predictor(cfg, args.checkpoint, args.device, args.amp, args.cuda_graph)
         if args.compile:
             compile_blocks(predictor.inferencer.model)
         ids = read_ids(args.annotations, sources, predictor.classes) if args.annotations else None

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from mmcednet_arguments import add_common_arguments
+from mmcednet_arguments import add_common_arguments, add_prediction_arguments
 from mmcednet_threads import limit_threads
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument('config', help='config file')
     parser.add_argument('checkpoint', help='checkpoint file')
     add_common_arguments(parser)
+    add_prediction_arguments(parser)
     parser.add_argument(
         '--tta',
         action='store_true',
@@ -48,7 +49,7 @@ def prepare(args: argparse.Namespace) -> 'Runner':
         config.enable_tta(cfg)
     if args.out:
         config.save_predictions(cfg, args.out)
-    return prepare_runner(cfg, 'test', args.compile)
+    return prepare_runner(cfg, 'test', args.compile, args.amp, args.cuda_graph)
 
 
 def test(args: argparse.Namespace) -> None:
@@ -64,10 +65,12 @@ def test(args: argparse.Namespace) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
+    from mmcednet.launch.console import quiet_console
     from mmcednet.launch.processes import destroy_process_group
 
     try:
-        test(args)
+        with quiet_console():
+            test(args)
     finally:
         destroy_process_group()
     return 0

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
+from mmcednet_arguments import add_prediction_arguments
 from mmcednet_threads import limit_threads
 
 
@@ -22,6 +23,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument('--device', help="'cpu', 'cuda:0', ...; default: the GPU if there is one")
     parser.add_argument('--host', default='127.0.0.1', help='default: 127.0.0.1, this machine only')
     parser.add_argument('--port', type=int, default=7860, help='default: 7860')
+    add_prediction_arguments(parser)
     return parser.parse_args(argv)
 
 
@@ -42,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         cfg = read_config(args.config)
         examples = find_examples(cfg, args.examples)
         import_toolbox(cfg.get('default_scope'))
-        predictor = load_predictor(cfg, args.checkpoint, args.device)
+        predictor = load_predictor(cfg, args.checkpoint, args.device, args.amp, args.cuda_graph)
         config = Path(args.config)
         from mmcednet.inference import web  # needs gradio, and takes seconds
 

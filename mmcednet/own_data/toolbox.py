@@ -85,9 +85,7 @@ def load_toolbox_model(name: str, scope: str, backbone: dict[str, Any]) -> Toolb
         ValueError: CEDNet cannot be used in it, or it needs other data than folders of images.
     """
     cfg = load_base(find_config(name), name)
-    steps = [
-        step for key in ('train_pipeline', 'train_dataloader') for step in iter_dicts(cfg.get(key))
-    ]
+    steps = [step for key in ('train_pipeline', 'train_dataloader') for step in iter_dicts(cfg.get(key))]
     check_data_of(cfg, name, scope, steps)
     try:
         edit = plan_config(cfg, backbone)
@@ -155,8 +153,7 @@ def set_num_classes(node: Any, number: int) -> Any:
     if not isinstance(node, dict):
         return node
     result = {
-        key: value if key == 'rpn_head' else set_num_classes(value, number)
-        for key, value in node.items()
+        key: value if key == 'rpn_head' else set_num_classes(value, number) for key, value in node.items()
     }
     for key in ('num_classes', 'num_things_classes'):
         if result.get(key):

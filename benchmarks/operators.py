@@ -99,8 +99,11 @@ def list_tunables(args: argparse.Namespace) -> Iterator[Tunable]:
     triton = kernels.triton
     assert triton is not None
     tiles = triton.tiles
-    widths = list(dict(zip(ARCHS[args.arch]['channels'], STRIDES)).items())
-    operands = {channels: make_operands(channels, stride, args) for channels, stride in widths}
+    operands = {
+        channels: make_operands(channels, stride, args)
+        for channels, stride in zip(ARCHS[args.arch]['channels'], STRIDES)
+        if channels in (args.channels or [channels])
+    }
 
     def make_cases(make: Callable[[Any, dict], Callable], features: int) -> list[Case]:
         return [
@@ -239,6 +242,9 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument('--arch', choices=ARCHS, default='tiny', help='default: tiny')
+    parser.add_argument(
+        '--channels', type=int, nargs='+', help='widths, among those of the arch; default: all'
+    )
     parser.add_argument('--batch', type=int, default=8, help='images; default: 8')
     parser.add_argument(
         '--size', type=int, nargs=2, default=(800, 1280), metavar=('H', 'W'), help='default: 800 1280'

@@ -16,7 +16,7 @@ export PYTHONPATH=$PWD MMCEDNET_TRITON=1
 if [ "$device" = cpu ]; then
     export TRITON_INTERPRET=1
     small="--size 64 64 --rounds 1" large="--size 64 64 --rounds 1" graph="" batch=2
-    operators="--size 32 32 --batch 1 --rounds 1 --candidates 1" suite="-k retinanet" speed="--size 128 128"
+    operators="--size 4 4 --channels 96 --batch 1 --rounds 1 --candidates 1" suite="-k retinanet" speed="--size 128 128"
 else
     small="--rounds 20" large="--rounds 10 --size 1024 1024" graph="--cuda-graph" batch=8
     operators="" suite="" speed=""

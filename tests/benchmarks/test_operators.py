@@ -19,16 +19,17 @@ def run(root, *args, **env):
 
 @pytest.mark.slow
 def test_table_and_tiles(root, tmp_path):
-    """All operators and widths; the best tiles are written in the form in which they were read."""
+    """All operators at one width; the best tiles are written in the form in which they were read."""
     shutil.copytree(root / 'mmcednet', tmp_path / 'mmcednet', ignore=shutil.ignore_patterns('weights'))
     for name in ('benchmarks', 'mmcednet_threads.py'):
         copy = shutil.copytree if (root / name).is_dir() else shutil.copy
         copy(root / name, tmp_path / name)
-    args = ['--size', '32', '32', '--batch', '1', '--rounds', '1', '--candidates', '1', '--write']
+    args = ['--size', '4', '4', '--channels', '96', '--batch', '1', '--rounds', '1']
+    args += ['--candidates', '1', '--write']
     done = run(tmp_path, *args, TRITON_INTERPRET='1')
     assert done.returncode == 0, done.stderr[-3000:]
     rows = [line.strip('| ').split(' | ') for line in done.stdout.splitlines() if line[:1] == '|'][2:]
-    assert len(rows) == 7 * 4 and all(float(value) > 0 for row in rows for value in row[2:6])
+    assert len(rows) == 7 and all(float(value) > 0 for row in rows for value in row[2:6])
     paths = [folder / 'mmcednet/models/kernels/triton/tiles.json' for folder in (root, tmp_path)]
     old, new = (json.loads(path.read_text()) for path in paths)
     assert old.keys() == new.keys()

@@ -67,9 +67,11 @@ def prepare_runner(
     if task == 'train':
         write_atomically()
         make_fault_tolerant(cfg)
+        cfg.custom_hooks.append(dict(type='ExpectedEndHook'))
     runner = build_runner(cfg)
     check_features(runner.model)
     if task == 'train':
+        count_accumulated_batches(runner)
         warn_about_batch_size(runner)
         warn_about_random_weights(runner)
         log_operators(runner)
@@ -106,11 +108,38 @@ def build_runner(cfg: Config) -> Runner:
     return runner
 
 
+def count_accumulated_batches(runner: Runner) -> None:
+    """Scale the learning rate by all images of a step of the optimizer, where it is to be scaled.
+
+    mmengine takes the batch size times the processes; gradients that are accumulated count as well.
+    """
+    count = get_accumulation(runner.cfg)
+    owner, name = runner, 'auto_scale_lr'
+    if isinstance(runner, FlexibleRunner):
+        owner, name = runner.strategy, '_auto_scale_lr'
+    scaling = getattr(owner, name) or {}
+    if count > 1 and scaling.get('enable'):
+        setattr(owner, name, dict(scaling, base_batch_size=scaling['base_batch_size'] / count))
+        print_log(
+            f'Gradients of {count} batches are accumulated: the learning rate is for all of them',
+            'current',
+        )
+
+
+def get_accumulation(cfg: Config) -> int:
+    """Number of batches whose gradients are accumulated for a step of the optimizer."""
+    return (cfg.get('optim_wrapper') or {}).get('accumulative_counts', 1)
+
+
 def warn_about_batch_size(runner: Runner) -> None:
-    """Log a warning if the learning rate is for another batch size than the actual one."""
+    """Log a warning if the learning rate is for another batch size than the actual one.
+
+    That is the batch size times the processes, times the batches whose gradients are accumulated.
+    """
     auto_scale_lr = runner.cfg.get('auto_scale_lr') or {}
     base = auto_scale_lr.get('base_batch_size')
     batch = runner.world_size * runner.cfg.train_dataloader.get('batch_size', 0)
+    batch *= get_accumulation(runner.cfg)
     if base and batch and batch != base and not auto_scale_lr.get('enable'):
         print_log(
             f'The batch size is {batch}, but the learning rate is for {base}: use --auto-scale-lr or '

@@ -64,6 +64,14 @@ def trace(network, images):
     torch.jit.trace(network, images, check_trace=False)
 
 
+def test_a_graph_is_the_same_each_time(small):
+    """torch.jit traces twice, and compares; outside of no_grad, with all blocks recomputed."""
+    network, images = CEDNet(small, recompute='full'), torch.randn(1, 3, 64, 64)
+    traced = torch.jit.trace(network, images)
+    for ours, theirs in zip(traced(images), network(images)):
+        torch.testing.assert_close(ours, theirs)
+
+
 def compile_network(network, images):
     torch.compile(network, backend='eager')(images)
 

@@ -1,4 +1,7 @@
-"""Arguments that several tools have."""
+"""Arguments that several commands have.
+
+Outside of the package, whose import imports torch: the help of a command does not wait for it.
+"""
 
 import argparse
 

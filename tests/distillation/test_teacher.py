@@ -112,7 +112,7 @@ def test_channels_last_and_missing_levels(images):
     expected = 2 * torch.nn.functional.avg_pool2d(images, 4)
     torch.testing.assert_close(teacher(images)[2], expected)
     with pytest.raises(ValueError, match='the teacher has no features of stride 4, 8, 16 or 32'):
-        Teacher(Pooling(), [0, 0, 0], [1, 1, 1])
+        Teacher(torch.nn.Identity(), [0, 0, 0], [1, 1, 1])
     with pytest.raises(ValueError, match='the teacher does not take images of 128x128 px'):
         Teacher(torch.nn.Linear(7, 7), [0, 0, 0], [1, 1, 1])
 

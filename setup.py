@@ -32,7 +32,7 @@ WEB = ['gradio>=6']
 # not torch>=2.10, which it needs: pip would replace the torch that mmcv was compiled for
 ONNX = ['onnx', 'onnxscript>=0.7', 'onnxruntime']
 PEERS = ['timm']  # the networks of timm that the paper compares with
-DOCS = ['mkdocs-material', 'mkdocstrings[python]']
+DOCS = ['mkdocs-material', 'mkdocstrings[python]', 'nbconvert']
 
 ROOT = Path(__file__).parent
 # Below tools/: what only a clone of the repository can run, as it needs or writes other files of it
@@ -56,7 +56,9 @@ setup(
     long_description=(ROOT / 'README.md').read_text(encoding='utf-8'),
     long_description_content_type='text/markdown',
     license='Apache-2.0',
-    py_modules=['mmcednet_threads'],  # what must run before torch is imported, as the package does
+    # what runs before torch is imported, or without it, as the package does import it
+    py_modules=['mmcednet_threads', 'mmcednet_arguments', 'mmcednet_cli'],
+    entry_points={'console_scripts': ['mmcednet = mmcednet_cli:main']},
     packages=find_packages(include=['mmcednet', 'mmcednet.*']),
     package_data={'mmcednet': ['.mim/model-index.yml', '.mim/**/*', 'checkpoints/weights/*']},
     exclude_package_data={

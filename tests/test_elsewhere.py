@@ -8,7 +8,7 @@ from code_blocks import read_code_blocks
 from mmengine.config import Config
 from mmengine.registry import MODELS, Registry
 
-from mmcednet.checkpoints.safetensors_reader import read_safetensors
+from mmcednet.checkpoints.safetensors_reader import load_from_safetensors
 from mmcednet.models import CEDNet
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -89,6 +89,6 @@ def test_frozen(monkeypatch):
     example = run('frozen.py')
     assert all(param.grad is None for param in example['backbone'].parameters())
     assert example['classifier'].weight.grad.abs().max() > 0
-    weights = read_safetensors(example['checkpoint'])['state_dict']
+    weights = load_from_safetensors(example['checkpoint'])['state_dict']
     for key, value in example['backbone'].state_dict().items():
         assert torch.equal(value, weights[f'backbone.{key}']), key

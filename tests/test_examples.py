@@ -7,7 +7,7 @@ from mmengine.config import Config
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from mmcednet.checkpoints.safetensors_reader import read_safetensors
+from mmcednet.checkpoints.safetensors_reader import load_from_safetensors
 from mmcednet.inference.predict import load_predictor
 
 EXAMPLES = {'blood_cells': 0.7, 'nuclei': 0.4}  # lowest AP50 on the three pictures
@@ -44,7 +44,7 @@ def test_metrics_in_the_readme(example, root):
 
 
 def test_checkpoint_contains_the_config(example, checkpoint):
-    meta = read_safetensors(str(checkpoint))['meta']
+    meta = load_from_safetensors(str(checkpoint))['meta']
     inside = Config.fromstring(meta['cfg'], '.py')
     cfg = Config.fromfile(example / 'config.py')
     for key in ('model', 'train_dataloader', 'test_pipeline', 'optim_wrapper', 'train_cfg'):

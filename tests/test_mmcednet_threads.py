@@ -18,6 +18,26 @@ COMMANDS = {
     for path in FILES
     if "if __name__ == '__main__'" in path.read_text(encoding='utf-8')
 } - {'tools/setup_env.py', 'tools/mmcv_wheel.py'}  # these do not compute
+# Arguments of the commands that print their help without torch
+ARGUMENTS = {
+    'tools/train.py': ['a.py'],
+    'tools/test.py': ['a.py', 'a.pth'],
+    'tools/infer.py': ['a.py', 'a.pth', 'a.jpg', '-o', 'out'],
+    'tools/web_demo.py': ['a.py', 'a.pth'],
+    'tools/export.py': ['a.py', 'a.pth', '-o', 'a.onnx'],
+    'tools/new_config.py': ['--data', 'folder', '-o', 'a.py'],
+    'tools/use_cednet.py': ['a.py', '-o', 'b.py'],
+    'tools/draw_shapes.py': ['folder'],
+    'tools/analysis/fusion_time.py': ['a.py'],
+    'tools/model_converters/publish.py': ['a.pth', '-o', 'b.pth'],
+    'tools/model_converters/official_cednet.py': ['a.pth', 'b.pth'],
+    'tools/model_converters/peers.py': ['cswin', 'a.pth', 'b.pth'],
+    'tools/dataset_converters/split_coco.py': ['a.json'],
+    **{
+        f'tools/dataset_converters/{name}.py': ['folder']
+        for name in ('labelme_to_coco', 'tiny_imagenet', 'voc_to_coco', 'yolo_to_coco')
+    },
+}
 # What a process sees when it imports torch
 TORCH = """
 import os
@@ -56,7 +76,13 @@ def run_until_torch(tmp_path: Path, run: Callable) -> Callable[..., list[str]]:
 
 @pytest.mark.parametrize('command', sorted(COMMANDS))
 def test_commands_limit_threads_before_torch_is_imported(run_until_torch, command):
-    assert run_until_torch(ROOT / command, '--help') == ['1', 'None', 'passive']
+    args = ARGUMENTS.get(command, ['--help'])
+    assert run_until_torch(ROOT / command, *args) == ['1', 'None', 'passive']
+
+
+def test_the_command_of_the_package_limits_threads(run_until_torch):
+    code = 'import mmcednet_cli; mmcednet_cli.main()'
+    assert run_until_torch('-c', code, 'train', 'a.py') == ['1', 'None', 'passive']
 
 
 def test_the_package_limits_nothing(run_until_torch):
@@ -76,14 +102,14 @@ def test_the_package_limits_nothing(run_until_torch):
     ],
 )
 def test_what_the_user_has_set_is_kept(run_until_torch, variables, seen):
-    assert run_until_torch(ROOT / 'tools' / 'train.py', '--help', **variables) == seen
+    assert run_until_torch(ROOT / 'tools' / 'train.py', 'a.py', **variables) == seen
 
 
 def test_processes_of_torchrun_share_the_cores(run_until_torch):
     cpus = os.sched_getaffinity(0)
     for processes, threads in ((1, count_cores()), (len(cpus), 1), (1000, 1)):
         words = run_until_torch(
-            ROOT / 'tools' / 'train.py', '--help', cpus=cpus, LOCAL_WORLD_SIZE=str(processes)
+            ROOT / 'tools' / 'train.py', 'a.py', cpus=cpus, LOCAL_WORLD_SIZE=str(processes)
         )
         assert words == [str(threads), 'None', 'passive']
 

@@ -14,6 +14,9 @@ ONE_EPOCH = ' --cfg-options train_cfg.max_epochs=1 train_cfg.val_interval=1 para
 # A model that has learned nothing then has detections, which the tools after it need
 ANY_SCORE = "echo 'model.update(test_cfg=dict(score_thr=0.0))' >> my/bccd.py"
 
+# As many labelling tools write their files
+NO_SUPERCATEGORY = """sed -i 's/, "supercategory": "none"//' data/BCCD_Dataset/BCCD/coco/*.json"""
+
 
 @pytest.fixture
 def repository(bccd, tmp_path):
@@ -45,7 +48,9 @@ def test_commands(root, tmp_path, repository):
     for line in '\n'.join(read_code_blocks(root / 'docs' / 'own_data.md', 'sh')).splitlines():
         if mmdet.__version__.startswith('3.3.'):  # as the page says
             line = line.replace(' --style ggplot', '')
-        if line.startswith('python tools/train.py'):
+        if line.startswith('python tools/new_config.py'):
+            lines += [NO_SUPERCATEGORY, line]
+        elif line.startswith('python tools/train.py'):
             lines += [ANY_SCORE, line + ONE_EPOCH]
         else:
             lines.append(line)
@@ -56,6 +61,8 @@ def test_commands(root, tmp_path, repository):
     assert len(list((project / 'my' / 'browse').glob('*.jpg'))) == 12
     assert len(list((project / 'my' / 'test').glob('*/drawn/*.jpg'))) == 4
     assert len(list((project / 'my' / 'predictions' / 'drawn').rglob('*.jpg'))) == 20
+    for name in ('report/training_images.png', 'evaluation/worst_images.png'):
+        assert (project / 'my' / 'work' / name).is_file()
     names = ('loss.png', 'confusion/confusion_matrix.png', 'errors/bbox/bbox-allclass-allarea.png')
     for name in names:
         assert (project / 'my' / name).stat().st_size > 1000

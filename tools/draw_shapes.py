@@ -7,12 +7,6 @@ from collections.abc import Sequence
 
 from mmcednet_threads import limit_threads
 
-if __name__ == '__main__':
-    limit_threads()  # before torch is imported
-
-from mmcednet.command_line import exit_on_error
-from mmcednet.data.shapes import draw_dataset
-
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
@@ -24,10 +18,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument('--seed', type=int, default=0, help='determines the images; default: 0')
     parser.add_argument('--single', action='store_true', help='one object per image')
     args = parser.parse_args(argv)
+    # not above: they import torch, which --help does not need
+    from mmcednet.command_line import exit_on_error
+    from mmcednet.data.shapes import draw_dataset
+
     with exit_on_error():
         draw_dataset(**vars(args))
     return 0
 
 
 if __name__ == '__main__':
+    limit_threads()  # before torch is imported
     sys.exit(main())

@@ -9,16 +9,6 @@ from pathlib import Path
 
 from mmcednet_threads import limit_threads
 
-if __name__ == '__main__':
-    limit_threads()  # before torch is imported
-
-import torch
-
-from mmcednet.checkpoints.safe_loading import refuse_code
-from mmcednet.command_line import exit_on_error
-from mmcednet.inference.predict import load_predictor
-from mmcednet.requirements import parse_release
-
 PACKAGES = ('onnx', 'onnxscript', 'onnxruntime')
 TORCH = (2, 10)
 
@@ -47,6 +37,14 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
+    # not above: they import torch, which --help does not need
+    import torch
+
+    from mmcednet.checkpoints.safe_loading import refuse_code
+    from mmcednet.command_line import exit_on_error
+    from mmcednet.inference.predict import load_predictor
+    from mmcednet.requirements import parse_release
+
     with exit_on_error():
         refuse_code()
         missing = [name for name in PACKAGES if find_spec(name) is None]
@@ -65,4 +63,5 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == '__main__':
+    limit_threads()  # before torch is imported
     sys.exit(main())

@@ -6,19 +6,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from mmcednet_arguments import add_compile_argument, add_prediction_arguments
 from mmcednet_threads import limit_threads
-
-if __name__ == '__main__':
-    limit_threads()  # before torch is imported
-
-from mmcednet.checkpoints.safe_loading import refuse_code
-from mmcednet.command_line import exit_on_error
-from mmcednet.inference.annotation_ids import read_ids
-from mmcednet.inference.inputs import find_sources
-from mmcednet.inference.outputs import check_out, write_predictions
-from mmcednet.inference.predict import load_predictor
-from mmcednet.launch.arguments import add_compile_argument
-from mmcednet.models import compile_blocks
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -44,21 +33,36 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         type=Path,
         metavar='FILE',
         help="annotation file in COCO's format whose ids of images and classes are written; default: "
-        'images and classes are numbered from 1',
+        'images are numbered from 1, and so are classes if the checkpoint does not have the ids of the '
+        'annotations that it was trained on',
     )
     add_compile_argument(parser)
+    add_prediction_arguments(parser)
     return parser.parse_args(argv)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
+    # not above: they import torch, which --help does not need
+    from mmcednet.checkpoints.safe_loading import refuse_code
+    from mmcednet.command_line import exit_on_error
+    from mmcednet.config_files import read_config
+    from mmcednet.inference.annotation_ids import read_ids
+    from mmcednet.inference.inputs import find_sources
+    from mmcednet.inference.outputs import check_out, write_predictions
+    from mmcednet.inference.predict import load_predictor
+    from mmcednet.inference.toolboxes import import_toolbox
+    from mmcednet.models import compile_blocks
+
     with exit_on_error():
         refuse_code()
         if args.batch < 1:
             raise ValueError(f'--batch {args.batch} must be at least 1')
         check_out(args.out, args.inputs)
         sources = find_sources(args.inputs)
-        predictor = load_predictor(args.config, args.checkpoint, args.device)
+        cfg = read_config(args.config)
+        import_toolbox(cfg.get('default_scope'))
+        predictor = load_predictor(cfg, args.checkpoint, args.device, args.amp, args.cuda_graph)
         if args.compile:
             compile_blocks(predictor.inferencer.model)
         ids = read_ids(args.annotations, sources, predictor.classes) if args.annotations else None
@@ -70,4 +74,5 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == '__main__':
+    limit_threads()  # before torch is imported
     sys.exit(main())

@@ -4,21 +4,13 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
+from mmcednet_arguments import add_common_arguments, add_prediction_arguments
 from mmcednet_threads import limit_threads
 
-if __name__ == '__main__':
-    limit_threads()  # before torch is imported
-
-from mmengine.runner import Runner
-
-from mmcednet.checkpoints.safe_loading import refuse_code
-from mmcednet.command_line import exit_on_error
-from mmcednet.images import ImageError
-from mmcednet.launch import config
-from mmcednet.launch.arguments import add_common_arguments
-from mmcednet.launch.processes import destroy_process_group
-from mmcednet.launch.runner import prepare_runner
+if TYPE_CHECKING:
+    from mmengine.runner import Runner
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -26,6 +18,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument('config', help='config file')
     parser.add_argument('checkpoint', help='checkpoint file')
     add_common_arguments(parser)
+    add_prediction_arguments(parser)
     parser.add_argument(
         '--tta',
         action='store_true',
@@ -40,8 +33,13 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def prepare(args: argparse.Namespace) -> Runner:
+def prepare(args: argparse.Namespace) -> 'Runner':
     """Apply the options to the config, and build the runner."""
+    # not above: they import torch, which --help does not need
+    from mmcednet.checkpoints.safe_loading import refuse_code
+    from mmcednet.launch import config
+    from mmcednet.launch.runner import prepare_runner
+
     refuse_code()
     cfg = config.load_config(args)
     cfg.load_from = args.checkpoint
@@ -51,11 +49,14 @@ def prepare(args: argparse.Namespace) -> Runner:
         config.enable_tta(cfg)
     if args.out:
         config.save_predictions(cfg, args.out)
-    return prepare_runner(cfg, 'test', args.compile)
+    return prepare_runner(cfg, 'test', args.compile, args.amp, args.cuda_graph)
 
 
 def test(args: argparse.Namespace) -> None:
     """Test, with errors of one sentence."""
+    from mmcednet.command_line import exit_on_error
+    from mmcednet.images import ImageError
+
     with exit_on_error():
         runner = prepare(args)
     with exit_on_error(ImageError):
@@ -64,12 +65,17 @@ def test(args: argparse.Namespace) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
+    from mmcednet.launch.console import quiet_console
+    from mmcednet.launch.processes import destroy_process_group
+
     try:
-        test(args)
+        with quiet_console():
+            test(args)
     finally:
         destroy_process_group()
     return 0
 
 
 if __name__ == '__main__':
+    limit_threads()  # before torch is imported
     sys.exit(main())

@@ -5,25 +5,13 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from mmcednet_arguments import add_common_arguments
 from mmcednet_threads import limit_threads
 
-if __name__ == '__main__':
-    limit_threads()  # before torch is imported
-
-from mmengine.logging import print_log
-from mmengine.runner import Runner
-
-from mmcednet.checkpoints.safe_loading import refuse_code
-from mmcednet.checkpoints.shipped import SHIPPED
-from mmcednet.command_line import exit_on_error
-from mmcednet.files import check_writable
-from mmcednet.images import ImageError
-from mmcednet.launch import config
-from mmcednet.launch.arguments import add_common_arguments
-from mmcednet.launch.processes import destroy_process_group, is_restarted
-from mmcednet.launch.runner import prepare_runner
-from mmcednet.training import explain_faults
+if TYPE_CHECKING:
+    from mmengine.runner import Runner
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -35,7 +23,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         '--pretrained',
         metavar='FILE',
         help="checkpoint with the backbone's initial weights: a file, a URL, or the name of weights "
-        f'that come with mmcednet ({", ".join(SHIPPED)})',
+        'that come with mmcednet (nano)',
     )
     parser.add_argument(
         '--resume',
@@ -47,17 +35,35 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         '--auto-scale-lr', action='store_true', help='scale the learning rate by the batch size'
     )
+    parser.add_argument(
+        '--early-stopping',
+        type=int,
+        metavar='N',
+        help='stop after N validations without a better one: by the metric of save_best, AP, mIoU or '
+        'accuracy',
+    )
     return parser.parse_args(argv)
 
 
-def prepare(args: argparse.Namespace) -> Runner:
+def prepare(args: argparse.Namespace) -> 'Runner':
     """Apply the options to the config, and build the runner."""
+    # not above: they import torch, which --help does not need
+    from mmengine.logging import print_log
+
+    from mmcednet.checkpoints.safe_loading import refuse_code
+    from mmcednet.files import check_writable
+    from mmcednet.launch import config
+    from mmcednet.launch.processes import is_restarted
+    from mmcednet.launch.runner import prepare_runner
+
     refuse_code()
     cfg = config.load_config(args)
     if args.amp:
         config.enable_amp(cfg)
     if args.auto_scale_lr:
         config.enable_auto_scale_lr(cfg)
+    if args.early_stopping is not None:
+        config.enable_early_stopping(cfg, args.early_stopping)
     if args.pretrained and args.resume not in (None, 'auto'):
         raise ValueError(
             f'--pretrained {args.pretrained} has no effect with --resume {args.resume}, which has all '
@@ -76,16 +82,25 @@ def prepare(args: argparse.Namespace) -> Runner:
 
 def train(args: argparse.Namespace) -> None:
     """Train, with errors of one sentence."""
+    from mmcednet.command_line import exit_on_error
+    from mmcednet.images import ImageError
+    from mmcednet.launch.console import show_training
+    from mmcednet.training import explain_faults
+
     with exit_on_error():
         runner = prepare(args)
-    with explain_faults(runner), exit_on_error(ImageError):
+    with explain_faults(runner), exit_on_error(ImageError), show_training(runner):
         runner.train()
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
+    from mmcednet.launch.console import quiet_console
+    from mmcednet.launch.processes import destroy_process_group
+
     try:
-        train(args)
+        with quiet_console():
+            train(args)
     except SystemExit as error:
         raise error.with_traceback(None) from None  # the traceback would keep the runner
     finally:
@@ -94,4 +109,5 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == '__main__':
+    limit_threads()  # before torch is imported
     sys.exit(main())

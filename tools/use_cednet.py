@@ -8,12 +8,6 @@ from pathlib import Path
 
 from mmcednet_threads import limit_threads
 
-if __name__ == '__main__':
-    limit_threads()  # before torch is imported
-
-from mmcednet.command_line import exit_on_error
-from mmcednet.use_cednet.config import use_cednet
-
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
@@ -23,6 +17,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument('--style', help="decoder: fpn, unet or hourglass; default: CEDNet's")
     parser.add_argument('--mixer', help="token mixer; default: the preset's")
     args = parser.parse_args(argv)
+    # not above: they import torch, which --help does not need
+    from mmcednet.command_line import exit_on_error
+    from mmcednet.use_cednet.config import use_cednet
+
     with exit_on_error():
         use_cednet(args.config, args.out, args.arch, args.style, args.mixer)
     print(args.out.read_text(encoding='utf-8'), end='')
@@ -34,4 +32,5 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == '__main__':
+    limit_threads()  # before torch is imported
     sys.exit(main())

@@ -7,16 +7,8 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
+from mmcednet_arguments import add_prediction_arguments
 from mmcednet_threads import limit_threads
-
-if __name__ == '__main__':
-    limit_threads()  # before torch is imported
-
-from mmcednet.checkpoints.safe_loading import refuse_code
-from mmcednet.command_line import exit_on_error
-from mmcednet.config_files import read_config
-from mmcednet.inference.inputs import find_examples
-from mmcednet.inference.predict import load_predictor
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -31,17 +23,28 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument('--device', help="'cpu', 'cuda:0', ...; default: the GPU if there is one")
     parser.add_argument('--host', default='127.0.0.1', help='default: 127.0.0.1, this machine only')
     parser.add_argument('--port', type=int, default=7860, help='default: 7860')
+    add_prediction_arguments(parser)
     return parser.parse_args(argv)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
+    # not above: they import torch, which --help does not need
+    from mmcednet.checkpoints.safe_loading import refuse_code
+    from mmcednet.command_line import exit_on_error
+    from mmcednet.config_files import read_config
+    from mmcednet.inference.inputs import find_examples
+    from mmcednet.inference.predict import load_predictor
+    from mmcednet.inference.toolboxes import import_toolbox
+
     with exit_on_error():
         refuse_code()
         if find_spec('gradio') is None:
             raise ValueError("the web demo needs gradio: pip install 'mmcednet[web]'")
-        examples = find_examples(read_config(args.config), args.examples)
-        predictor = load_predictor(args.config, args.checkpoint, args.device)
+        cfg = read_config(args.config)
+        examples = find_examples(cfg, args.examples)
+        import_toolbox(cfg.get('default_scope'))
+        predictor = load_predictor(cfg, args.checkpoint, args.device, args.amp, args.cuda_graph)
         config = Path(args.config)
         from mmcednet.inference import web  # needs gradio, and takes seconds
 
@@ -52,4 +55,5 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == '__main__':
+    limit_threads()  # before torch is imported
     sys.exit(main())

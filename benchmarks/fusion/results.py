@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -42,13 +42,10 @@ class Results:
         with atomic_write(self.path) as temporary:
             temporary.write_text(f'{{"runs": [\n{lines}\n]}}\n')
 
-    def find(self, run: Run) -> dict[str, Any] | None:
-        """Results of a run; None if it has not finished yet."""
+    def find(self, run: Any) -> dict[str, Any] | None:
+        """Results of a run, a dataclass; None if it has not finished yet."""
         wanted = json.loads(json.dumps(asdict(run)))
-        for row in self.rows:
-            if all(row[field.name] == wanted[field.name] for field in fields(Run)):
-                return row
-        return None
+        return next(self.select(**wanted), None)
 
     def select(self, **wanted: Any) -> Iterator[dict[str, Any]]:
         """Iterate over the runs that have the given values."""

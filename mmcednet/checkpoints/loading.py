@@ -41,6 +41,13 @@ def load_checkpoint(checkpoint: str) -> dict:
     return loaded
 
 
+def get_category_ids(loaded: dict) -> tuple[int | str, ...] | None:
+    """The ids that its classes had in the annotation file; None if the checkpoint does not say."""
+    metainfo = (loaded.get('meta') or {}).get('dataset_meta') or {}
+    ids = metainfo.get('category_ids') or ()
+    return tuple(ids) if ids and len(ids) == len(get_classes(loaded) or ()) else None
+
+
 def get_classes(loaded: dict) -> tuple[str, ...] | None:
     """The classes that a loaded checkpoint was trained on; None if it does not say."""
     metainfo = (loaded.get('meta') or {}).get('dataset_meta') or {}

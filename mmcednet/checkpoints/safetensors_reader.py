@@ -11,11 +11,12 @@ META_KEY = 'meta'  # of the header, whose values are strings: JSON
 
 
 @CheckpointLoader.register_scheme(prefixes=r'.*\.safetensors$')
-def read_safetensors(filename: str, map_location: Any = None) -> dict[str, Any]:
+def load_from_safetensors(filename: str, map_location: Any = None) -> dict[str, Any]:
     """Read a safetensors file as mmengine reads a checkpoint.
 
     It is registered with mmengine's ``CheckpointLoader``, so that ``init_cfg``, ``load_from`` and the
-    toolboxes' inferencers read such files, too.
+    toolboxes' inferencers read such files, too. mmengine logs the function's name without the ten
+    letters of 'load_from_'.
 
     Args:
         filename: The file; one of other software, such as timm, has weights only.

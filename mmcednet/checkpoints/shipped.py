@@ -7,7 +7,7 @@ from mmengine.runner import CheckpointLoader
 
 from mmcednet.models.utils import check_choice
 
-from .safetensors_reader import read_safetensors
+from .safetensors_reader import load_from_safetensors
 
 SCHEME = 'mmcednet://'  # of their addresses, which a config may contain on any machine
 FOLDER = Path(__file__).parent / 'weights'
@@ -27,7 +27,7 @@ def read_shipped(address: str, map_location: Any = None) -> dict[str, Any]:
         ValueError: There are no weights of this name.
     """
     name = check_choice('the name of weights', address.removeprefix(SCHEME), SHIPPED)
-    return read_safetensors(str(FOLDER / SHIPPED[name]))
+    return load_from_safetensors(str(FOLDER / SHIPPED[name]))
 
 
 def find_pretrained(given: str) -> str:

@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from mmengine.config import Config
@@ -11,16 +11,20 @@ from mmengine.logging import print_log
 from .annotations import check_annotations
 from .coco_format import CUT, read_coco
 from .image_files import check_image_files, reads_by_default
+from .limits import list_limits, log_empty_images, warn_about_limits
 from .objects import Use
 
 REMOTE = '://'
+COCO_METRICS = ('CocoMetric', 'mmdet.CocoMetric', 'CrowdedCocoMetric')
 
 
 def check_data(cfg: Config, *loaders: str) -> None:
     """Check annotation files and images of COCO-format datasets, and the folders of others.
 
+    An image with more objects than the model's limits let it find is logged as a warning.
+
     Args:
-        cfg: Config with the data loaders.
+        cfg: Config with the data loaders and, for mmdet, the model.
         loaders: Data loaders to check: 'train', 'val', 'test'.
 
     Raises:
@@ -29,6 +33,7 @@ def check_data(cfg: Config, *loaders: str) -> None:
             another order, or has errors, see :func:`check_annotations`.
     """
     checked: set[tuple] = set()
+    limits = list(list_limits(cfg.get('model')))
     splits: dict[str, set[Path]] = {loader: set() for loader in loaders}
     for loader in loaders:
         metrics = list_metrics(cfg, loader)
@@ -40,7 +45,7 @@ def check_data(cfg: Config, *loaders: str) -> None:
             checked.add((*files, str(metrics)))
             ann_file = join_data_root(dataset, files[0])
             if ann_file.endswith('.json'):
-                splits[loader] |= check_coco(dataset, Path(ann_file), Path(files[1]), metrics)
+                splits[loader] |= check_coco(dataset, Path(ann_file), Path(files[1]), metrics, limits)
             elif files[0] and not os.path.exists(ann_file):
                 raise ValueError(f'the annotation file {ann_file} does not exist')
             elif not os.path.isdir(files[1]):
@@ -79,7 +84,13 @@ def get_image_folder(dataset: dict) -> str:
     return join_data_root(dataset, prefix.get('img') or prefix.get('img_path') or '')
 
 
-def check_coco(dataset: dict, ann_file: Path, images: Path, metrics: list[dict]) -> set[Path]:
+def check_coco(
+    dataset: dict,
+    ann_file: Path,
+    images: Path,
+    metrics: list[dict],
+    limits: Sequence[tuple[str, int]] = (),
+) -> set[Path]:
     """Check an annotation file in COCO format and the existence of its images; return these.
 
     Args:
@@ -87,6 +98,7 @@ def check_coco(dataset: dict, ann_file: Path, images: Path, metrics: list[dict])
         ann_file: Its annotation file.
         images: Its folder of images.
         metrics: The metrics by which pycocotools evaluates it.
+        limits: The model's limits, as of :func:`list_limits`.
     """
     content = read_coco(ann_file)
     if (metrics or not dataset.get('test_mode')) and not content.get('annotations'):
@@ -110,6 +122,9 @@ def check_coco(dataset: dict, ann_file: Path, images: Path, metrics: list[dict])
             min_size=(dataset.get('filter_cfg') or {}).get('min_size', 0),
         )
         check_annotations(content, ann_file, images, use)
+        warn_about_limits(content, ann_file, classes, limits)
+        if use.trained:
+            log_empty_images(content, ann_file, classes, dataset.get('filter_cfg'))
         for metric in metrics:
             check_metric_file(content, ann_file, metric)
     if reads_by_default(dataset.get('pipeline')):
@@ -168,7 +183,7 @@ def list_metrics(cfg: Config, loader: str) -> list[dict]:
     """The configs of the metrics by which pycocotools evaluates a data loader."""
     evaluators = cfg.get(f'{loader}_evaluator') or ()
     evaluators = [evaluators] if isinstance(evaluators, dict) else evaluators
-    coco = [item for item in evaluators if item.get('type') in ('CocoMetric', 'mmdet.CocoMetric')]
+    coco = [item for item in evaluators if item.get('type') in COCO_METRICS]
     return [item for item in coco if not item.get('format_only')]
 
 

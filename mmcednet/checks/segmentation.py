@@ -65,21 +65,21 @@ def check_segmentation_data(cfg: Config, *loaders: str) -> None:
         found: set[str] = set()
         read = False
         for settings, dataset in build_datasets(cfg, loader):
-            values = find_label_values(settings['pipeline'])
-            if values is not None and (dataset.reduce_zero_label or dataset.label_map):
+            mapping = find_label_mapping(settings['pipeline'])
+            if mapping and (dataset.reduce_zero_label or dataset.label_map):
                 raise ValueError(
                     f'MapLabels maps the values in the files: {settings["type"]} must neither have '
                     f'reduce_zero_label nor a selection of its classes'
                 )
-            if values is not None and len(values) != len(dataset.metainfo['classes']):
+            if mapping and len(mapping['values']) != len(dataset.metainfo['classes']):
                 raise ValueError(
-                    f'MapLabels has the values {values}, one per class, but the dataset '
+                    f'MapLabels has the values {tuple(mapping["values"])}, one per class, but the dataset '
                     f'{settings["type"]} has {len(dataset.metainfo["classes"])} classes'
                 )
             pairs = list_label_maps(dataset)
             if reads_by_default(settings['pipeline']):
                 check_image_files([image for _, image in pairs], str(pairs[0][1].parent))
-            found |= check_label_maps(pairs, dataset, values)
+            found |= check_label_maps(pairs, dataset, mapping)
             read = True
         if loader == 'train' and read and len(found) < 2:
             raise ValueError(
@@ -111,15 +111,15 @@ def loads_label_maps(node: object) -> bool:
     return isinstance(node, (list, tuple)) and any(map(loads_label_maps, node))
 
 
-def find_label_values(node: object) -> tuple[int, ...] | None:
-    """The values of the classes in the label maps, if a pipeline maps them with ``MapLabels``."""
+def find_label_mapping(node: object) -> dict | None:
+    """The config of the ``MapLabels`` with which a pipeline maps the values of label maps, if any."""
     if isinstance(node, dict):
         if node.get('type') == 'MapLabels':
-            return tuple(node['values'])
+            return node
         node = list(node.values())
     if not isinstance(node, (list, tuple)):
         return None
-    return next((values for values in map(find_label_values, node) if values is not None), None)
+    return next(filter(None, map(find_label_mapping, node)), None)
 
 
 def check_num_classes(model: nn.Module, num_classes: int, dataset: str) -> None:
@@ -162,13 +162,13 @@ def list_label_maps(dataset: 'BaseSegDataset') -> list[tuple[Path, Path]]:
 
 
 def check_label_maps(
-    pairs: list[tuple[Path, Path]], dataset: 'BaseSegDataset', values: tuple[int, ...] | None
+    pairs: list[tuple[Path, Path]], dataset: 'BaseSegDataset', mapping: dict | None
 ) -> set[str]:
     """Check label maps, each with its image, in threads; return the names of the classes in them.
 
     Each process checks its share, and all raise if one finds an error.
     """
-    meanings = describe_ids(dataset, values)
+    meanings = describe_ids(dataset, mapping)
     pairs = pairs[get_rank() :: get_world_size()]
     names: set[str] = set()
     error = None
@@ -189,12 +189,13 @@ def check_label_maps(
     return set().union(*(names for _, names in everywhere))
 
 
-def describe_ids(dataset: 'BaseSegDataset', values: tuple[int, ...] | None) -> dict[int, str | None]:
+def describe_ids(dataset: 'BaseSegDataset', mapping: dict | None) -> dict[int, str | None]:
     """Which ids the label maps may have: id -> name of its class, None for an id that is ignored."""
     classes = dataset.metainfo['classes']
     ids: dict[int, str | None] = {dataset.ignore_index: None}
-    if values is not None:
-        return ids | dict(zip(values, classes))
+    if mapping:
+        ids |= dict.fromkeys(mapping.get('ignored', ()))
+        return ids | dict(zip(mapping['values'], classes))
     first = 0
     if dataset.reduce_zero_label:
         ids[0], first = None, 1

@@ -32,6 +32,7 @@ def split_coco(content: dict, val_share: float) -> dict[str, dict]:
     Raises:
         ValueError: No image would be left for training or for validation.
     """
+    content = fill_supercategories(content)
     chosen = choose_val(len(content['images']), val_share)
     result = {}
     for split, inside in (('train', False), ('val', True)):
@@ -40,6 +41,12 @@ def split_coco(content: dict, val_share: float) -> dict[str, dict]:
         objects = [item for item in content.get('annotations', []) if item['image_id'] in ids]
         result[split] = dict(content, images=images, annotations=objects)
     return result
+
+
+def fill_supercategories(content: dict) -> dict:
+    """COCO annotations with a ``supercategory``, which mmdet's error analysis needs, of each category."""
+    categories = [{'supercategory': 'none', **category} for category in content['categories']]
+    return dict(content, categories=categories)
 
 
 def write_splits(splits: dict[str, dict], folder: Path) -> None:

@@ -16,15 +16,18 @@ class MapLabels:
 
     Args:
         values: The value of each class, in the order of the classes, 0 to 255.
+        ignored: The values besides 255 that the label maps may have although they are no class; the
+            check before a training refuses others. Default: none.
 
     Raises:
         ValueError: A value is not 0 to 255, or is listed twice.
     """
 
-    def __init__(self, values: Sequence[int]) -> None:
-        if len(set(values)) < len(values) or not all(0 <= value <= 255 for value in values):
-            raise ValueError(f'the values {tuple(values)} must be different numbers from 0 to 255')
-        self.values = tuple(values)
+    def __init__(self, values: Sequence[int], ignored: Sequence[int] = ()) -> None:
+        listed = (*values, *ignored)
+        if len(set(listed)) < len(listed) or not all(0 <= value <= 255 for value in listed):
+            raise ValueError(f'the values {listed} must be different numbers from 0 to 255')
+        self.values, self.ignored = tuple(values), tuple(ignored)
         self.indices = np.full(256, IGNORED, np.uint8)
         self.indices[list(values)] = np.arange(len(values))
 
@@ -35,4 +38,4 @@ class MapLabels:
         return results
 
     def __repr__(self) -> str:
-        return f'{type(self).__name__}(values={self.values})'
+        return f'{type(self).__name__}(values={self.values}, ignored={self.ignored})'

@@ -39,7 +39,7 @@ def convert_voc(folder: Path, val_share: float = 0.2) -> Conversion:
 
     Args:
         folder: Contains ``Annotations/`` with XML files, or the XML files themselves, and the images,
-            in ``JPEGImages/`` or ``images/`` or beside the XML files.
+            in ``JPEGImages/`` or ``images/`` or beside the XML files; names in lower case are the same.
         val_share: Share of the images for 'val' where there is no list, in (0, 1).
 
     Returns:
@@ -49,17 +49,29 @@ def convert_voc(folder: Path, val_share: float = 0.2) -> Conversion:
         ValueError: There are no XML files, or one of them is not valid or of another image, or an image
             does not exist, or the lists are none that can be used.
     """
-    annotations = folder / 'Annotations' if (folder / 'Annotations').is_dir() else folder
+    annotations = find_folder(folder, 'Annotations')
+    annotations = annotations if annotations.is_dir() else folder
+    image_folders = [find_folder(folder, name) for name in IMAGE_FOLDERS]
     splits, notes = find_splits(folder, annotations, val_share)
     names = [name for split in splits.values() for name in split]
     parsed = {
-        name: parse_annotation(annotations / f'{name}.xml', folder) for name in track(names, 'reading')
+        name: parse_annotation(annotations / f'{name}.xml', folder, image_folders)
+        for name in track(names, 'reading')
     }
     classes = sorted({item.name for image in parsed.values() for item in image.items})
     if not classes:
         raise ValueError(f'the XML files in {annotations} have no objects')
     images = {split: [parsed[name] for name in names] for split, names in splits.items()}
     return Conversion(images, classes, notes)
+
+
+def find_folder(folder: Path, name: str) -> Path:
+    """A folder below another one, in upper or lower case; as it is named if there is none."""
+    for part in Path(name).parts:
+        inside = sorted(folder.iterdir()) if folder.is_dir() else []
+        alike = [path for path in inside if path.name.lower() == part.lower() and path.is_dir()]
+        folder = folder / part if folder / part in alike or not alike else alike[0]
+    return folder
 
 
 def find_splits(
@@ -142,7 +154,7 @@ def read_lists(folder: Path, annotations: Path) -> tuple[dict[str, list[str]], l
     found: dict[str, list[str]] = {}
     others = []
     for place in LIST_FOLDERS:
-        paths = sorted((folder / place).glob('*.txt'))
+        paths = sorted(find_folder(folder, place).glob('*.txt'))
         for path in paths:
             split = next((key for key, names in LIST_NAMES.items() if path.stem in names), None)
             lines = [line.strip() for line in path.read_text().splitlines() if line.strip()]
@@ -172,7 +184,7 @@ def is_list_of_class(lines: Sequence[str]) -> bool:
     return all(line.split()[1:] in (['-1'], ['0'], ['1']) for line in lines)
 
 
-def parse_annotation(path: Path, folder: Path) -> AnnotatedImage:
+def parse_annotation(path: Path, folder: Path, image_folders: Sequence[Path]) -> AnnotatedImage:
     """Parse an XML file."""
     try:
         root = ET.parse(path).getroot()
@@ -183,8 +195,7 @@ def parse_annotation(path: Path, folder: Path) -> AnnotatedImage:
         raise ValueError(f'the annotation file {path} does not exist') from None
     except (ET.ParseError, ValueError, OverflowError) as error:
         raise ValueError(f'{path} is not an annotation file of Pascal VOC: {error}') from None
-    folders = [path.parent, *(folder / name for name in IMAGE_FOLDERS)]
-    image = find_image(path.stem, folders, root.findtext('filename', '').strip())
+    image = find_image(path.stem, [path.parent, *image_folders], root.findtext('filename', '').strip())
     size = find_size(image, (width, height), path)
     result = AnnotatedImage(image.relative_to(folder).as_posix(), *size, found=len(entries))
     for number, (entry, corners) in enumerate(entries, 1):

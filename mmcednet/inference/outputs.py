@@ -35,6 +35,7 @@ class ResultWriter:
         self.ids = ids
         self.entries: list[dict] = []
         self.number = 0
+        self.full: list[str] = []  # images with as many predictions as the limit allows
         self.video: tuple[Source, cv2.VideoWriter] | None = None
 
     def write(self, frame: Frame, sample: Any) -> None:
@@ -47,6 +48,8 @@ class ResultWriter:
             head['frame'] = frame.index
         if isinstance(self.predictor, Segmenter):
             head['label_map'] = self.write_label_map(frame, self.predictor.get_label_map(sample))
+        if self.predictor.reaches_limit(sample):
+            self.full.append(file_name)
         for entry in self.predictor.describe(sample):
             if self.ids and 'category_id' in entry:
                 entry['category_id'] = self.ids.categories[entry['category']]
@@ -90,8 +93,14 @@ class ResultWriter:
         self.video = None
 
     def finish(self) -> None:
-        """Write ``predictions.json``."""
+        """Write ``predictions.json``; warn if the limit of predictions was reached."""
         self.finish_video()
+        if self.full and self.predictor.limit:
+            setting, limit = self.predictor.limit
+            warn(
+                f'{len(self.full)} of {self.number} images have {limit} detections, as many as '
+                f'{setting} allows, so that others may be missing; the first is {self.full[0]}'
+            )
         (self.folder / 'predictions.json').write_text(json.dumps(self.entries), encoding='utf-8')
 
 
@@ -134,7 +143,8 @@ def write_predictions(
         out: Folder to write, which appears only when all is done.
         score: Lowest score of a detection that is drawn and written.
         batch: Number of images that the network computes at once; consecutive images of one size.
-        ids: Ids of the images and classes. Default: images and classes are numbered from 1.
+        ids: Ids of the images and classes. Default: images are numbered from 1, and classes have the
+            ids that the checkpoint has, or are numbered from 1, too.
 
     Returns:
         A sentence that names files that could not be read; empty if there are none.

@@ -12,10 +12,12 @@ from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmengine.registry import DATASETS, init_default_scope
 
-from mmcednet.checkpoints.loading import get_classes, load_checkpoint
+from mmcednet.checkpoints.loading import get_category_ids, get_classes, load_checkpoint
 from mmcednet.checks.checkpoint import check_checkpoint_classes, check_weights
+from mmcednet.checks.limits import find_detection_limit
 from mmcednet.config_files import read_config
 from mmcednet.launch.device import check_operators
+from mmcednet.launch.prediction import accelerate_prediction, check_device
 
 TOP = 5
 
@@ -27,9 +29,13 @@ class Predictor(ABC):
         task: 'detector', 'segmenter' or 'classifier'.
         cfg: The config.
         classes: Names of the classes; None if neither config nor checkpoint has them.
+        category_ids: The classes' ids in the annotation file that the model was trained on; None if
+            the checkpoint does not have them.
+        limit: The setting that limits the predictions for an image, and its number; None without.
     """
 
     task: ClassVar[str]
+    limit: tuple[str, int] | None = None
 
     def __init__(self, cfg: Config, checkpoint: str, device: str, metainfo: dict) -> None:
         """
@@ -41,6 +47,7 @@ class Predictor(ABC):
         """
         self.cfg = cfg
         self.classes: tuple[str, ...] | None = metainfo['classes']
+        self.category_ids: tuple[int | str, ...] | None = metainfo.get('category_ids')
         self.inferencer = self.build(cfg, checkpoint, device, metainfo)
 
     @abstractmethod
@@ -77,8 +84,15 @@ class Predictor(ABC):
     def describe(self, sample: Any) -> list[dict]:
         """Describe a prediction in values that JSON can represent."""
 
+    def reaches_limit(self, sample: Any) -> bool:
+        """Whether a sample has as many predictions as the limit, so that others may be missing."""
+        return False
+
     def get_class_name(self, label: int) -> str:
         return self.classes[label] if self.classes else str(label)
+
+    def get_category_id(self, label: int) -> int | str:
+        return self.category_ids[label] if self.category_ids else label + 1
 
 
 class Detector(Predictor):
@@ -89,6 +103,7 @@ class Detector(Predictor):
     def build(self, cfg: Config, checkpoint: str, device: str, metainfo: dict) -> Any:
         from mmdet.apis import DetInferencer
 
+        self.limit = find_detection_limit(cfg.model)
         palette = 'none' if metainfo['palette'] else 'random'  # 'none': the config's
         inferencer = DetInferencer(cfg, checkpoint, device, palette=palette, show_progress=False)
         if self.classes:
@@ -111,6 +126,9 @@ class Detector(Predictor):
         selected.pred_instances = instances[keep]
         return selected
 
+    def reaches_limit(self, sample: Any) -> bool:
+        return self.limit is not None and len(sample.pred_instances) >= self.limit[1]
+
     def draw(self, image: np.ndarray, sample: Any) -> np.ndarray:
         (drawn,) = self.inferencer.visualize([image], [sample], return_vis=True, pred_score_thr=-1.0)
         return drawn
@@ -125,8 +143,8 @@ class Detector(Predictor):
         entries = []
         for index, label in enumerate(instances.labels.tolist()):
             left, top, right, bottom = instances.bboxes[index].tolist()
-            entry = dict(
-                category_id=label + 1,
+            entry: dict[str, Any] = dict(
+                category_id=self.get_category_id(label),
                 category=self.get_class_name(label),
                 bbox=[left, top, right - left, bottom - top],
                 score=float(instances.scores[index]),
@@ -213,30 +231,41 @@ PREDICTORS: dict[str, Callable[[Config, str, str, dict], Predictor]] = {
 }
 
 
-def load_predictor(config: str, checkpoint: str, device: str | None = None) -> Predictor:
+def load_predictor(
+    config: str | Config,
+    checkpoint: str,
+    device: str | None = None,
+    amp: bool = False,
+    cuda_graph: bool = False,
+) -> Predictor:
     """Load a model.
 
     Args:
-        config: Config file of mmdet, mmseg or mmpretrain.
+        config: Config of mmdet, mmseg or mmpretrain, or its file.
         checkpoint: Checkpoint file.
         device: Such as 'cpu' or 'cuda:0'. Default: the GPU if there is one.
+        amp: Predict in low precision, see :func:`accelerate_prediction`. Default: False.
+        cuda_graph: Replay CUDA graphs, see there. Default: False.
 
     Raises:
         ValueError: The config does not exist or is of another toolbox; the checkpoint is damaged, is
-            one of another model or has other classes; the device does not exist.
+            one of another model or has other classes; the device does not exist, or lacks what ``amp``
+            or ``cuda_graph`` need.
         FileNotFoundError: The checkpoint does not exist.
     """
-    cfg = read_config(config)
+    cfg = read_config(config) if isinstance(config, str) else config
+    name = cfg.filename or f'the config in {checkpoint}'
     scope = cfg.get('default_scope')
     if scope not in PREDICTORS:
         raise ValueError(
-            f'{config} has the default scope {scope!r}; choose one of: {", ".join(PREDICTORS)}'
+            f'{name} has the default scope {scope!r}; choose one of: {", ".join(PREDICTORS)}'
         )
     if find_spec(scope) is None:
-        raise ValueError(f'{config} needs {scope}, which is not installed')
+        raise ValueError(f'{name} needs {scope}, which is not installed')
     if 'test_dataloader' not in cfg:
-        raise ValueError(f'{config} has no test_dataloader, which says how an image is read')
+        raise ValueError(f'{name} has no test_dataloader, which says how an image is read')
     device = choose_device(cfg, device)
+    check_device(torch.device(device), amp, cuda_graph)
     # Otherwise mmengine prints its own report of weights that do not fit, before our sentence.
     MMLogger.get_instance('inference').setLevel('ERROR')
     loaded = load_checkpoint(checkpoint)
@@ -246,6 +275,7 @@ def load_predictor(config: str, checkpoint: str, device: str | None = None) -> P
     if classes and metainfo['classes']:
         check_checkpoint_classes(classes, metainfo['classes'], checkpoint)
     metainfo['classes'] = metainfo['classes'] or classes
+    metainfo['category_ids'] = get_category_ids(loaded)
     cfg.get('visualizer', {}).update(vis_backends=None, save_dir=None)  # it draws, and saves nothing
     # mmengine warns about each box that touches the border.
     warnings.filterwarnings('ignore', 'Warning: The .* is out of bounds')
@@ -255,6 +285,7 @@ def load_predictor(config: str, checkpoint: str, device: str | None = None) -> P
         )  # about classes missing in the checkpoint: the config's are used
         predictor = PREDICTORS[scope](cfg, checkpoint, device, metainfo)
     check_weights(predictor.inferencer.model, loaded, checkpoint)
+    accelerate_prediction(predictor.inferencer.model, amp, cuda_graph)
     return predictor
 
 

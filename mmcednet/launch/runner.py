@@ -2,7 +2,9 @@
 
 import logging
 
+import torch
 from mmengine.config import Config
+from mmengine.device import get_device
 from mmengine.logging import print_log
 from mmengine.registry import RUNNERS
 from mmengine.runner import FlexibleRunner, Runner
@@ -25,6 +27,7 @@ from mmcednet.training import make_fault_tolerant
 
 from .config import name_images_in_errors
 from .device import adapt_to_device
+from .prediction import accelerate_prediction, check_device
 from .processes import init_process_group
 from .threads import adapt_threads
 
@@ -32,7 +35,9 @@ from .threads import adapt_threads
 LOADERS = {'train': ('train', 'val'), 'test': ('test',)}
 
 
-def prepare_runner(cfg: Config, task: str, compiled: bool = False) -> Runner:
+def prepare_runner(
+    cfg: Config, task: str, compiled: bool = False, amp: bool = False, cuda_graph: bool = False
+) -> Runner:
     """Prepare a training or a test: the steps between reading the options and running.
 
     1. The config is adapted to the device, and the process group of several processes is initialized.
@@ -40,17 +45,20 @@ def prepare_runner(cfg: Config, task: str, compiled: bool = False) -> Runner:
     3. For a training, checkpoints are written atomically, and loop, data and hooks tolerate faults.
     4. The runner is built, with its model.
     5. The model is checked: its features, the weights that it starts from, its classes.
-    6. A training uses as many threads as pay; the blocks of CEDNet are compiled.
+    6. A training uses as many threads as pay; the blocks of CEDNet are compiled; a test is accelerated.
 
     Args:
         cfg: Config of any toolbox, with the options applied; ``load_from`` is the checkpoint of a test.
         task: 'train' or 'test'.
         compiled: Whether to compile the blocks. Default: False.
+        amp: Whether a test is in low precision; a training's precision is the config's. Default: False.
+        cuda_graph: Whether a test replays CUDA graphs. Default: False.
 
     Raises:
         ValueError: A check found an error.
         FileNotFoundError: A checkpoint does not exist.
     """
+    check_device(torch.device(get_device()), amp, cuda_graph)
     adapt_to_device(cfg)
     init_process_group(cfg)
     check_data(cfg, *LOADERS[task])
@@ -59,9 +67,11 @@ def prepare_runner(cfg: Config, task: str, compiled: bool = False) -> Runner:
     if task == 'train':
         write_atomically()
         make_fault_tolerant(cfg)
+        cfg.custom_hooks.append(dict(type='ExpectedEndHook'))
     runner = build_runner(cfg)
     check_features(runner.model)
     if task == 'train':
+        count_accumulated_batches(runner)
         warn_about_batch_size(runner)
         warn_about_random_weights(runner)
         log_operators(runner)
@@ -72,6 +82,7 @@ def prepare_runner(cfg: Config, task: str, compiled: bool = False) -> Runner:
     check_segmentation(runner, *LOADERS[task])
     if compiled:
         compile_blocks(runner.model)
+    accelerate_prediction(runner.model, amp, cuda_graph)
     return runner
 
 
@@ -97,11 +108,38 @@ def build_runner(cfg: Config) -> Runner:
     return runner
 
 
+def count_accumulated_batches(runner: Runner) -> None:
+    """Scale the learning rate by all images of a step of the optimizer, where it is to be scaled.
+
+    mmengine takes the batch size times the processes; gradients that are accumulated count as well.
+    """
+    count = get_accumulation(runner.cfg)
+    owner, name = runner, 'auto_scale_lr'
+    if isinstance(runner, FlexibleRunner):
+        owner, name = runner.strategy, '_auto_scale_lr'
+    scaling = getattr(owner, name) or {}
+    if count > 1 and scaling.get('enable'):
+        setattr(owner, name, dict(scaling, base_batch_size=scaling['base_batch_size'] / count))
+        print_log(
+            f'Gradients of {count} batches are accumulated: the learning rate is for all of them',
+            'current',
+        )
+
+
+def get_accumulation(cfg: Config) -> int:
+    """Number of batches whose gradients are accumulated for a step of the optimizer."""
+    return (cfg.get('optim_wrapper') or {}).get('accumulative_counts', 1)
+
+
 def warn_about_batch_size(runner: Runner) -> None:
-    """Log a warning if the learning rate is for another batch size than the actual one."""
+    """Log a warning if the learning rate is for another batch size than the actual one.
+
+    That is the batch size times the processes, times the batches whose gradients are accumulated.
+    """
     auto_scale_lr = runner.cfg.get('auto_scale_lr') or {}
     base = auto_scale_lr.get('base_batch_size')
     batch = runner.world_size * runner.cfg.train_dataloader.get('batch_size', 0)
+    batch *= get_accumulation(runner.cfg)
     if base and batch and batch != base and not auto_scale_lr.get('enable'):
         print_log(
             f'The batch size is {batch}, but the learning rate is for {base}: use --auto-scale-lr or '

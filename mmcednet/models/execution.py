@@ -70,8 +70,12 @@ def recompute(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
 
 
 def can_checkpoint() -> bool:
-    """Whether there will be a backward pass; torch.func has its own, without checkpoints."""
-    return torch.is_grad_enabled() and not kernels.is_transformed()
+    """Whether there will be a backward pass; torch.func has its own, without checkpoints.
+
+    A graph of torch.jit has none either: the random state that checkpoints keep would be a part of it.
+    """
+    transformed = torch.jit.is_tracing() or kernels.is_transformed()
+    return torch.is_grad_enabled() and not transformed
 
 
 class FastDepthwiseConv2d(DepthwiseConv2d):

@@ -1,5 +1,6 @@
 """Settings that fit a dataset: image scale, anchors, batch size, length of the training."""
 
+import math
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -33,6 +34,28 @@ class Choice(Generic[T]):
 
     value: T
     reason: str
+
+
+def choose_arch(arch: str | None, pretrained: str | None) -> Choice[str]:
+    """The network: without a GPU, the one that trains on a CPU in minutes.
+
+    Args:
+        arch: As given; None for the default.
+        pretrained: As given.
+
+    Raises:
+        ValueError: The weights may be of another network than the default one.
+    """
+    if arch is not None:
+        return Choice(arch, 'as given')
+    if torch.cuda.is_available():
+        return Choice('tiny', f'CEDNet-T; for two CPU cores: --arch {NANO}')
+    if pretrained not in (None, NO_WEIGHTS, *SHIPPED):
+        raise ValueError(
+            f'--pretrained {pretrained} needs --arch, the network whose weights these are; without a GPU '
+            f'the default is {NANO}'
+        )
+    return Choice(NANO, 'there is no GPU here; CEDNet-T, with --arch tiny, needs one')
 
 
 def choose_weights(arch: str, pretrained: str | None) -> Choice[str | None]:
@@ -69,7 +92,7 @@ def choose_scale(data: Measurements, arch: str) -> Choice[tuple[int, int]]:
     else:
         limit = min(max(MAX_SCALE) / long, min(MAX_SCALE) / short)
         factor = min(1.0, limit)
-    smallest = data.object_sizes[0]
+    smallest = data.find_object_sizes(data.image_size)[0]
     reason = (
         'as they are' if factor == 1 else f'at most {NANO_SIDE if arch == NANO else max(MAX_SCALE)} px'
     )
@@ -86,10 +109,10 @@ def choose_base_size(
     data: Measurements, scale: tuple[int, int], stride: int, limits: tuple[float, float]
 ) -> Choice[float]:
     """Anchors' size in units of their stride, so that the smallest anchors fit the smallest objects."""
-    factor = scale[0] / data.image_size[0]
-    small, _, large = (size * factor for size in data.object_sizes)
+    small, _, large = data.find_object_sizes(scale)
     base = min(max(round(small / stride, 1), limits[0]), limits[1])
-    return Choice(base, f'90 % of the objects are {small:.0f} to {large:.0f} px (root of the area)')
+    reason = f'90 % of the objects are {small:.0f} to {large:.0f} px (root of the area) once resized'
+    return Choice(base, reason)
 
 
 def choose_ratios(data: Measurements) -> Choice[list[float]]:
@@ -114,6 +137,6 @@ def choose_batch_size(arch: str, scale: tuple[int, int]) -> Choice[int]:
 def choose_epochs(num_images: int, arch: str, batch_size: int, pretrained: bool) -> Choice[int]:
     """Number of epochs: about the same number of iterations for every dataset."""
     iterations = ITERATIONS[NANO if arch == NANO else 'other'] // (2 if pretrained else 1)
-    per_epoch = max(1, num_images // batch_size)
+    per_epoch = math.ceil(num_images / batch_size)
     epochs = min(max(round(iterations / per_epoch), EPOCHS[0]), EPOCHS[1])
     return Choice(epochs, f'{epochs * per_epoch} iterations over {num_images} images')

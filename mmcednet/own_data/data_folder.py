@@ -1,5 +1,7 @@
 """Looks at a folder of images and annotations: its splits, classes, and sizes of objects."""
 
+from collections import Counter
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,7 +32,7 @@ class Split:
     content: dict
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Measurements:
     """What matters about the training images for the choice of a config.
 
@@ -39,7 +41,8 @@ class Measurements:
         num_objects: Number of objects that are not crowds.
         classes: Names of the classes.
         image_size: Median width and height in px.
-        object_sizes: Square roots of the boxes' areas in px, at percentiles 5, 50 and 95.
+        boxes: Width and height in px of each object that is not a crowd (objects, 2).
+        images: Width and height in px of the image of each of them (objects, 2).
         aspect_ratios: Height / width of the boxes at percentiles 10 and 90.
         has_masks: Whether all objects have masks.
     """
@@ -48,9 +51,22 @@ class Measurements:
     num_objects: int
     classes: tuple[str, ...]
     image_size: tuple[int, int]
-    object_sizes: tuple[float, float, float]
+    boxes: np.ndarray
+    images: np.ndarray
     aspect_ratios: tuple[float, float]
     has_masks: bool
+
+    def find_object_sizes(self, scale: tuple[int, int]) -> tuple[float, float, float]:
+        """Square roots of the boxes' areas in px, at percentiles 5, 50 and 95, in resized images.
+
+        Args:
+            scale: Width and height in px that each image is resized to, keeping its ratio, as mmdet's
+                ``Resize`` does: its longer side fits the longer one of these, the shorter the shorter.
+        """
+        sides = np.sort(self.images, axis=1)
+        factors = (np.sort(scale) / sides).min(1)
+        small, median, large = np.percentile(np.sqrt(self.boxes.prod(1)) * factors, (5, 50, 95))
+        return float(small), float(median), float(large)
 
 
 def find_splits(folder: Path) -> dict[str, Split]:
@@ -146,7 +162,8 @@ def measure(split: Split) -> Measurements:
         ValueError: There are no objects, or categories or images are not as COCO's format wants them.
     """
     content, path = split.content, split.ann_file
-    objects = [item for item in content['annotations'] if not item.get('iscrowd')]
+    sizes = {image.get('id'): (image.get('width'), image.get('height')) for image in content['images']}
+    objects = [item for item in list_objects(content) if item.get('image_id') in sizes]
     if not objects:
         raise ValueError(f'the annotation file {path} has no annotations')
     names = {category['id']: category['name'] for category in content['categories']}
@@ -155,8 +172,7 @@ def measure(split: Split) -> Measurements:
         raise ValueError(
             f'{path} has objects of category {min(used - set(names))}, which it does not list'
         )
-    sizes = [(image.get('width'), image.get('height')) for image in content['images']]
-    if not all(width and height for width, height in sizes):
+    if not all(width and height for width, height in sizes.values()):
         raise ValueError(f'{path} has an image without width or height')
     boxes = np.array([item['bbox'][2:] for item in objects], float).clip(1)
     return Measurements(
@@ -164,8 +180,34 @@ def measure(split: Split) -> Measurements:
         num_objects=len(objects),
         # a category without objects, such as the supercategory that some exports list, is no class
         classes=tuple(name for key, name in names.items() if key in used),
-        image_size=tuple(np.median(sizes, 0).round().astype(int).tolist()),
-        object_sizes=tuple(np.percentile(np.sqrt(boxes.prod(1)), (5, 50, 95)).tolist()),
+        image_size=tuple(np.median(list(sizes.values()), 0).round().astype(int).tolist()),
+        boxes=boxes,
+        images=np.array([sizes[item['image_id']] for item in objects], float),
         aspect_ratios=tuple(np.percentile(boxes[:, 1] / boxes[:, 0], (10, 90)).tolist()),
         has_masks=all(item.get('segmentation') for item in objects),
     )
+
+
+def list_objects(content: dict) -> list[dict]:
+    """The annotations that are not crowds."""
+    return [item for item in content['annotations'] if not item.get('iscrowd')]
+
+
+def find_untrained(splits: Mapping[str, Split], classes: Collection[str]) -> dict[str, str]:
+    """Classes that the training does not have, although other splits have objects of them.
+
+    Args:
+        splits: Split -> annotations.
+        classes: Names of the classes that the training has.
+
+    Returns:
+        Name of such a class -> which files have how many objects of it.
+    """
+    found: dict[str, list[str]] = {}
+    for split in splits.values():
+        names = {category['id']: category['name'] for category in split.content['categories']}
+        counts = Counter(names.get(item.get('category_id')) for item in list_objects(split.content))
+        for name, count in counts.items():
+            if name is not None and name not in classes:
+                found.setdefault(name, []).append(f'{count} in {split.ann_file}')
+    return {name: ', '.join(places) for name, places in found.items()}

@@ -37,12 +37,17 @@ class Draft:
         self.reasons.append((setting, str(value), reason))
 
 
-def set_schedule(draft: Draft, epochs: Choice[int], batch_size: Choice[int]) -> None:
-    """Set the length of the training; the learning rate decays to 0 at its end."""
-    draft.explain('epochs', epochs.value, epochs.reason)
+def set_schedule(draft: Draft, epochs: Choice[int], batch_size: Choice[int], metric: str) -> None:
+    """Set the length of the training; the learning rate decays to 0 at its end.
+
+    Args:
+        draft: The config.
+        epochs: Length of the training.
+        batch_size: Images per batch.
+        metric: By which the best checkpoint is kept, of those where more is better.
+    """
+    set_epochs(draft, epochs)
     draft.settings |= dict(
-        max_epochs=epochs.value,
-        train_cfg=dict(max_epochs=Expression('max_epochs'), val_interval=max(1, epochs.value // 10)),
         param_scheduler=[
             dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=100),
             dict(
@@ -54,6 +59,22 @@ def set_schedule(draft: Draft, epochs: Choice[int], batch_size: Choice[int]) -> 
                 convert_to_iter_based=True,
             ),
         ],
-        default_hooks=dict(checkpoint=dict(max_keep_ckpts=1, save_best='auto')),
+        default_hooks=dict(checkpoint=dict(max_keep_ckpts=1, save_best=metric, rule='greater')),
         auto_scale_lr=dict(base_batch_size=batch_size.value),
     )
+
+
+def set_epochs(draft: Draft, epochs: Choice[int]) -> None:
+    """Set the number of epochs, again if need be, and ten validations in them."""
+    draft.reasons = [reason for reason in draft.reasons if reason[0] != 'epochs']
+    draft.explain('epochs', epochs.value, epochs.reason)
+    val_interval = compute_val_interval(epochs.value)
+    draft.settings |= dict(
+        max_epochs=epochs.value,
+        train_cfg=dict(max_epochs=Expression('max_epochs'), val_interval=val_interval),
+    )
+
+
+def compute_val_interval(epochs: int) -> int:
+    """Epochs from one validation to the next."""
+    return max(1, epochs // 10)

@@ -8,6 +8,7 @@ from pathlib import Path
 IGNORED = 255  # mmseg's ignore_index
 LARGEST = 255  # mmseg reads 8 bits
 WITH_VALUE = re.compile(r'(-?\d+)\s+(\S.*)')
+NO_CLASS = '-'  # the name of a value that is ignored
 MAX_SHOWN = 20
 MANY = 40  # values; so many come from smoothed edges or JPEG rather than from classes
 
@@ -20,11 +21,13 @@ class LabelClasses:
         names: Name of each class.
         values: Its value in the label maps; None: the values are the indices 0, 1, 2, ...
         source: Where they are from.
+        ignored: Values that are no class.
     """
 
     names: tuple[str, ...]
     values: tuple[int, ...] | None
     source: str
+    ignored: frozenset[int] = frozenset({IGNORED})
 
     def select(self, found: Iterable[int]) -> list[str]:
         """Names of the classes whose values are found."""
@@ -38,7 +41,7 @@ def find_classes(
     """Find the classes of a dataset: from ``classes.txt``, or numbered if the values are 0, 1, 2, ...
 
     A line of the file is ``VALUE NAME``, or the name of a class, whose value is then the number of
-    lines before it. 255 is ignored unless it is listed.
+    lines before it. The values of lines ``VALUE -`` are ignored, and 255 is unless it is listed.
 
     Args:
         folder: Folder of the dataset.
@@ -59,7 +62,7 @@ def find_classes(
         names = tuple(f'class_{index}' for index in numbered)
         classes = LabelClasses(names, None, 'the values in the label maps')
     listed = set(classes.values or range(len(classes.names)))
-    unknown = sorted(set(files) - listed - {IGNORED})
+    unknown = sorted(set(files) - listed - classes.ignored)
     too_large = [value for value in unknown if not 0 <= value <= LARGEST]
     if too_large:
         raise ValueError(
@@ -74,7 +77,9 @@ def find_classes(
             text += f'but the values of K classes must be 0 to K-1 without {path}'
         raise ValueError(f'{text}; {describe_file(path, files, classes)}')
     if len(classes.select(found['train'])) < 2:
-        ignored = ', of which 255 is ignored' if IGNORED in set(files) - listed else ''
+        values = (set(files) & classes.ignored) - listed
+        verb = 'is' if len(values) == 1 else 'are'
+        ignored = f', of which {describe(values)} {verb} ignored' if values else ''
         raise ValueError(
             f'the label maps for training have the values {describe(found["train"])}{ignored}, so that '
             f'there are fewer than two classes to learn; {describe_file(path, files, classes)}'
@@ -86,7 +91,8 @@ def read_classes(path: Path) -> LabelClasses:
     """Read the names, and values if they are given, of a file.
 
     Raises:
-        ValueError: Some lines begin with a number and others do not, or a value or name is used twice.
+        ValueError: Some lines begin with a number and others do not, a value or name is used twice, or
+            no line is a class.
     """
     lines = [line.strip() for line in path.read_text(encoding='utf-8-sig').splitlines() if line.strip()]
     matches = [WITH_VALUE.fullmatch(line) for line in lines]
@@ -98,12 +104,16 @@ def read_classes(path: Path) -> LabelClasses:
         raise ValueError(f'{path}: the line {other!r} must be VALUE NAME, as {first!r} is')
     values, names = zip(*pairs)
     for kind, items in (('value', values), ('name', names)):
-        twice = next((item for item in items if items.count(item) > 1), None)
+        twice = next((item for item in items if items.count(item) > 1 and item != NO_CLASS), None)
         if twice is not None:
             raise ValueError(f'{path}: the {kind} {twice!r} is in two lines; each class has one')
     if not all(0 <= value <= LARGEST for value in values):
         raise ValueError(f'{path}: the values must be 0 to {LARGEST}, as mmseg reads 8 bits')
-    return LabelClasses(names, values, path.name)
+    classes = {value: name for value, name in pairs if name != NO_CLASS}
+    if not classes:
+        raise ValueError(f'{path}: each value is ignored, none is a class')
+    ignored = frozenset({IGNORED, *values}) - set(classes)
+    return LabelClasses(tuple(classes.values()), tuple(classes), path.name, ignored)
 
 
 def describe_lines(classes: LabelClasses) -> str:
@@ -130,9 +140,18 @@ def describe_file(path: Path, files: Mapping[int, Path], classes: LabelClasses) 
             f'all label maps together have {len(values)} values, as smoothed edges and JPEG make them: '
             f'draw classes with one value each, and save them as PNG'
         )
-    known = dict(zip(classes.values, classes.names)) if classes.values else {}
-    if len(classes.names) == len(values):  # in their order
-        known = known or dict(zip(values, classes.names))
-    lines = ''.join(f'\n  {value} {known.get(value, "NAME")}' for value in values)
-    ignored = ', without 255 if it is to be ignored' if IGNORED in values and len(values) > 2 else ''
-    return f'if each value is a class, write {path} with their names{ignored}:{lines}'
+    other = 'NAME'
+    if classes.values:
+        known = dict.fromkeys(classes.ignored - {IGNORED}, NO_CLASS)
+        known |= dict(zip(classes.values, classes.names))
+    elif len(classes.names) == len(values):  # in their order
+        known = dict(zip(values, classes.names))
+    elif path.is_file():  # names of the first values; what remains is void rather than a class
+        known, other = dict(enumerate(classes.names)), NO_CLASS
+    else:
+        known = {}
+    lines = ''.join(f'\n  {value} {known.get(value, other)}' for value in values)
+    return (
+        f'write {path} with the name of each value, or {NO_CLASS} where it is no class (void) and must be '
+        f'ignored, as {IGNORED} is without a line:{lines}'
+    )

@@ -5,6 +5,7 @@ import logging
 import os
 import signal
 import sys
+import threading
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -227,7 +228,8 @@ class StopOnSignalHook(Hook):
 
     The exit code is 128 + the signal's number. ``--resume`` continues at the next iteration. During a
     validation nothing is saved: the training resumes from the latest checkpoint, and validates again.
-    A second signal ends the process at once.
+    A second signal ends the process at once. In a thread other than the main one, where Python cannot
+    handle signals, nothing is done.
 
     Args:
         interval: Iterations between two questions whether any process got a signal. Default: 10.
@@ -241,7 +243,8 @@ class StopOnSignalHook(Hook):
         self.handlers: dict[int, Any] = {}
 
     def before_train(self, runner: Runner) -> None:
-        self.handlers = {number: signal.signal(number, self.receive) for number in SIGNALS}
+        if threading.current_thread() is threading.main_thread():
+            self.handlers = {number: signal.signal(number, self.receive) for number in SIGNALS}
 
     def after_train(self, runner: Runner) -> None:
         self.restore()

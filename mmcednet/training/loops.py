@@ -2,6 +2,7 @@
 
 import logging
 import signal
+import threading
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -40,7 +41,7 @@ def load_batches(
         dataloader.batch_sampler.start(epoch, done, endless)  # type: ignore[union-attr]
         try:
             batches = iter(dataloader)
-            if dataloader.num_workers and hasattr(signal, 'SIGCHLD'):  # not on Windows
+            if dataloader.num_workers and handles_workers():
                 # torch's handler would raise an error at any place when a worker dies, also in the
                 # middle of an optimizer's step; the next batch raises it too
                 signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -65,6 +66,11 @@ def load_batches(
                 logging.WARNING,
             )
             dataloader._iterator = None  # of persistent workers
+
+
+def handles_workers() -> bool:
+    """Whether torch handles the signal of dead workers here: not on Windows or in other threads."""
+    return hasattr(signal, 'SIGCHLD') and threading.current_thread() is threading.main_thread()
 
 
 def is_dead_worker(error: Exception) -> bool:

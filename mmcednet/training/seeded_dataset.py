@@ -44,6 +44,15 @@ class SeededDataset:
         return getattr(self.dataset, name)
 
     @property
+    def metainfo(self) -> dict[str, Any]:
+        """The dataset's, and the ids of its classes under 'category_ids' if its files have such.
+
+        mmengine saves it in checkpoints, so that predictions can have the ids of the annotations.
+        """
+        ids = find_category_ids(self.dataset)
+        return self.dataset.metainfo | (dict(category_ids=ids) if ids else {})
+
+    @property
     def pipeline(self) -> Any:
         return self.dataset.pipeline
 
@@ -86,6 +95,23 @@ class SeededDataset:
         """Label map and image of a sample."""
         info = self.dataset.get_data_info(index)
         return [info[key] for key in ('seg_map_path', 'img_path') if info.get(key)]
+
+
+def find_category_ids(dataset: Any) -> list[Any] | None:
+    """The classes' ids in the annotation file, in the order of the classes; None if there are none.
+
+    Args:
+        dataset: One of mmdet's in COCO's format, also within wrappers; of several, the first counts.
+    """
+    while not hasattr(dataset, 'cat_ids') and (inner := find_inner(dataset)) is not None:
+        dataset = inner
+    return list(getattr(dataset, 'cat_ids', ())) or None
+
+
+def find_inner(dataset: Any) -> Any:
+    """The dataset that a wrapper has, the first of several; None if it is no wrapper."""
+    several = getattr(dataset, 'datasets', None)
+    return several[0] if several else getattr(dataset, 'dataset', None)
 
 
 def find_damaged(files: Sequence[str]) -> str | None:

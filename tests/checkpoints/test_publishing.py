@@ -10,7 +10,7 @@ from mmengine.runner import load_checkpoint
 from safetensors.torch import save_file
 
 from mmcednet.checkpoints.publishing import SUFFIXES, publish
-from mmcednet.checkpoints.safetensors_reader import read_safetensors
+from mmcednet.checkpoints.safetensors_reader import load_from_safetensors
 from mmcednet.models import CEDNet
 
 META = dict(
@@ -76,7 +76,7 @@ def test_backbone_only(small, network, tmp_path):
     head = {'head.fc.weight': torch.zeros(10, 32)}
     torch.save(dict(meta=META, state_dict=weights | head), tmp_path / 'a.pth')
     path = publish(str(tmp_path / 'a.pth'), tmp_path / 'a.safetensors', backbone_only=True)
-    assert read_safetensors(str(path))['state_dict'].keys() == weights.keys()
+    assert load_from_safetensors(str(path))['state_dict'].keys() == weights.keys()
     torch.save(dict(state_dict=head), tmp_path / 'head.pth')
     with pytest.raises(ValueError, match=r'head\.pth contains no weights named backbone\.\*'):
         publish(str(tmp_path / 'head.pth'), tmp_path / 'b.safetensors', backbone_only=True)
@@ -84,7 +84,7 @@ def test_backbone_only(small, network, tmp_path):
 
 def test_file_of_other_software(tmp_path):
     save_file(dict(weight=torch.ones(2)), tmp_path / 'a.safetensors')
-    loaded = read_safetensors(str(tmp_path / 'a.safetensors'))
+    loaded = load_from_safetensors(str(tmp_path / 'a.safetensors'))
     assert loaded['meta'] == {}
     assert torch.equal(loaded['state_dict']['weight'], torch.ones(2))
 
@@ -92,7 +92,7 @@ def test_file_of_other_software(tmp_path):
 @pytest.mark.parametrize('meta', ['not JSON', '[1]', '"text"', '{}'])
 def test_foreign_header(tmp_path, meta):
     save_file(dict(weight=torch.ones(2)), tmp_path / 'a.safetensors', dict(meta=meta, format='pt'))
-    loaded = read_safetensors(str(tmp_path / 'a.safetensors'))
+    loaded = load_from_safetensors(str(tmp_path / 'a.safetensors'))
     assert loaded['meta'] == {}
     assert torch.equal(loaded['state_dict']['weight'], torch.ones(2))
 
@@ -103,7 +103,7 @@ def test_memory_layouts_and_arrays(tmp_path):
     torch.save(
         dict(state_dict=dict(weight=weight), meta=dict(dataset_meta=metainfo)), tmp_path / 'a.pth'
     )
-    loaded = read_safetensors(str(publish(str(tmp_path / 'a.pth'), tmp_path / 'a.safetensors')))
+    loaded = load_from_safetensors(str(publish(str(tmp_path / 'a.pth'), tmp_path / 'a.safetensors')))
     assert torch.equal(loaded['state_dict']['weight'], weight)
     assert loaded['meta']['dataset_meta'] == dict(
         classes=['a', 'b'], palette=[[0, 1, 2], [3, 4, 5]], size=3
@@ -123,14 +123,14 @@ def test_damaged_file(tmp_path, content):
     path = tmp_path / 'a.safetensors'
     path.write_bytes(content)
     with pytest.raises(ValueError, match=r'a\.safetensors is damaged or not a safetensors file: .'):
-        read_safetensors(str(path))
+        load_from_safetensors(str(path))
 
 
 def test_truncated_file(checkpoint, tmp_path):
     path = publish(str(checkpoint), tmp_path / 'a.safetensors')
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(ValueError, match=r'\.safetensors is damaged'):
-        read_safetensors(str(path))
+        load_from_safetensors(str(path))
 
 
 def test_errors(checkpoint, tmp_path):

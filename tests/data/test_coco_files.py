@@ -5,7 +5,7 @@ import json
 import pytest
 
 from mmcednet.checks.coco_format import read_coco
-from mmcednet.data.coco_files import split_coco, write_splits
+from mmcednet.data.coco_files import fill_supercategories, split_coco, write_splits
 
 
 @pytest.fixture
@@ -22,8 +22,16 @@ def test_split_keeps_every_object_with_its_image(content):
     for part in splits.values():
         ids = {image['id'] for image in part['images']}
         assert {item['image_id'] for item in part['annotations']} <= ids
-        assert part['categories'] == content['categories']
+        assert part['categories'] == fill_supercategories(content)['categories']
     assert split_coco(content, 0.34) == splits
+
+
+def test_categories_get_the_supercategory_that_they_lack(content):
+    first, *others = [dict(category, supercategory='mine') for category in content['categories']]
+    content['categories'] = [{key: first[key] for key in ('id', 'name')}, *others]
+    for part in [fill_supercategories(content), *split_coco(content, 0.34).values()]:
+        assert part['categories'] == [dict(first, supercategory='none'), *others]
+    assert 'supercategory' not in content['categories'][0]
 
 
 @pytest.mark.parametrize('share', [0.0, 0.01, 1.0])

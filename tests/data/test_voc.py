@@ -59,6 +59,17 @@ def test_boxes_are_those_that_mmdet_reads(bccd):
             np.testing.assert_array_equal(ours, np.clip(theirs, 0, None))
 
 
+def test_folders_in_lower_case(bccd):
+    splits = convert(bccd)
+    for name in ('Annotations', 'ImageSets/Main', 'ImageSets', 'JPEGImages'):
+        (bccd / name).rename(bccd / Path(name).parent / Path(name).name.lower())
+    lower = convert(bccd)
+    for split, content in splits.items():
+        for image in content['images']:
+            image['file_name'] = image['file_name'].replace('JPEGImages', 'jpegimages')
+        assert lower[split] == content
+
+
 def test_without_lists_a_share_becomes_val(bccd):
     shutil.rmtree(bccd / 'ImageSets')
     splits = convert(bccd, val_share=0.25)

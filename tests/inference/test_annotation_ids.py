@@ -5,12 +5,16 @@ import shutil
 from pathlib import Path
 
 import pytest
-from pycocotools.coco import COCO
-from pycocotools.cocoeval import COCOeval
+from code_blocks import read_code_blocks
+from mmengine.registry import DefaultScope
+from small_models import SHAPES, save_random_model
 
+from mmcednet.checkpoints.publishing import publish
 from mmcednet.inference.annotation_ids import read_ids
 from mmcednet.inference.inputs import Source, find_sources
 from mmcednet.inference.outputs import write_predictions
+from mmcednet.inference.predict import load_predictor
+from mmcednet.training import SeededDataset
 
 CLASSES = ('star', 'disc', 'triangle', 'square')  # another order than the file's
 
@@ -61,23 +65,52 @@ class Oracle:
         return image
 
 
-def compute_ap(ann_file, predictions):
-    coco = COCO(str(ann_file))
-    evaluation = COCOeval(coco, coco.loadRes(str(predictions)), 'bbox')
-    evaluation.evaluate()
-    evaluation.accumulate()
-    evaluation.summarize()
-    return evaluation.stats[0]
+@pytest.fixture
+def compute_ap(root, ann_file, tmp_path, monkeypatch):
+    """The example of the page, run where it expects the files."""
+    (code,) = read_code_blocks(root / 'docs' / 'inference.md', 'python')
+    monkeypatch.chdir(tmp_path)
+
+    def run():
+        names = {}
+        exec(code, names)
+        return names['evaluation'].stats[0]
+
+    return run
 
 
-def test_predictions_of_all_objects_have_an_ap_of_1(shapes, ann_file, tmp_path):
+def test_predictions_of_all_objects_have_an_ap_of_1(shapes, ann_file, tmp_path, compute_ap):
     sources = find_sources([str(shapes / 'val')])[::-1]
     ids = read_ids(ann_file, sources, CLASSES)
-    write_predictions(Oracle(shapes), sources, tmp_path / 'out', 0.0, 1, ids)
-    assert compute_ap(ann_file, tmp_path / 'out' / 'predictions.json') == 1
-    write_predictions(Oracle(shapes), sources, tmp_path / 'numbered', 0.0, 1)
+    write_predictions(Oracle(shapes), sources, tmp_path / 'predictions', 0.0, 1, ids)
+    assert compute_ap() == 1
+    shutil.rmtree(tmp_path / 'predictions')
+    write_predictions(Oracle(shapes), sources, tmp_path / 'predictions', 0.0, 1)
     with pytest.raises(AssertionError, match='Results do not correspond to current coco set'):
-        compute_ap(ann_file, tmp_path / 'numbered' / 'predictions.json')
+        compute_ap()
+
+
+def test_published_files_have_the_class_ids_of_the_training(root, ann_file, shapes, tmp_path):
+    """A training's data set, as it is in a checkpoint's meta data; the class ids are 0 to 3."""
+    config, base = tmp_path / 'config.py', root / 'configs' / 'retinanet' / 'cednet_nano_shapes.py'
+    config.write_text(f'_base_ = {str(base)!r}\nmodel = dict(test_cfg=dict(score_thr=0.0))\n')
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        dataset = dict(
+            type='CocoDataset',
+            ann_file=str(ann_file),
+            data_prefix=dict(img=str(shapes)),
+            metainfo=dict(classes=SHAPES),
+        )
+        trained_on = SeededDataset(dict(type='RepeatDataset', times=2, dataset=dataset))
+    save_random_model(config, tmp_path / 'a.pth', **trained_on.metainfo)
+    path = publish(str(tmp_path / 'a.pth'), tmp_path / 'a.safetensors')
+    predictor = load_predictor(str(config), str(path), 'cpu')
+    write_predictions(predictor, find_sources([str(shapes / 'val')]), tmp_path / 'out', 0.0, 1)
+    categories = json.loads(ann_file.read_text())['categories']
+    entries = json.loads((tmp_path / 'out' / 'predictions.json').read_text())
+    names = {category['id']: category['name'] for category in categories}
+    assert {names[entry['category_id']] == entry['category'] for entry in entries} == {True}
+    assert min(names) == 0
 
 
 def test_a_path_is_found_before_a_name(ann_file):

@@ -58,6 +58,28 @@ def test_low_scores_are_left_out(write, load_small, shapes, tmp_path):
     assert [entry['score'] for entry in entries] == scores[scores >= threshold].tolist()
 
 
+def test_images_with_as_many_detections_as_the_limit(write, load_small, shapes, monkeypatch, capsys):
+    predictor = load_small('mask_rcnn')
+    counts = {}
+    for path in sorted((shapes / 'val').iterdir()):
+        (sample,) = predictor.predict([str(path)])
+        counts[path.name] = len(sample.pred_instances)
+    most = max(counts.values())
+    full = [name for name, number in counts.items() if number == most]
+    monkeypatch.setattr(predictor, 'limit', ('model.test_cfg.rcnn.max_per_img', most))
+    write('mask_rcnn', shapes / 'val')
+    assert (
+        f'warning: {len(full)} of 3 images have {most} detections, as many as '
+        'model.test_cfg.rcnn.max_per_img allows, so that others may be missing; the first is '
+        f'{full[0]}\n'
+    ) == capsys.readouterr().err
+
+
+def test_no_image_has_as_many_detections_as_the_limit(write, shapes, capsys):
+    write('mask_rcnn', shapes / 'val', score=0.99)
+    assert capsys.readouterr().err == ''
+
+
 def test_label_maps_of_two_folders(write, load_small, shapes, ade20k):
     first, second = shapes / 'val' / '00001.png', shapes / 'train' / '00001.png'
     out, entries, _ = write('upernet', first, second)

@@ -89,3 +89,23 @@ def test_other_batch_sizes_are_reported(root, shapes, tmp_path, warnings):
     scaling['enable'] = True
     runner.warn_about_batch_size(build_runner(root, shapes, tmp_path, auto_scale_lr=scaling))
     assert len(warnings) == 1
+
+
+def test_accumulated_gradients_count(root, shapes, tmp_path, warnings):
+    """Batches of 8, four of which make a step of the optimizer: as a batch of 32."""
+    optimizer = dict(type='SGD', lr=0.1)
+    settings = dict(optim_wrapper=dict(optimizer=optimizer, accumulative_counts=4))
+    for base, reported in ((32, False), (8, True)):
+        scaling = dict(enable=False, base_batch_size=base)
+        built = build_runner(root, shapes, tmp_path, auto_scale_lr=scaling, **settings)
+        runner.warn_about_batch_size(built)
+        assert bool(warnings) == reported
+    assert 'The batch size is 32, but the learning rate is for 8' in warnings[0]
+
+    scaling = dict(enable=True, base_batch_size=16)
+    built = build_runner(root, shapes, tmp_path, auto_scale_lr=scaling, **settings)
+    runner.count_accumulated_batches(built)
+    wrapper = built.build_optim_wrapper(built.optim_wrapper)
+    built.scale_lr(wrapper, built.auto_scale_lr)
+    assert wrapper.param_groups[0]['lr'] == pytest.approx(0.1 * 32 / 16)
+    assert built.cfg.auto_scale_lr.base_batch_size == 16  # of the config that is saved

@@ -1,5 +1,6 @@
 """Settings chosen from measurements."""
 
+import numpy as np
 import pytest
 
 from mmcednet.own_data import choices
@@ -7,7 +8,11 @@ from mmcednet.own_data.data_folder import Measurements
 
 
 def make_data(size=(640, 480), objects=(40.0, 80.0, 160.0), ratios=(0.8, 1.2), images=200):
-    return Measurements(images, 10 * images, ('cell',), size, objects, ratios, True)
+    """Square objects of these three sizes, in images of one size."""
+    boxes = np.repeat(objects, (10, 80, 10))[:, None].repeat(2, 1)
+    return Measurements(
+        images, len(boxes), ('cell',), size, boxes, np.tile(size, (len(boxes), 1)), ratios, True
+    )
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,10 @@ import shutil
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from mmcednet.own_data.data_folder import find_splits, measure
+from mmcednet.own_data.choices import choose_base_size
+from mmcednet.own_data.data_folder import find_splits, find_untrained, measure
 
 BOXES = [(10, 10, 20, 20), (5, 5, 40, 10), (0, 0, 64, 64), (3, 3, 8, 32)]
 
@@ -77,9 +79,54 @@ def test_measurements_are_those_of_the_boxes(folder):
     areas = [width * height for _, _, width, height in BOXES]
     assert (data.num_images, data.num_objects, data.classes) == (6, len(BOXES), ('cell',))
     assert data.image_size == (64, 64)
-    np.testing.assert_allclose(data.object_sizes, np.percentile(np.sqrt(areas), (5, 50, 95)))
+    sizes = np.percentile(np.sqrt(areas), (5, 50, 95))
+    np.testing.assert_allclose(data.find_object_sizes((64, 64)), sizes)
+    np.testing.assert_allclose(data.find_object_sizes((128, 128)), 2 * sizes)
     np.testing.assert_allclose(data.aspect_ratios, np.percentile([1, 1 / 4, 1, 4], (10, 90)))
     assert not data.has_masks
+
+
+def test_objects_are_measured_in_their_own_resized_images(tmp_path):
+    """A square of a quarter of each image's width, in images of 80 to 1280 px, wide and high."""
+    for split in ('train', 'val'):
+        images, annotations = [], []
+        for number, width in enumerate((80, 160, 320, 1280), 1):
+            size = (width, width * 3 // 4)
+            size = size if number % 2 else size[::-1]
+            image = Image.new('RGB', size)
+            image.paste((200, 0, 0), (0, 0, width // 4, width // 4))
+            image.save(tmp_path / f'{split}_{number}.png')
+            images.append(
+                dict(id=number, file_name=f'{split}_{number}.png', width=size[0], height=size[1])
+            )
+            box = [0, 0, width // 4, width // 4]
+            annotations.append(dict(id=number, image_id=number, category_id=1, bbox=box))
+        content = dict(images=images, annotations=annotations, categories=[dict(id=1, name='square')])
+        (tmp_path / f'{split}.json').write_text(json.dumps(content))
+    data = measure(find_splits(tmp_path)['train'])
+    # each image becomes 320x240 or 240x320, each square 80x80
+    np.testing.assert_allclose(data.find_object_sizes((320, 240)), 80)
+    np.testing.assert_allclose(data.find_object_sizes((240, 320)), 80)
+    assert choose_base_size(data, (320, 240), 16, (1, 8)).value == 80 / 16
+
+
+def test_classes_without_training_objects(folder):
+    for name in ('train', 'val'):
+        edit(
+            folder / 'annotations' / f'{name}.json',
+            lambda content: content['categories'].append(dict(id=90, name='hexagon')),
+        )
+    splits = find_splits(folder)
+    names = measure(splits['train']).classes
+    assert 'hexagon' not in names and find_untrained(splits, names) == {}
+
+    def change(content):
+        for item in content['annotations'][:2]:
+            item['category_id'] = 90
+
+    val = folder / 'annotations' / 'val.json'
+    edit(val, change)
+    assert find_untrained(find_splits(folder), names) == {'hexagon': f'2 in {val}'}
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,8 @@ def write(folder, root):
         ((0, 255, 128), '0 background\n255 object of one kind\n128 other\n', 'P'),
         ((7, 3), '7 background\n3 object\n', 'I;16'),
         ((0, 1), '0 background\n1 object\n', 'L'),
+        ((0, 1, 11), '0 background\n1 object\n11 -\n', 'L'),
+        ((2, 1, 0), '2 background\n1 object\n0 -\n', 'P'),
     ],
 )
 def test_labels_are_those_that_are_drawn(tmp_path, root, values, lines, mode):
@@ -44,14 +46,16 @@ def test_labels_are_those_that_are_drawn(tmp_path, root, values, lines, mode):
     if lines:
         (folder / 'classes.txt').write_text(lines)
     cfg = write(folder, root)
-    assert len(cfg.classes) == cfg.model.decode_head.num_classes == len(values)
+    ignored = 1 if lines and '-' in lines else 0  # the last one
+    assert len(cfg.classes) == cfg.model.decode_head.num_classes == len(values) - ignored
     init_default_scope('mmseg')
     load = [step for step in cfg.train_pipeline if step.type in ('LoadAnnotations', 'MapLabels')]
     dataset = DATASETS.build(dict(cfg.train_dataloader.dataset, pipeline=load))
     assert len(dataset) == len(drawn)
     for sample, (path, indices) in zip(dataset, drawn):
         assert sample['seg_map_path'] == str(path)
-        assert np.array_equal(sample['gt_seg_map'], indices)
+        expected = np.where(indices == len(cfg.classes), 255, indices)
+        assert np.array_equal(sample['gt_seg_map'], expected)
 
 
 @pytest.mark.parametrize(
@@ -61,8 +65,8 @@ def test_labels_are_those_that_are_drawn(tmp_path, root, values, lines, mode):
             (0, 255),
             None,
             r'have the values 0 and 255, of which 255 is ignored, so that there are fewer than two '
-            r'classes to learn; if each value is a class, write \S+/classes\.txt with their names:'
-            r'\n  0 NAME\n  255 NAME$',
+            r'classes to learn; write \S+/classes\.txt with the name of each value, or - where it is no '
+            r'class .*:\n  0 NAME\n  255 NAME$',
         ),
         ((0, 255), 'background\nobject\n', r'fewer than two .*:\n  0 background\n  255 object$'),
         ((0, 255), '0 background\n1 object\n', r'0 background\n  1 object\n  255 NAME$'),
@@ -72,11 +76,24 @@ def test_labels_are_those_that_are_drawn(tmp_path, root, values, lines, mode):
             (0, 128, 255),
             None,
             r'0\.png has the value 128, but the values of K classes must be 0 to K-1 without \S+; '
-            r'if each value is a class, .* with their names, without 255 if it is to be ignored:'
+            r'write \S+ with the name of each value, .* ignored, as 255 is without a line:'
             r'\n  0 NAME\n  128 NAME\n  255 NAME$',
         ),
         ((1, 2), None, r'has the value 2, but the values of K classes must be 0 to K-1'),
         ((0, 1, 2), 'background\ncell\n', r'the value 2, but \S+ has 2 names, for the values 0 to 1'),
+        (
+            (0, 1, 2),
+            'background\ncell\n',
+            r'or - where it is no class \(void\) and must be ignored, as 255 is without a line:'
+            r'\n  0 background\n  1 cell\n  2 -$',
+        ),
+        ((0, 1), '1 object\n2 -\n', r'the values 1; .*\n  0 NAME\n  1 object$'),
+        ((0, 1), '0 -\n1 -\n', r'classes\.txt: each value is ignored, none is a class'),
+        (
+            (0, 1),
+            '0 -\n1 object\n',
+            r'have the values 0 and 1, of which 0 is ignored, so that there are',
+        ),
         ((0, 1000), None, r'0\.png has the value 1000, but mmseg reads 8 bits'),
     ],
 )

@@ -5,7 +5,7 @@ import shutil
 import pytest
 import torch
 from mmengine.config import Config
-from mmengine.registry import DATASETS, MODELS, init_default_scope
+from mmengine.registry import DATASETS, METRICS, MODELS, init_default_scope
 from mmengine.runner import CheckpointLoader
 
 from mmcednet.data.conversion import write_conversion
@@ -94,6 +94,23 @@ def test_classifiers(single_shapes, root, arch):
     dataset = DATASETS.build(cfg.train_dataloader.dataset)
     assert len(dataset) == 8 and tuple(dataset[0]['inputs'].shape) == (3, 64, 64)
     assert ('init_cfg' in cfg.model.backbone) == (arch == 'nano')
+
+
+@pytest.mark.parametrize('framework', ['upernet', 'classifier'])
+def test_best_checkpoints_go_by_a_metric_of_the_evaluator(folder, single_shapes, root, framework):
+    _, cfg = write(folder if framework == 'upernet' else single_shapes, framework, 'nano', root)
+    init_default_scope(cfg.default_scope)
+    metric = METRICS.build(cfg.val_evaluator)
+    labels = torch.tensor([[0, 1], [1, 2]])
+    if framework == 'upernet':
+        metric.dataset_meta = dict(classes=cfg.classes)
+        maps = {'pred_sem_seg': dict(data=labels[None]), 'gt_sem_seg': dict(data=labels[None])}
+        metric.process({}, [maps])
+    else:
+        metric.process({}, [dict(pred_score=torch.tensor([0.1, 0.9]), gt_label=torch.tensor([1]))])
+    name = 'mIoU' if framework == 'upernet' else 'accuracy/top1'
+    assert cfg.default_hooks.checkpoint.save_best == name
+    assert metric.evaluate(size=1)[name] == 100
 
 
 def test_bases_are_relative_within_the_project(folder, root, tmp_path):

@@ -28,6 +28,10 @@ def test_bad_arguments(get_error, tmp_path, nano, shapes):
     assert message == 'error: config absent.py does not exist'
     message = get_error('infer.py', nano, 'x.pth', picture, '-o', 'out', '--device', 'cpu')
     assert message.startswith('error: x.pth can not be found')
+    message = get_error(
+        'infer.py', nano, 'x.pth', picture, '-o', 'out', '--device', 'cpu', '--cuda-graph'
+    )
+    assert message.endswith('need a GPU, but the model is on the cpu')
     message = get_error('infer.py', nano, 'x.pth', picture, '-o', 'out', '--batch', '0')
     assert message == 'error: --batch 0 must be at least 1'
     (tmp_path / 'out').write_text('mine')

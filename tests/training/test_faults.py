@@ -1,5 +1,7 @@
 """Faults that need no process of their own: a loss that is 0 from the beginning."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import torch
 from mmengine.model import BaseModel
@@ -33,7 +35,7 @@ def train(losses, folder, resumed=0):
         train_dataloader=loader,
         train_cfg=dict(by_epoch=False, max_iters=resumed + len(losses)),
         optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.1)),
-        custom_hooks=[dict(type='ZeroLossHook', patience=5)],
+        custom_hooks=[dict(type='ZeroLossHook', patience=5), dict(type='StopOnSignalHook')],
         default_hooks=dict(checkpoint=None),
         default_scope='mmengine',
         log_level='WARNING',
@@ -54,6 +56,12 @@ def test_loss_that_is_zero_from_the_beginning(tmp_path):
 @pytest.mark.parametrize('losses', [[0, 0, 0, 0, 0.1, 0, 0, 0, 0, 0], [1, *[0] * 9], [0] * 4])
 def test_other_losses(tmp_path, losses):
     assert train(losses, tmp_path) == len(losses)
+
+
+def test_training_in_a_thread(tmp_path):
+    """Python handles signals in the main thread only."""
+    with ThreadPoolExecutor(1) as executor:
+        assert executor.submit(train, [1.0] * 3, tmp_path).result() == 3
 
 
 def test_resumed_training(tmp_path):

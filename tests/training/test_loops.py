@@ -2,6 +2,7 @@
 
 import os
 import signal
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from mmengine.config import Config
@@ -39,6 +40,13 @@ def make_loader(dataset, persistent=False, workers=1):
     return DataLoader(
         dataset, batch_sampler=batches, num_workers=workers, persistent_workers=persistent
     )
+
+
+def test_batches_are_loaded_in_a_thread(tmp_path):
+    batches = load_batches(make_loader(Fragile(tmp_path, deaths=0)), epoch=0, done=2)
+    with ThreadPoolExecutor(1) as executor:
+        loaded = executor.submit(list, batches).result()
+    assert [batch.tolist() for _, batch in loaded] == [[4, 5], [6, 7]]
 
 
 @pytest.mark.slow  # torch looks for dead workers every 5 s

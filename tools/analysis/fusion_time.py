@@ -8,12 +8,6 @@ from fractions import Fraction
 
 from mmcednet_threads import limit_threads
 
-if __name__ == '__main__':
-    limit_threads()  # before torch is imported
-
-from mmcednet.analysis.fusion_time import measure_config_fusion_time
-from mmcednet.command_line import exit_on_error
-
 
 def format_sixths(share: Fraction) -> str:
     """Format as k/6, as in the paper's Table 4, if it is a whole number of sixths."""
@@ -25,6 +19,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('config', help='file, or a config of a toolbox such as mmdet::FILE')
     args = parser.parse_args(argv)
+    # not above: they import torch, which --help does not need
+    from mmcednet.analysis.fusion_time import measure_config_fusion_time
+    from mmcednet.command_line import exit_on_error
+
     with exit_on_error():
         time = measure_config_fusion_time(args.config)
     print(
@@ -38,4 +36,5 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == '__main__':
+    limit_threads()  # before torch is imported
     sys.exit(main())

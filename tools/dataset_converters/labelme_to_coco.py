@@ -8,13 +8,6 @@ from pathlib import Path
 
 from mmcednet_threads import limit_threads
 
-if __name__ == '__main__':
-    limit_threads()  # before torch is imported
-
-from mmcednet.command_line import exit_on_error
-from mmcednet.data.conversion import write_conversion
-from mmcednet.data.labelme import convert_labelme
-
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
@@ -26,10 +19,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         help='share of the images for val, if there are no images of val; default: 0.2',
     )
     args = parser.parse_args(argv)
+    # not above: they import torch, which --help does not need
+    from mmcednet.command_line import exit_on_error
+    from mmcednet.data.conversion import write_conversion
+    from mmcednet.data.labelme import convert_labelme
+
     with exit_on_error():
         write_conversion(convert_labelme(args.folder, args.val_share), args.folder / 'coco')
     return 0
 
 
 if __name__ == '__main__':
+    limit_threads()  # before torch is imported
     sys.exit(main())

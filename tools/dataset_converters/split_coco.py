@@ -8,13 +8,6 @@ from pathlib import Path
 
 from mmcednet_threads import limit_threads
 
-if __name__ == '__main__':
-    limit_threads()  # before torch is imported
-
-from mmcednet.checks.coco_format import read_coco
-from mmcednet.command_line import exit_on_error
-from mmcednet.data.coco_files import split_coco, write_splits
-
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
@@ -23,10 +16,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         '--val-share', type=float, default=0.2, help='share of the images for val; default: 0.2'
     )
     args = parser.parse_args(argv)
+    # not above: they import torch, which --help does not need
+    from mmcednet.checks.coco_format import read_coco
+    from mmcednet.command_line import exit_on_error
+    from mmcednet.data.coco_files import split_coco, write_splits
+
     with exit_on_error():
         write_splits(split_coco(read_coco(args.file), args.val_share), args.file.parent)
     return 0
 
 
 if __name__ == '__main__':
+    limit_threads()  # before torch is imported
     sys.exit(main())

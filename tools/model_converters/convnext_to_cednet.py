@@ -9,20 +9,12 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mmcednet_threads import limit_threads
 
-if __name__ == '__main__':
-    limit_threads()  # before torch is imported
-
-from mmengine.registry import MODELS
-from torch import Tensor
-
-from mmcednet.checkpoints.safe_loading import refuse_code
-from mmcednet.command_line import exit_on_error
-from mmcednet.converters.convnext_selection import select_from_convnext
-from mmcednet.converters.files import convert_file
-from mmcednet.distillation.student import find_backbone
+if TYPE_CHECKING:
+    from torch import Tensor
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -34,8 +26,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument('--arch', default='tiny', help='nano, tiny, small, base; default: tiny')
     parser.add_argument('--config', help='config whose backbone gets the weights, in place of --arch')
     args = parser.parse_args(argv)
+    # not above: they import torch, which --help does not need
+    from mmengine.registry import MODELS
 
-    def convert(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    from mmcednet.checkpoints.safe_loading import refuse_code
+    from mmcednet.command_line import exit_on_error
+    from mmcednet.converters.convnext_selection import select_from_convnext
+    from mmcednet.converters.files import convert_file
+    from mmcednet.distillation.student import find_backbone
+
+    def convert(weights: dict[str, 'Tensor']) -> dict[str, 'Tensor']:
         network = MODELS.build(find_backbone(args.arch, args.config, ROOT / 'configs'))
         selected = select_from_convnext(weights, network)
         return {f'backbone.{key}': value for key, value in selected.items()}
@@ -48,4 +48,5 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == '__main__':
+    limit_threads()  # before torch is imported
     sys.exit(main())

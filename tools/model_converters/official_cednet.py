@@ -8,20 +8,18 @@ from pathlib import Path
 
 from mmcednet_threads import limit_threads
 
-if __name__ == '__main__':
-    limit_threads()  # before torch is imported
-
-from mmcednet.checkpoints.safe_loading import refuse_code
-from mmcednet.command_line import exit_on_error
-from mmcednet.converters import convert_state_dict
-from mmcednet.converters.files import convert_file
-
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('input', type=Path, metavar='IN', help='checkpoint of the released code')
     parser.add_argument('output', type=Path, metavar='OUT', help='file to write')
     args = parser.parse_args(argv)
+    # not above: they import torch, which --help does not need
+    from mmcednet.checkpoints.safe_loading import refuse_code
+    from mmcednet.command_line import exit_on_error
+    from mmcednet.converters import convert_state_dict
+    from mmcednet.converters.files import convert_file
+
     with exit_on_error(ValueError, OSError):
         refuse_code()
         number = convert_file(args.input, args.output, convert_state_dict)
@@ -30,4 +28,5 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == '__main__':
+    limit_threads()  # before torch is imported
     sys.exit(main())

@@ -9,21 +9,22 @@ from pathlib import Path
 
 from mmcednet_threads import limit_threads
 
-if __name__ == '__main__':
-    limit_threads()  # before torch is imported
-
-from mmcednet.checkpoints.safe_loading import refuse_code
-from mmcednet.command_line import exit_on_error
-from mmcednet.converters.baselines import BASELINES, convert_baseline_state_dict
-from mmcednet.converters.files import convert_file
+# Those of mmcednet.converters.baselines
+NETWORKS = ('cbnet', 'cswin', 'focal_transformer', 'focalnet', 'giraffedet', 'revcol', 'spinenet')
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('network', choices=BASELINES, help='name of the network')
+    parser.add_argument('network', choices=NETWORKS, help='name of the network')
     parser.add_argument('input', type=Path, metavar='IN', help='published checkpoint')
     parser.add_argument('output', type=Path, metavar='OUT', help='file to write')
     args = parser.parse_args(argv)
+    # not above: they import torch, which --help does not need
+    from mmcednet.checkpoints.safe_loading import refuse_code
+    from mmcednet.command_line import exit_on_error
+    from mmcednet.converters.baselines import convert_baseline_state_dict
+    from mmcednet.converters.files import convert_file
+
     with exit_on_error(ValueError, OSError):
         refuse_code()
         convert = partial(convert_baseline_state_dict, args.network)
@@ -33,4 +34,5 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == '__main__':
+    limit_threads()  # before torch is imported
     sys.exit(main())

@@ -12,13 +12,6 @@ from pathlib import Path
 
 from mmcednet_threads import limit_threads
 
-if __name__ == '__main__':
-    limit_threads()  # before torch is imported
-
-from mmcednet.checkpoints.publishing import publish
-from mmcednet.checkpoints.safe_loading import refuse_code
-from mmcednet.command_line import exit_on_error
-
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
@@ -34,6 +27,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         '--backbone', action='store_true', help="write the backbone's weights only, for --pretrained"
     )
     args = parser.parse_args(argv)
+    # not above: they import torch, which --help does not need
+    from mmcednet.checkpoints.publishing import publish
+    from mmcednet.checkpoints.safe_loading import refuse_code
+    from mmcednet.command_line import exit_on_error
+
     with exit_on_error():
         refuse_code()
         written = publish(args.checkpoint, args.out, args.backbone)
@@ -42,4 +40,5 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == '__main__':
+    limit_threads()  # before torch is imported
     sys.exit(main())

@@ -5,7 +5,7 @@ train_dataloader = dict(
     persistent_workers=True,
     sampler=dict(type='DefaultSampler', shuffle=True),
     batch_sampler=dict(type='AspectRatioBatchSampler'),
-    dataset=dict(type='CocoDataset', filter_cfg=dict(filter_empty_gt=True, min_size=1)),
+    dataset=dict(type='CocoDataset', filter_cfg=dict(filter_empty_gt=False, min_size=1)),
 )
 val_dataloader = dict(
     batch_size=1,

@@ -12,6 +12,7 @@ import importlib.util
 import os
 from collections.abc import Callable
 from types import ModuleType
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -58,8 +59,8 @@ def find(operator: str, x: Tensor, *weights: Tensor | None) -> Callable[..., Ten
 
     Returns:
         The implementation; None if the layers should compute it themselves: where there is none, under
-        an exporter or a transform of torch.func; on a CPU also in mixed precision and under
-        torch.compile.
+        an exporter or a transform of torch.func; on a CPU also under torch.compile, and in mixed
+        precision with gradients.
     """
     if triton is None and is_traced():  # first: torch 2.1 cannot compile what follows
         return None
@@ -69,9 +70,20 @@ def find(operator: str, x: Tensor, *weights: Tensor | None) -> Callable[..., Ten
         return None
     if triton is not None and x.dtype in FLOATS and runs_triton(x.device):
         return getattr(triton, operator)
-    if x.device.type == 'cpu' and not is_traced() and not is_autocast_enabled():
-        return getattr(cpu, operator, None)
+    if x.device.type == 'cpu' and not is_traced() and hasattr(cpu, operator):
+        compute, dtype = getattr(cpu, operator), get_autocast_dtype()
+        if dtype is None:
+            return compute
+        if not torch.is_grad_enabled() and x.dtype in FLOATS:
+            return functools.partial(compute_in_low_precision, compute, dtype)
     return None
+
+
+def compute_in_low_precision(
+    compute: Callable[..., Tensor], dtype: torch.dtype, *operands: Any
+) -> Tensor:
+    """Call an operator for a CPU with operands of autocast's type."""
+    return compute(*(each.to(dtype) if isinstance(each, Tensor) else each for each in operands))
 
 
 def runs_triton(device: torch.device) -> bool:
@@ -112,9 +124,8 @@ def is_transformed() -> bool:
     return torch._C._are_functorch_transforms_active()
 
 
-def is_autocast_enabled() -> bool:
-    """Whether a CPU computes in mixed precision."""
-    try:
-        return torch.is_autocast_enabled('cpu')
-    except TypeError:  # torch < 2.4
-        return torch.is_autocast_cpu_enabled()
+def get_autocast_dtype() -> torch.dtype | None:
+    """The type in which a CPU computes in mixed precision; None without it."""
+    if hasattr(torch, 'get_autocast_dtype'):
+        return torch.get_autocast_dtype('cpu') if torch.is_autocast_enabled('cpu') else None
+    return torch.get_autocast_cpu_dtype() if torch.is_autocast_cpu_enabled() else None  # torch < 2.4

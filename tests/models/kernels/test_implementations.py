@@ -105,6 +105,22 @@ def test_outputs_and_gradients(implementation, case, dtype, size):
             assert error < TOLERANCES[dtype], (x_layout, grad_layout)
 
 
+@pytest.mark.skipif(INTERPRETED, reason='the operators of a GPU are in interpreted.py')
+@each_case
+@torch.no_grad()
+def test_low_precision_on_a_cpu(case):
+    """In autocast, with features of either type: the operators, and what they compute."""
+    case = CASES[case]
+    features, *weights, _ = make_operands(case, (16, 13), torch.float32)
+    expected = get_function(reference, case)(features.double(), *(each.double() for each in weights))
+    for dtype in (torch.float32, torch.bfloat16):
+        with torch.autocast('cpu', torch.bfloat16):
+            compute = kernels.find(case.operator, features.to(dtype), *weights)
+            ours = compute(features.to(dtype), *weights, *case.settings.values())
+        assert compute.func is kernels.compute_in_low_precision and ours.dtype == torch.bfloat16
+        assert (ours - expected).abs().max() < TOLERANCES[torch.bfloat16] * expected.abs().max()
+
+
 @each_implementation
 @each_case
 def test_constant_images(implementation, case):

@@ -1,4 +1,7 @@
-"""Arguments that several tools have."""
+"""Arguments that several commands have.
+
+Outside of the package, whose import imports torch: the help of a command does not wait for it.
+"""
 
 import argparse
 
@@ -22,6 +25,22 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
         '--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='default: none'
     )
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
+
+
+def add_prediction_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add ``--amp`` and ``--cuda-graph``; see :func:`accelerate_prediction`."""
+    parser.add_argument(
+        '--amp',
+        action='store_true',
+        help='predict in low precision: bfloat16, on an older GPU float16; on a processor that has '
+        'instructions for it, too',
+    )
+    parser.add_argument(
+        '--cuda-graph',
+        action='store_true',
+        help='let the GPU replay the kernels of backbone and dense heads, recorded once for each image '
+        'size, which is faster for one image at a time',
+    )
 
 
 def add_compile_argument(parser: argparse.ArgumentParser) -> None:

@@ -1,0 +1,228 @@
+#!/usr/bin/env python3
+"""Compares initial weights: trains the config of new_config.py from each, with several seeds.
+
+Finished runs are kept in a JSON file: a second call continues where the first one stopped.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from mmcednet_threads import limit_threads
+
+if __name__ == '__main__':
+    limit_threads()  # before torch is imported
+
+import matplotlib
+from fusion.report import TITLES, format_mean, get_mean_and_width
+from fusion.results import Results
+from fusion.training import METRICS
+from matplotlib import pyplot as plt
+
+from mmcednet.command_line import check_positive, exit_on_error
+from mmcednet.files import atomic_write
+
+TOOLS = Path(__file__).resolve().parents[1] / 'tools'
+NONE = 'none'  # random weights, which the others are compared with
+IN_PROCESS = [  # of each data loader: processes of its own do not pay beside other trainings
+    f'{split}_dataloader.{key}'
+    for split in ('train', 'val', 'test')
+    for key in ('num_workers=0', 'persistent_workers=False')
+]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A training."""
+
+    data: str  # name of the dataset's folder
+    framework: str
+    weights: str  # as for new_config.py --pretrained; of a file its name
+    epochs: int  # the length of the schedule
+    seed: int
+
+    @property
+    def name(self) -> str:
+        return f'{self.data}-{self.framework}-{self.weights}-{self.epochs}-{self.seed}'
+
+
+def train(run: Run, folder: Path, weights: str, out: Path) -> dict[str, Any]:
+    """Train in a process of one thread and evaluate at the end, on the validation images.
+
+    Args:
+        run: The training.
+        folder: Folder of the dataset.
+        weights: As for new_config.py --pretrained.
+        out: Folder of the config, the logs and the checkpoints.
+
+    Returns:
+        The run's fields and ``score``, the framework's metric in percent.
+
+    Raises:
+        RuntimeError: A command failed; its last line is in the message.
+    """
+    work_dir = out / run.name
+    config = work_dir / 'config.py'
+    work_dir.mkdir(parents=True, exist_ok=True)
+    config.unlink(missing_ok=True)  # of a run that was interrupted
+    kind = ['--framework', run.framework, '--arch', 'nano', '--pretrained', weights]
+    call('new_config.py', '--data', folder, *kind, '--epochs', run.epochs, '-o', config)
+    options = [f'randomness.seed={run.seed}', f'train_cfg.val_interval={run.epochs}', *IN_PROCESS]
+    call('train.py', config, '--work-dir', work_dir, '--cfg-options', *options)
+    log = max(work_dir.glob('*/vis_data/scalars.json'), key=os.path.getmtime)
+    entries = [json.loads(line) for line in log.read_text().splitlines()]
+    metric = METRICS[run.framework]
+    score = [entry[metric] for entry in entries if metric in entry][-1]
+    in_percent = score if run.framework == 'upernet' else 100 * score
+    return dict(asdict(run), score=round(in_percent, 2))
+
+
+def call(tool: str, *args: Any) -> None:
+    """Run a command of tools/ with one thread."""
+    done = subprocess.run(
+        [sys.executable, TOOLS / tool, *map(str, args)],
+        env=dict(os.environ, OMP_NUM_THREADS='1'),
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode:
+        last = (done.stderr.strip() or done.stdout.strip()).splitlines()[-1:]
+        raise RuntimeError(f'tools/{tool} {args[0]} failed: {" ".join(last)}')
+
+
+def train_missing(results: Results, runs: Sequence[Run], args: argparse.Namespace) -> None:
+    """Train the runs that have not finished yet, and print a line for each."""
+    missing = [run for run in runs if results.find(run) is None]
+    weights = {shorten(given): given for given in args.weights}
+    with ThreadPoolExecutor(args.jobs) as pool:
+        futures = [
+            pool.submit(train, run, args.data, weights[run.weights], args.out) for run in missing
+        ]
+        try:
+            for number, future in enumerate(as_completed(futures), 1):
+                results.add(row := future.result())
+                print(
+                    f'[{number}/{len(missing)}] {row["weights"]}, {row["epochs"]} epochs, '
+                    f'seed {row["seed"]}: {row["score"]:.1f}',
+                    flush=True,
+                )
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def shorten(weights: str) -> str:
+    """The name of weights in the results: a file's name without its folder and suffix."""
+    return Path(weights).stem if Path(weights).suffix else weights
+
+
+def group_scores(results: Results, data: str, framework: str) -> dict[str, dict[int, dict[int, float]]]:
+    """Weights -> epochs -> seed -> score."""
+    scores: dict[str, dict[int, dict[int, float]]] = {}
+    for row in results.select(data=data, framework=framework):
+        by_epochs = scores.setdefault(row['weights'], {})
+        by_epochs.setdefault(row['epochs'], {})[row['seed']] = row['score']
+    return scores
+
+
+def make_table(scores: dict[str, dict[int, dict[int, float]]], framework: str) -> str:
+    """Make a Markdown table: mean and standard error, and the gain over random weights, by seed."""
+    header = ['weights', 'epochs', 'seeds', TITLES[framework], f'gain over {NONE}']
+    lines = ['| ' + ' | '.join(header) + ' |', '| --- ' * len(header) + '|']
+    for weights, by_epochs in scores.items():
+        for epochs, found in sorted(by_epochs.items()):
+            random = scores.get(NONE, {}).get(epochs, {}) if weights != NONE else {}
+            gains = [found[seed] - random[seed] for seed in found if seed in random]
+            cells = [weights, str(epochs), str(len(found)), format_mean(list(found.values()))]
+            cells.append(format_mean(gains, '{:+.1f}') if gains else '')
+            lines.append('| ' + ' | '.join(cells) + ' |')
+    return '\n'.join(lines) + '\n'
+
+
+def draw_figure(
+    scores: dict[str, dict[int, dict[int, float]]], framework: str, title: str, out: Path
+) -> None:
+    """Draw the score over the length of the training; bars are standard deviations over the seeds."""
+    matplotlib.use('Agg')
+    figure, axes = plt.subplots(figsize=(5.5, 4))
+    for weights, by_epochs in scores.items():
+        epochs = sorted(by_epochs)
+        centre, width = get_mean_and_width([list(by_epochs[number].values()) for number in epochs])
+        axes.errorbar(epochs, centre, yerr=width, marker='o', capsize=3, label=weights)
+    axes.set(xlabel='epochs of the training', ylabel=TITLES[framework], title=title)
+    axes.legend()
+    axes.grid(alpha=0.4)
+    figure.tight_layout()
+    with atomic_write(out) as temporary:
+        figure.savefig(temporary, dpi=110)
+    plt.close(figure)
+
+
+def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        '--data', type=Path, required=True, help='folder of a dataset, as for tools/new_config.py'
+    )
+    parser.add_argument('--framework', choices=METRICS, default='retinanet', help='default: retinanet')
+    parser.add_argument(
+        '--weights',
+        nargs='+',
+        default=[NONE, 'nano'],
+        help=f'as for tools/new_config.py --pretrained; default: {NONE} nano',
+    )
+    parser.add_argument(
+        '--epochs', type=int, nargs='+', default=[5, 10, 20], help='trainings; default: 5 10 20'
+    )
+    parser.add_argument('--seeds', type=int, default=3, help='number of seeds; default: 3')
+    parser.add_argument(
+        '--jobs', type=int, default=os.cpu_count(), help='trainings at a time; default: number of cores'
+    )
+    parser.add_argument(
+        '--results',
+        type=Path,
+        default=Path(__file__).with_suffix('.json'),
+        help='file of the finished runs; default: benchmarks/initial_weights.json',
+    )
+    parser.add_argument(
+        '--out',
+        type=Path,
+        default=Path('work_dirs/initial_weights'),
+        help='folder of logs, tables and figures; default: work_dirs/initial_weights',
+    )
+    args = parser.parse_args(argv)
+    check_positive(parser, args, 'seeds', 'jobs')
+    return args
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = parse_args(argv)
+    data = args.data.resolve().name
+    with exit_on_error():
+        results = Results(args.results)
+        runs = [
+            Run(data, args.framework, shorten(weights), epochs, seed)
+            for seed in range(args.seeds)
+            for epochs in args.epochs
+            for weights in args.weights
+        ]
+        train_missing(results, runs, args)
+        scores = group_scores(results, data, args.framework)
+        table = make_table(scores, args.framework)
+        print(table)
+        name = f'{data}-{args.framework}'
+        with atomic_write(args.out / f'{name}.md') as temporary:
+            temporary.write_text(table)
+        draw_figure(scores, args.framework, name, args.out / f'{name}.png')
+        print(f'table and figure: {args.out / name}.md and .png')
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

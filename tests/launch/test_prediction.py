@@ -1,0 +1,96 @@
+"""Low precision and CUDA graphs in the toolboxes' models."""
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import MODELS, DefaultScope
+
+from mmcednet.launch import prediction
+from mmcednet.launch.prediction import accelerate_prediction, choose_dtype, read_processor_flags
+
+HEADS = {
+    'retinanet': 'bbox_head',
+    'mask_rcnn': 'rpn_head',
+    'deformable_detr': None,
+    'upernet': 'decode_head',
+}
+
+
+@pytest.fixture(autouse=True)
+def processor(monkeypatch):
+    """One with instructions for bfloat16; others compute the same, more slowly."""
+    monkeypatch.setattr(prediction, 'read_processor_flags', lambda: {'avx512_bf16'})
+
+
+def build(root, framework):
+    cfg = Config.fromfile(root / 'configs' / framework / 'cednet_nano_shapes.py')
+    cfg.model.setdefault('data_preprocessor', cfg.get('data_preprocessor'))
+    with DefaultScope.overwrite_default_scope(cfg.default_scope):
+        model = MODELS.build(cfg.model)
+    model.init_weights()
+    return model.eval()
+
+
+def record_dtypes(module):
+    """The types in which a module's convolutions compute."""
+    found = set()
+    for layer in module.modules():
+        if isinstance(layer, torch.nn.Conv2d):
+            layer.register_forward_hook(lambda layer, args, out: found.add(out.dtype))
+    return found
+
+
+@pytest.mark.parametrize('framework', HEADS)
+@torch.no_grad()
+def test_predictions_in_low_precision(framework, root):
+    """Features are computed in bfloat16, and what follows in float32."""
+    model, images = build(root, framework), torch.randint(0, 256, (3, 64, 96), dtype=torch.uint8)
+    data = dict(inputs=[images])
+    if framework != 'upernet':
+        from mmdet.structures import DetDataSample
+
+        shape = dict(img_shape=(64, 96), ori_shape=(64, 96), scale_factor=(1.0, 1.0))
+        data['data_samples'] = [DetDataSample(metainfo=shape)]
+    batch = model.data_preprocessor(data)['inputs']
+    expected = model.extract_feat(batch)
+    accelerate_prediction(model, amp=True)
+    dtypes = record_dtypes(model.backbone)
+    for ours, theirs in zip(model.extract_feat(batch), expected, strict=True):
+        assert ours.dtype == torch.float32
+        assert 0 < (ours - theirs).norm() < 0.03 * theirs.norm()
+    assert dtypes == {torch.bfloat16}
+    head = HEADS[framework]
+    dtypes = record_dtypes(getattr(model, head)) if head else {torch.bfloat16}
+    (sample,) = model.test_step(data)
+    assert dtypes == {torch.bfloat16}
+    found = sample.seg_logits.data if framework == 'upernet' else sample.pred_instances.bboxes
+    assert found.dtype == torch.float32 and found.isfinite().all()
+
+
+def test_nothing_changes_without_options(root):
+    model = build(root, 'retinanet')
+    accelerate_prediction(model)
+    assert 'forward' not in vars(model.backbone)
+
+
+def test_graphs_need_a_gpu(root):
+    with pytest.raises(ValueError, match=r'\(--cuda-graph\) need a GPU, but the model is on the cpu'):
+        accelerate_prediction(build(root, 'retinanet'), cuda_graph=True)
+
+
+def test_processors(tmp_path, monkeypatch):
+    assert choose_dtype(torch.device('cpu')) == torch.bfloat16
+    cpuinfo = tmp_path / 'cpuinfo'
+    cpuinfo.write_text('model name : A\nflags\t\t: fpu avx512f\nvmx flags : vnmi\n')
+    assert read_processor_flags(cpuinfo) == {'fpu', 'avx512f'}
+    assert read_processor_flags(tmp_path / 'absent') == set()
+    monkeypatch.setattr(prediction, 'read_processor_flags', lambda: read_processor_flags(cpuinfo))
+    with pytest.raises(ValueError, match=r'\(--amp\) needs a GPU, or a processor'):
+        choose_dtype(torch.device('cpu'))
+
+
+def test_gpus(monkeypatch):
+    """By their capability."""
+    for capability, dtype in (((7, 5), torch.float16), ((8, 0), torch.bfloat16)):
+        monkeypatch.setattr(torch.cuda, 'get_device_capability', lambda _, found=capability: found)
+        assert choose_dtype(torch.device('cuda')) == dtype

@@ -108,7 +108,15 @@ def test_errors(get_error, arguments, nano, shapes, tmp_path):
         'has weights of a ConvNeXt; a CEDNet learns from them with: python tools/distill.py' in message
     )
     message = get_error(
-        'new_config.py', '--data', shapes, '--pretrained', tmp_path / 'convnext.pth', '-o', 'x.py'
+        'new_config.py',
+        '--data',
+        shapes,
+        '--arch',
+        'tiny',
+        '--pretrained',
+        tmp_path / 'convnext.pth',
+        '-o',
+        'x.py',
     )
     assert (
         'has weights of a ConvNeXt; a CEDNet learns from them with: python tools/distill.py' in message

@@ -9,8 +9,8 @@ import pytest
 import torch
 from mmpretrain.models.backbones import ConvNeXt
 
+from mmcednet.checkpoints.loading import load_checkpoint
 from mmcednet.checkpoints.safe_loading import load_file
-from mmcednet.checkpoints.safetensors_reader import read_safetensors
 from mmcednet.models import CEDNet
 
 CONFIG = """
@@ -45,7 +45,7 @@ def test_a_distillation_and_its_continuation(run_tool, arguments, small, tmp_pat
     result = run_tool('distill.py', *arguments, *options, '--iterations', 10)
     assert 'parameters come from the ConvNeXt' in result.stdout and 'eta: ' in result.stdout
     assert f'{out}: ' in result.stdout.splitlines()[-1]
-    written = read_safetensors(str(out))
+    written = load_checkpoint(str(out))
     assert all(key.startswith('backbone.') for key in written['state_dict'])
     trained = load_file(work_dir / 'iter_10.pth')['state_dict']
     assert all(torch.equal(value, trained[key]) for key, value in written['state_dict'].items())
@@ -108,7 +108,15 @@ def test_errors(get_error, arguments, nano, shapes, tmp_path):
         'has weights of a ConvNeXt; a CEDNet learns from them with: python tools/distill.py' in message
     )
     message = get_error(
-        'new_config.py', '--data', shapes, '--pretrained', tmp_path / 'convnext.pth', '-o', 'x.py'
+        'new_config.py',
+        '--data',
+        shapes,
+        '--arch',
+        'tiny',
+        '--pretrained',
+        tmp_path / 'convnext.pth',
+        '-o',
+        'x.py',
     )
     assert (
         'has weights of a ConvNeXt; a CEDNet learns from them with: python tools/distill.py' in message

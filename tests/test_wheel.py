@@ -53,7 +53,8 @@ def test_tools_of_the_wheel(build):
         *('dataset_converters/tiny_imagenet.py', 'dataset_converters/fill_supercategories.py'),
         *('dataset_converters/yolo_to_coco.py', 'dataset_converters/labelme_to_coco.py'),
         *('model_converters/official_cednet.py', 'model_converters/peers.py'),
-        'model_converters/publish.py',
+        *('model_converters/publish.py', 'model_converters/convnext_to_cednet.py'),
+        *('evaluate.py', 'distill.py'),
     }
     assert (package / '.mim' / 'configs' / 'retinanet' / 'cednet_t.py').is_file()
     assert (package / 'models' / 'kernels' / 'triton' / 'tiles.json').is_file()

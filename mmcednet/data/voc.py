@@ -50,7 +50,8 @@ def convert_voc(folder: Path, val_share: float = 0.2) -> Conversion:
             does not exist, or the lists are none that can be used.
     """
     annotations = find_folder(folder, 'Annotations')
-    annotations = annotations if annotations.is_dir() else folder
+    if next(annotations.rglob('*.xml'), None) is None:
+        annotations = folder
     image_folders = [find_folder(folder, name) for name in IMAGE_FOLDERS]
     splits, notes = find_splits(folder, annotations, val_share)
     names = [name for split in splits.values() for name in split]

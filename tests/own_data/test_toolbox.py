@@ -30,6 +30,7 @@ def test_atss_for_the_classes_that_are_drawn(shapes, root, tmp_path):
     assert 'duration' in [row[0] for row in draft.reasons]
 
 
+@pytest.mark.slow
 def test_a_segmenter_of_mmseg(root, tmp_path):
     folder, out = tmp_path / 'data', tmp_path / 'my.py'
     draw_label_maps(folder, (0, 1, 2))
@@ -39,6 +40,7 @@ def test_a_segmenter_of_mmseg(root, tmp_path):
     assert model.auxiliary_head.num_classes == 3
 
 
+@pytest.mark.slow
 def test_a_classifier_of_mmpretrain(single_shapes, root, tmp_path):
     out = tmp_path / 'my.py'
     write_new_config(single_shapes, 'resnet', 'nano', out, root / 'configs')

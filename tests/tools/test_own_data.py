@@ -22,7 +22,15 @@ def test_pascal_voc_to_a_trained_detector(bccd, tmp_path, run_tool):
     assert '12 training images' in shown and 'RBC' in shown and '(320, 240)' in shown
     cfg = Config.fromfile(tmp_path / 'my.py')
     assert cfg.test_dataloader.dataset.ann_file == 'coco/test.json'
-    run_tool('train.py', tmp_path / 'my.py', '--work-dir', tmp_path / 'work', '--cfg-options', *QUICK)
+    options = [
+        '--work-dir',
+        tmp_path / 'work',
+        '--cfg-options',
+        *QUICK,
+        'train_dataloader.batch_size=1',
+    ]
+    shown = run_tool('train.py', tmp_path / 'my.py', *options).stdout
+    assert 'the 1 that are left end at about' in shown  # of 12 images
     checkpoint = tmp_path / 'work' / 'epoch_1.pth'
     run_tool('test.py', tmp_path / 'my.py', checkpoint, '--work-dir', tmp_path / 'test')
 
@@ -63,7 +71,8 @@ def test_one_file_is_split(shapes, tmp_path, run_tool):
     shutil.rmtree(folder / 'annotations')
     shown = run_tool('dataset_converters/split_coco.py', folder / 'all.json', fresh=True).stdout
     assert 'train.json: 5 images' in shown and 'val.json: 1 images' in shown
-    run_tool('new_config.py', '--data', folder, '-o', tmp_path / 'my.py')
+    shown = run_tool('new_config.py', '--data', folder, '-o', tmp_path / 'my.py').stdout
+    assert 'duration' in shown and 'about' in shown
     assert Config.fromfile(tmp_path / 'my.py').train_dataloader.dataset.ann_file == 'train.json'
 
 

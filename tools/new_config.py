@@ -18,12 +18,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         '--framework',
         help='retinanet, mask_rcnn, cascade_mask_rcnn, upernet or classifier; or a folder of the '
         "toolboxes' configs such as atss (docs/frameworks.md), or a config such as "
-        'mmdet::atss/NAME.py; default: retinanet, or upernet for label maps, or classifier for a folder '
-        'per class',
+        'mmdet::atss/NAME.py; default: retinanet, or upernet for label maps, or classifier for a '
+        'folder per class',
     )
     parser.add_argument(
         '--arch',
-        help='tiny, small, base or nano (for two CPU cores); default: tiny with a GPU, nano without one',
+        help='tiny, small, base or nano (for two CPU cores); default: tiny with a GPU, nano without '
+        'one',
     )
     parser.add_argument(
         '--pretrained',
@@ -46,10 +47,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     from rich.console import Console
     from rich.table import Table
 
+    from mmcednet.checkpoints.safe_loading import refuse_code
     from mmcednet.command_line import exit_on_error
     from mmcednet.own_data.new_config import write_new_config
 
     with exit_on_error():
+        refuse_code()
         draft = write_new_config(
             args.data,
             args.framework,

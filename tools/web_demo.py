@@ -35,13 +35,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     from mmcednet.config_files import read_config
     from mmcednet.inference.inputs import find_examples
     from mmcednet.inference.predict import load_predictor
+    from mmcednet.inference.toolboxes import import_toolbox
 
     with exit_on_error():
         refuse_code()
         if find_spec('gradio') is None:
             raise ValueError("the web demo needs gradio: pip install 'mmcednet[web]'")
-        examples = find_examples(read_config(args.config), args.examples)
-        predictor = load_predictor(args.config, args.checkpoint, args.device, args.amp, args.cuda_graph)
+        cfg = read_config(args.config)
+        examples = find_examples(cfg, args.examples)
+        import_toolbox(cfg.get('default_scope'))
+        predictor = load_predictor(cfg, args.checkpoint, args.device, args.amp, args.cuda_graph)
         config = Path(args.config)
         from mmcednet.inference import web  # needs gradio, and takes seconds
 

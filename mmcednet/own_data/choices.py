@@ -7,6 +7,7 @@ from typing import Generic, TypeVar
 import torch
 
 from mmcednet.checkpoints.shipped import SHIPPED, find_pretrained
+from mmcednet.converters.convnext import refuse_convnext
 
 from .data_folder import Measurements
 
@@ -51,8 +52,8 @@ def choose_arch(arch: str | None, pretrained: str | None) -> Choice[str]:
         return Choice('tiny', f'CEDNet-T; for two CPU cores: --arch {NANO}')
     if pretrained not in (None, NO_WEIGHTS, *SHIPPED):
         raise ValueError(
-            f'--pretrained {pretrained} needs --arch, the network whose weights these are; without a GPU '
-            f'the default is {NANO}'
+            f'--pretrained {pretrained} needs --arch, the network whose weights these are; without a '
+            f'GPU the default is {NANO}'
         )
     return Choice(NANO, 'there is no GPU here; CEDNet-T, with --arch tiny, needs one')
 
@@ -66,7 +67,8 @@ def choose_weights(arch: str, pretrained: str | None) -> Choice[str | None]:
             that come with the package, if they are those of ``arch``.
 
     Raises:
-        ValueError: ``pretrained`` does not exist, or is the name of another network's weights.
+        ValueError: ``pretrained`` does not exist, is no checkpoint or a ConvNeXt's, or is the name of
+            another network's weights.
     """
     if pretrained == NO_WEIGHTS:
         return Choice(None, f'--pretrained {NO_WEIGHTS}')
@@ -77,7 +79,9 @@ def choose_weights(arch: str, pretrained: str | None) -> Choice[str | None]:
     if pretrained is None or pretrained in SHIPPED:
         reason = f'pre-trained, come with mmcednet; --pretrained {NO_WEIGHTS} for random ones'
         return Choice(find_pretrained(arch), reason)
-    return Choice(find_pretrained(pretrained), f'--pretrained {pretrained}')
+    checkpoint = find_pretrained(pretrained)
+    refuse_convnext(checkpoint)
+    return Choice(checkpoint, f'--pretrained {pretrained}')
 
 
 def choose_scale(data: Measurements, arch: str) -> Choice[tuple[int, int]]:

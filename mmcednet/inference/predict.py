@@ -43,11 +43,11 @@ class Predictor(ABC):
             cfg: Config of the class's toolbox.
             checkpoint: File.
             device: Such as 'cpu' or 'cuda:0'.
-            metainfo: The dataset's, with classes and palette, each None if unknown.
+            metainfo: The dataset's, with classes, palette and category_ids, each None if unknown.
         """
         self.cfg = cfg
         self.classes: tuple[str, ...] | None = metainfo['classes']
-        self.category_ids: tuple[int | str, ...] | None = metainfo.get('category_ids')
+        self.category_ids: tuple[int | str, ...] | None = metainfo['category_ids']
         self.inferencer = self.build(cfg, checkpoint, device, metainfo)
 
     @abstractmethod
@@ -167,7 +167,8 @@ class Segmenter(Predictor):
         from mmseg.apis import MMSegInferencer
 
         inferencer = MMSegInferencer(cfg, checkpoint, device=device)
-        inferencer.model.dataset_meta = metainfo
+        # mmseg's visualizer takes no other keys
+        inferencer.model.dataset_meta = {key: metainfo[key] for key in ('classes', 'palette')}
         return inferencer
 
     def select(self, sample: Any, score: float, classes: Collection[int] | None = None) -> Any:

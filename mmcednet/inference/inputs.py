@@ -269,7 +269,7 @@ def find_validation_images(cfg: Config) -> list[Path]:
     for config in iter_datasets(cfg.get('val_dataloader')):
         try:
             dataset = DATASETS.build(dict(config, pipeline=[], lazy_init=False))
-        except OSError:
+        except (AssertionError, OSError):  # mmseg asserts that its list of files exists
             continue
         infos = [dataset.get_data_info(index) for index in range(len(dataset))]
         files |= {Path(info['img_path']) for info in infos}

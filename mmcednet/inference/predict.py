@@ -49,7 +49,7 @@ class Predictor(ABC):
             metainfo: The dataset's, with classes and palette, each None if unknown.
         """
         self.cfg = cfg
-        self.palette: np.ndarray | None = metainfo['palette']
+        self.palette: list[list[int]] | None = metainfo['palette']
         self.classes: tuple[str, ...] | None = metainfo['classes']
         self.category_ids: tuple[int | str, ...] | None = metainfo.get('category_ids')
         self.inferencer = self.build(cfg, checkpoint, device, metainfo)
@@ -102,7 +102,8 @@ class Predictor(ABC):
         """Names and colours of all classes; if these are unknown, of as many as ``labels`` need."""
         number = len(self.classes) if self.classes else int(labels.max(initial=0)) + 1
         names = [self.get_class_name(label) for label in range(number)]
-        return Classes(names, choose_colours(number) if self.palette is None else self.palette)
+        colours = choose_colours(number) if self.palette is None else np.array(self.palette, np.uint8)
+        return Classes(names, colours)
 
     def get_category_id(self, label: int) -> int | str:
         return self.category_ids[label] if self.category_ids else label + 1
@@ -169,7 +170,7 @@ class Detector(Predictor):
         entries = []
         for index, label in enumerate(instances.labels.tolist()):
             left, top, right, bottom = instances.bboxes[index].tolist()
-            entry = dict(
+            entry: dict[str, Any] = dict(
                 category_id=self.get_category_id(label),
                 category=self.get_class_name(label),
                 bbox=[left, top, right - left, bottom - top],
@@ -300,7 +301,7 @@ def load_predictor(
     if classes and metainfo['classes']:
         check_checkpoint_classes(classes, metainfo['classes'], checkpoint)
     if classes and not metainfo['classes']:
-        metainfo.update(classes=classes, palette=choose_colours(len(classes)))
+        metainfo.update(classes=classes, palette=choose_colours(len(classes)).tolist())
     metainfo['category_ids'] = get_category_ids(loaded)
     cfg.get('visualizer', {}).update(vis_backends=None, save_dir=None)  # it draws, and saves nothing
     # mmengine warns about each box that touches the border.
@@ -320,7 +321,10 @@ def read_metainfo(cfg: Config) -> dict:
     dataset = DATASETS.build(dict(cfg.test_dataloader.dataset, lazy_init=True))
     classes = dataset.metainfo.get('classes')
     palette = find_palette(dataset, cfg.test_dataloader.dataset)
-    return dict(classes=tuple(classes) if classes else None, palette=palette)
+    return dict(
+        classes=tuple(classes) if classes else None,
+        palette=None if palette is None else palette.tolist(),
+    )
 
 
 def choose_device(cfg: Config, device: str | None) -> str:

@@ -125,8 +125,12 @@ def join_instances(samples: list[Any], tiles: list[Tile], height: int, width: in
     joined = InstanceData.cat([instances for instances, _ in moved])
     order = batched_nms(joined.bboxes.float(), joined.scores, joined.labels, SAME)
     joined = joined[order]
-    if all(masks is not None for _, masks in moved):
-        places = [(tile, mask) for tile, (_, masks) in zip(tiles, moved) for mask in masks]
+    places = [
+        (tile, mask)
+        for tile, (_, masks) in zip(tiles, moved)
+        for mask in ([] if masks is None else masks)
+    ]
+    if any(masks is not None for _, masks in moved):
         whole = torch.zeros(len(order), height, width, dtype=torch.bool)
         for canvas, index in zip(whole, order.tolist()):
             tile, mask = places[index]

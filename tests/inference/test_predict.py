@@ -91,7 +91,7 @@ def test_classes_of_a_segmenter_are_selected(load_small, picture):
     labels = segmenter.get_label_map(sample)
     label = int(np.unique(labels)[0])
     assert (labels != label).any()
-    style = Style(legend=False)
+    style = Style(labels=False, legend=False)
     drawn = segmenter.draw(image, segmenter.select(sample, 0.0, [label]), style)
     np.testing.assert_array_equal(drawn[labels != label], image[labels != label])
     assert (drawn[labels == label] != image[labels == label]).any()

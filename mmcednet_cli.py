@@ -17,6 +17,7 @@ COMMANDS = {
     'new-config': 'new_config.py',
     'train': 'train.py',
     'test': 'test.py',
+    'evaluate': 'evaluate.py',
     'infer': 'infer.py',
     'web-demo': 'web_demo.py',
     'export': 'export.py',
@@ -30,6 +31,8 @@ COMMANDS = {
     'draw-shapes': 'draw_shapes.py',
     'official-cednet': 'model_converters/official_cednet.py',
     'peers': 'model_converters/peers.py',
+    'convnext-to-cednet': 'model_converters/convnext_to_cednet.py',
+    'distill': 'distill.py',
     'fusion-time': 'analysis/fusion_time.py',
 }
 

@@ -32,7 +32,7 @@ WEB = ['gradio>=6']
 # not torch>=2.10, which it needs: pip would replace the torch that mmcv was compiled for
 ONNX = ['onnx', 'onnxscript>=0.7', 'onnxruntime']
 PEERS = ['timm']  # the networks of timm that the paper compares with
-DOCS = ['mkdocs-material', 'mkdocstrings[python]']
+DOCS = ['mkdocs-material', 'mkdocstrings[python]', 'nbconvert']
 
 ROOT = Path(__file__).parent
 # Below tools/: what only a clone of the repository can run, as it needs or writes other files of it

@@ -3,16 +3,18 @@
 
 A MODEL is a config file, or a backbone with the pyramid of RetinaNet: an arch of CEDNet such as 'tiny';
 'none:tiny' or 'full:tiny', the same with another recompute; 'plain:tiny', the same in plain torch:
-without the operators of mmcednet.models.kernels and with recompute 'none'. Backbones need torch and
-mmengine only.
+without the operators of mmcednet.models.kernels and with recompute 'none'. These need torch and
+mmengine only. 'timm:convnext_tiny' or another network of timm gets mmdet's FPN, and is channels-last in
+memory.
 Detectors compute their losses with --mode train; other models, the mean of their outputs.
 """
 
 import argparse
 import json
+import math
 import statistics
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -34,12 +36,17 @@ from mmcednet.command_line import check_positive, exit_on_error
 from mmcednet.files import atomic_write
 from mmcednet.launch.threads import adapt_threads
 from mmcednet.models import ARCHS, CEDNet
+from mmcednet.models.cuda_graphs import capture
 from mmcednet.models.execution import RECOMPUTE
 
-DTYPES = {'float32': torch.float32, 'bfloat16': torch.bfloat16, 'float16': torch.float16}
 PYRAMID = dict(levels=(3, 4, 5, 6, 7))
+PYRAMID_CHANNELS = 256
 COLUMNS = ('model', 'params (M)', 'GFLOP', 'median (ms)', 'spread', 'speed', 'memory (MiB)')
 COLUMNS += ('GFLOP/s', 'of matrix rate', 'of bandwidth')
+FORMS = ('{}', '{:.1f}', '{:.1f}', '{:.1f}', '±{:.1%}')
+FORMS += ('{:.3f}', '{:.0f}', '{:.1f}', '{:.0%}', '{:.0%}')
+GRAPH_COLUMNS = ('graph (ms)', 'graph speed')
+GRAPH_FORMS = ('{:.2f}', '{:.3f}')
 OPERATORS = 20  # lines of a profile
 BUILDERS: dict[str, Callable[..., nn.Module]] = {'': CEDNet}
 BUILDERS['plain'] = partial(CEDNet, recompute='none', kernels=False)
@@ -73,15 +80,39 @@ def build_model(name: str, part: str) -> nn.Module:
     prefix, _, arch = name.rpartition(':')
     if arch in ARCHS and prefix in BUILDERS:
         return Backbone(BUILDERS[prefix](arch, pyramid=PYRAMID), None)
+    if prefix == 'timm':
+        return build_of_timm(arch)
     if not Path(name).is_file():
         prefixes = ', '.join(f'{prefix}:ARCH' for prefix in BUILDERS if prefix)
-        raise ValueError(f'{name} is neither a config file nor one of: {", ".join(ARCHS)}, {prefixes}')
+        raise ValueError(
+            f'{name} is neither a config file nor one of: {", ".join(ARCHS)}, {prefixes}, timm:NAME'
+        )
     cfg = Config.fromfile(name)
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmengine')):
         if part == 'backbone':
             neck = cfg.model.get('neck')
             return Backbone(MODELS.build(cfg.model.backbone), neck and MODELS.build(neck))
         return MODELS.build(cfg.model)
+
+
+def build_of_timm(name: str) -> nn.Module:
+    """Build a network of timm, from stride 8 on, with the FPN of mmdet's RetinaNet.
+
+    Raises:
+        ValueError: timm is not installed, or has no such network.
+    """
+    try:
+        import timm
+    except ImportError:
+        raise ValueError(f"timm:{name} needs timm: pip install 'mmcednet[peers]'") from None
+    from mmdet.models import FPN
+
+    if not timm.is_model(name):
+        raise ValueError(f'timm:{name} is no network of timm {timm.__version__}')
+    backbone = timm.create_model(name, features_only=True, out_indices=(1, 2, 3))
+    channels = backbone.feature_info.channels()
+    neck = FPN(channels, PYRAMID_CHANNELS, len(PYRAMID['levels']), add_extra_convs='on_input')
+    return Backbone(backbone, neck).to(memory_format=torch.channels_last)
 
 
 def make_forward(model: nn.Module, images: Tensor, args: argparse.Namespace) -> Callable[[], Any]:
@@ -93,7 +124,7 @@ def make_forward(model: nn.Module, images: Tensor, args: argparse.Namespace) -> 
         run = make_detector_forward(model, images, training)
     else:
         run = partial(model, images, mode='tensor')
-    dtype = DTYPES[args.dtype]
+    dtype = speed.DTYPES[args.dtype]
 
     def forward() -> Any:
         with torch.autocast(args.device.type, dtype, enabled=dtype != torch.float32):
@@ -170,7 +201,7 @@ def prepare(name: str, model: nn.Module, images: Tensor, args: argparse.Namespac
 
 def measure(args: argparse.Namespace) -> list[dict[str, Any]]:
     """Measure all models; return a row of ``COLUMNS`` for each."""
-    device, dtype = args.device, DTYPES[args.dtype]
+    device, dtype = args.device, speed.DTYPES[args.dtype]
     models = {
         name: build_model(name, args.part).to(device).train(args.mode == 'train')
         for name in args.models
@@ -183,9 +214,11 @@ def measure(args: argparse.Namespace) -> list[dict[str, Any]]:
     candidates = {name: prepare(name, model, images, args) for name, model in models.items()}
     steps = {name: candidate.step for name, candidate in candidates.items()}
     seconds = speed.time_in_turn(steps, args.rounds, device)
+    graph_seconds = time_graphs(steps, args) if args.cuda_graph else {}
     machines.append(speed.measure_machine(device, dtype))
     machine = speed.Machine(*map(max, *machines))  # its speed may vary
     first = statistics.median(seconds[args.models[0]])
+    first_graph = graph_seconds.get(args.models[0], math.nan)
     table = []
     for name, (params, work, memory, _) in candidates.items():
         median = statistics.median(seconds[name])
@@ -195,8 +228,24 @@ def measure(args: argparse.Namespace) -> list[dict[str, Any]]:
             *(first / median, memory / 2**20, flops / 1e9, flops / machine.flops),
             work.traffic / median / machine.bandwidth,
         )
-        table.append(dict(zip(COLUMNS, values)))
+        row = dict(zip(COLUMNS, values))
+        if args.cuda_graph:
+            own = graph_seconds[name]
+            row |= dict(zip(GRAPH_COLUMNS, (1e3 * own, first_graph / own)))
+        table.append(row)
     return table
+
+
+def time_graphs(steps: Mapping[str, Callable[[], Any]], args: argparse.Namespace) -> dict[str, float]:
+    """Median seconds of what the GPU does in a step, without Python; NaN if it cannot be recorded."""
+    replays = {}
+    for name, step in steps.items():
+        try:
+            replays[name] = capture(step, args.device)[0].replay
+        except RuntimeError as error:
+            print(f'{name}: no CUDA graph: {error}'.partition('\n')[0], file=sys.stderr)
+    seconds = speed.time_in_turn(replays, args.rounds, args.device)
+    return {name: statistics.median(seconds.get(name, [math.nan])) for name in steps}
 
 
 def print_profile(name: str, step: Callable[[], Any], device: torch.device) -> None:
@@ -213,11 +262,11 @@ def print_profile(name: str, step: Callable[[], Any], device: torch.device) -> N
 
 def format_table(table: Sequence[dict[str, Any]]) -> str:
     """Make a Markdown table."""
-    forms = ('{}', '{:.1f}', '{:.1f}', '{:.1f}', '±{:.1%}')
-    forms += ('{:.3f}', '{:.0f}', '{:.1f}', '{:.0%}', '{:.0%}')
-    lines = ['| ' + ' | '.join(COLUMNS) + ' |', '| --- ' * len(COLUMNS) + '|']
+    forms = dict(zip(COLUMNS + GRAPH_COLUMNS, FORMS + GRAPH_FORMS))
+    columns = list(table[0])
+    lines = ['| ' + ' | '.join(columns) + ' |', '| --- ' * len(columns) + '|']
     for row in table:
-        cells = [form.format(row[column]) for form, column in zip(forms, COLUMNS)]
+        cells = [forms[column].format(row[column]) for column in columns]
         lines.append('| ' + ' | '.join(cells) + ' |')
     return '\n'.join(lines)
 
@@ -231,9 +280,16 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument('--batch', type=int, default=1, help='images; default: 1')
     parser.add_argument('--mode', choices=('infer', 'train'), default='infer', help='default: infer')
-    parser.add_argument('--dtype', choices=DTYPES, default='float32', help='autocast; default: float32')
+    parser.add_argument(
+        '--dtype', choices=speed.DTYPES, default='float32', help='autocast; default: float32'
+    )
     parser.add_argument('--device', type=torch.device, help='default: the GPU if there is one')
     parser.add_argument('--compile', action='store_true', help='compile the models with torch.compile')
+    parser.add_argument(
+        '--cuda-graph',
+        action='store_true',
+        help='also time the GPU alone: the kernels of a call as a CUDA graph, without launching them',
+    )
     parser.add_argument('--rounds', type=int, default=10, help='timed calls per model; default: 10')
     parser.add_argument('--profile', action='store_true', help='print the time by operator')
     parser.add_argument('--json', type=Path, help='also write the table to this file')
@@ -244,6 +300,8 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         parser.error(f'each MODEL must be given once, but there are: {" ".join(args.models)}')
     if args.device.type == 'cpu' and args.dtype == 'float16':
         parser.error('--dtype float16 needs a GPU; a CPU has float32 and bfloat16')
+    if args.device.type != 'cuda' and args.cuda_graph:
+        parser.error('--cuda-graph needs a GPU')
     return args
 
 
@@ -251,6 +309,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
     with exit_on_error():
         table = measure(args)
+    if args.device.type == 'cuda':
+        print(speed.describe_gpu(args.device))
     print(format_table(table))
     if args.json:
         with atomic_write(args.json) as path:

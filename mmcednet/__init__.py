@@ -11,6 +11,8 @@ from .requirements import check_requirements
 check_requirements()
 
 from . import baselines, checkpoints, data, models, optim, training  # noqa: E402
+from .inference.model import load  # noqa: E402
+from .models import CEDNet  # noqa: E402
 from .version import __version__  # noqa: E402
 
 with suppress(
@@ -18,4 +20,14 @@ with suppress(
 ):  # mmengine has its FSDP strategy only for the releases of torch that it knows
     from .launch import fsdp  # noqa: F401
 
-__all__ = ['__version__', 'baselines', 'checkpoints', 'data', 'models', 'optim', 'training']
+__all__ = [
+    'CEDNet',
+    '__version__',
+    'baselines',
+    'checkpoints',
+    'data',
+    'load',
+    'models',
+    'optim',
+    'training',
+]

@@ -27,5 +27,6 @@ def exit_on_error(*types: type[Exception]) -> Iterator[None]:
 def check_positive(parser: argparse.ArgumentParser, args: argparse.Namespace, *names: str) -> None:
     """End with the usage and a message if one of the options ``names`` is less than 1."""
     for name in names:
-        if getattr(args, name) < 1:
-            parser.error(f'--{name} {getattr(args, name)} must be at least 1')
+        value = getattr(args, name.replace('-', '_'))
+        if value < 1:
+            parser.error(f'--{name} {value} must be at least 1')

@@ -54,6 +54,34 @@ def test_readme_example_config(tmp_path):
     assert model.backbone.out_strides == tuple(cfg.model.bbox_head.anchor_generator.strides)
 
 
+@pytest.fixture
+def examples(tmp_path, monkeypatch):
+    """A temporary folder that has examples/."""
+    (tmp_path / 'examples').symlink_to(ROOT / 'examples')
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_readme_example_of_a_trained_model(examples, capsys):
+    exec(read_code_blocks(ROOT / 'README.md', 'python')[2], {})
+    assert "'WBC'" in capsys.readouterr().out
+    assert (examples / 'cells.png').is_file()
+
+
+@pytest.mark.slow
+def test_trained_models_in_python(examples, capsys):
+    blocks = read_code_blocks(ROOT / 'docs' / 'python.md', 'python')
+    variables: dict = {}
+    for block in blocks:
+        exec(block, variables)
+    printed = capsys.readouterr().out
+    (shown,) = [line for line in blocks[0].splitlines() if line.startswith('print(result)')]
+    assert shown.partition('# ')[2] in printed
+    assert len(variables['results']) == 3
+    assert len(variables['white_cells']) == variables['result'].names.count('WBC')
+    assert variables['evaluation'].stats[1] > 0.7
+
+
 @pytest.mark.parametrize('lock', ['onedl', 'openmmlab'])
 def test_tested_versions_are_those_of_the_locks(lock):
     text = (ROOT / 'requirements' / f'{lock}.lock').read_text()

@@ -61,6 +61,8 @@ def test_commands(root, tmp_path, repository):
     assert len(list((project / 'my' / 'browse').glob('*.jpg'))) == 12
     assert len(list((project / 'my' / 'test').glob('*/drawn/*.jpg'))) == 4
     assert len(list((project / 'my' / 'predictions' / 'drawn').rglob('*.jpg'))) == 20
+    for name in ('report/training_images.png', 'evaluation/worst_images.png'):
+        assert (project / 'my' / 'work' / name).is_file()
     names = ('loss.png', 'confusion/confusion_matrix.png', 'errors/bbox/bbox-allclass-allarea.png')
     for name in names:
         assert (project / 'my' / name).stat().st_size > 1000

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 
 pytest.importorskip('mkdocs')
+pytest.importorskip('nbconvert')
 
 
 class LinkParser(HTMLParser):
@@ -56,6 +57,13 @@ def test_links_lead_to_pages_files_and_anchors(site):
                 assert parts.fragment in pages[target].ids, f'{page.relative_to(site)}: {link}'
             checked += 1
     assert checked > 500
+
+
+def test_the_notebook_is_a_page_with_its_pictures(site):
+    page = parse(site / 'first_steps' / 'index.html')
+    assert len([link for link in page.links if link.endswith('.png')]) == 3
+    links = parse(site / 'index.html').links
+    assert 'first_steps/' in links and not any(link.endswith('.ipynb') for link in links)
 
 
 def test_pages_and_files_outside_docs_are_included(site):

@@ -22,7 +22,7 @@ from mmcednet.command_line import exit_on_error
 from mmcednet.data.shapes import draw_dataset
 from mmcednet.launch.device import adapt_to_device
 from mmcednet.launch.threads import adapt_threads
-from mmcednet.visualization.drawing import draw_curves, draw_prediction_grid
+from mmcednet.report.hook import ReportHook
 from mmcednet.visualization.progress import ProgressHook
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -79,6 +79,7 @@ def train(config: Path, data: Path, work_dir: Path, seed: int, progress: Progres
     runner = Runner.from_cfg(cfg)
     adapt_threads(runner.model)
     runner.register_hook(progress)
+    runner.register_hook(ReportHook(work_dir / 'report'))
     try:
         runner.train()
     finally:
@@ -103,16 +104,12 @@ def run_demo(config: Path, data: Path, work_dir: Path, seed: int) -> dict[str, f
     print('loading the data and building the model', flush=True)
     with open(work_dir / 'output.log', 'w') as file, redirect_stdout(file), redirect_stderr(file):
         runner = train(config, data, work_dir, seed, hook)
-        predictions, curves = work_dir / 'predictions.png', work_dir / 'curves.png'
-        draw_prediction_grid(runner, predictions)
-        scalars = Path(runner.log_dir) / 'vis_data' / 'scalars.json'
-        draw_curves(scalars, runner.cfg.shown_metrics, curves)
     checkpoint = (work_dir / 'last_checkpoint').read_text().strip()
     images = len(runner.val_dataloader.dataset)
     for title, value in hook.results.items():
         print(f'{title}: {value:.3f} on {images} validation images')
     print(f'checkpoint: {checkpoint}')
-    print(f'pictures: {predictions} and {curves}')
+    print(f'pictures and tables: {work_dir / "report"}')
     return hook.results
 
 

@@ -69,10 +69,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     # not above: they import torch, which --help does not need
     from mmcednet.checkpoints.safe_loading import refuse_code
     from mmcednet.command_line import exit_on_error
+    from mmcednet.config_files import read_config
     from mmcednet.inference.annotation_ids import read_ids
     from mmcednet.inference.inputs import find_sources
     from mmcednet.inference.outputs import check_out, write_predictions
     from mmcednet.inference.predict import load_predictor
+    from mmcednet.inference.toolboxes import import_toolbox
     from mmcednet.models import compile_blocks
     from mmcednet.visualization.predictions import Style
 
@@ -84,7 +86,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise ValueError(f'--line-width {args.line_width} must be at least 0')
         check_out(args.out, args.inputs)
         sources = find_sources(args.inputs)
-        predictor = load_predictor(args.config, args.checkpoint, args.device, args.amp, args.cuda_graph)
+        cfg = read_config(args.config)
+        import_toolbox(cfg.get('default_scope'))
+        predictor = load_predictor(cfg, args.checkpoint, args.device, args.amp, args.cuda_graph)
         if args.compile:
             compile_blocks(predictor.inferencer.model)
         ids = read_ids(args.annotations, sources, predictor.classes) if args.annotations else None

@@ -16,13 +16,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument('--data', type=Path, required=True, help='folder of images and annotations')
     parser.add_argument(
         '--framework',
-        default='retinanet',
-        help='retinanet, mask_rcnn, cascade_mask_rcnn, upernet or classifier; default: retinanet',
+        help='retinanet, mask_rcnn, cascade_mask_rcnn, upernet or classifier; or a folder of the '
+        "toolboxes' configs such as atss (docs/frameworks.md), or a config such as "
+        'mmdet::atss/NAME.py; default: retinanet, or upernet for label maps, or classifier for a '
+        'folder per class',
     )
     parser.add_argument(
         '--arch',
-        default='tiny',
-        help='tiny, small, base or nano (for two CPU cores); default: tiny',
+        help='tiny, small, base or nano (for two CPU cores); default: tiny with a GPU, nano without '
+        'one',
     )
     parser.add_argument(
         '--pretrained',
@@ -31,18 +33,36 @@ def main(argv: Sequence[str] | None = None) -> int:
         'mmcednet (nano), or none for random ones; default: the weights named as '
         '--arch, if any',
     )
+    parser.add_argument(
+        '--epochs', type=int, help='length of the training; default: chosen by the number of images'
+    )
+    parser.add_argument(
+        '--hours',
+        type=float,
+        help='limit of the length of the training on this machine, which lowers the number of epochs',
+    )
     parser.add_argument('-o', '--out', type=Path, required=True, help='the config to write')
     args = parser.parse_args(argv)
     # not above: they import torch, which --help does not need
     from rich.console import Console
     from rich.table import Table
 
+    from mmcednet.checkpoints.safe_loading import refuse_code
     from mmcednet.command_line import exit_on_error
     from mmcednet.own_data.new_config import write_new_config
 
     with exit_on_error():
+        refuse_code()
         draft = write_new_config(
-            args.data, args.framework, args.arch, args.out, ROOT / 'configs', args.pretrained
+            args.data,
+            args.framework,
+            args.arch,
+            args.out,
+            ROOT / 'configs',
+            args.pretrained,
+            epochs=args.epochs,
+            hours=args.hours,
+            timed=True,
         )
     table = Table('setting', 'value', 'because')
     for reason in draft.reasons:

@@ -65,10 +65,12 @@ def test(args: argparse.Namespace) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
+    from mmcednet.launch.console import quiet_console
     from mmcednet.launch.processes import destroy_process_group
 
     try:
-        test(args)
+        with quiet_console():
+            test(args)
     finally:
         destroy_process_group()
     return 0

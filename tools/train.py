@@ -35,6 +35,13 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         '--auto-scale-lr', action='store_true', help='scale the learning rate by the batch size'
     )
+    parser.add_argument(
+        '--early-stopping',
+        type=int,
+        metavar='N',
+        help='stop after N validations without a better one: by the metric of save_best, AP, mIoU or '
+        'accuracy',
+    )
     return parser.parse_args(argv)
 
 
@@ -55,6 +62,8 @@ def prepare(args: argparse.Namespace) -> 'Runner':
         config.enable_amp(cfg)
     if args.auto_scale_lr:
         config.enable_auto_scale_lr(cfg)
+    if args.early_stopping is not None:
+        config.enable_early_stopping(cfg, args.early_stopping)
     if args.pretrained and args.resume not in (None, 'auto'):
         raise ValueError(
             f'--pretrained {args.pretrained} has no effect with --resume {args.resume}, which has all '
@@ -75,20 +84,23 @@ def train(args: argparse.Namespace) -> None:
     """Train, with errors of one sentence."""
     from mmcednet.command_line import exit_on_error
     from mmcednet.images import ImageError
+    from mmcednet.launch.console import show_training
     from mmcednet.training import explain_faults
 
     with exit_on_error():
         runner = prepare(args)
-    with explain_faults(runner), exit_on_error(ImageError):
+    with explain_faults(runner), exit_on_error(ImageError), show_training(runner):
         runner.train()
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
+    from mmcednet.launch.console import quiet_console
     from mmcednet.launch.processes import destroy_process_group
 
     try:
-        train(args)
+        with quiet_console():
+            train(args)
     except SystemExit as error:
         raise error.with_traceback(None) from None  # the traceback would keep the runner
     finally:

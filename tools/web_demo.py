@@ -32,17 +32,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     # not above: they import torch, which --help does not need
     from mmcednet.checkpoints.safe_loading import refuse_code
     from mmcednet.command_line import exit_on_error
+    from mmcednet.config_files import read_config
     from mmcednet.inference.inputs import find_validation_images, list_examples
     from mmcednet.inference.predict import load_predictor
+    from mmcednet.inference.toolboxes import import_toolbox
 
     with exit_on_error():
         refuse_code()
         if find_spec('gradio') is None:
             raise ValueError("the web demo needs gradio: pip install 'mmcednet[web]'")
         examples = list_examples(args.examples) if args.examples else None
-        predictor = load_predictor(args.config, args.checkpoint, args.device, args.amp, args.cuda_graph)
+        cfg = read_config(args.config)
+        import_toolbox(cfg.get('default_scope'))
+        predictor = load_predictor(cfg, args.checkpoint, args.device, args.amp, args.cuda_graph)
         if examples is None:
-            examples = find_validation_images(predictor.cfg)
+            examples = find_validation_images(cfg)
         config = Path(args.config)
         from mmcednet.inference import web  # needs gradio, and takes seconds
 

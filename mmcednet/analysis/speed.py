@@ -13,6 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
+DTYPES = {'float32': torch.float32, 'bfloat16': torch.bfloat16, 'float16': torch.float16}
 # Rows, inner dimension and columns of the product that measures the machine
 PRODUCT = (8192, 512, 2048)
 COPY_BYTES = 2**28  # larger than caches
@@ -67,6 +68,17 @@ def time_once(step: Callable[[], Any], device: torch.device) -> float:
 def synchronize(device: torch.device) -> None:
     if device.type == 'cuda':
         torch.cuda.synchronize(device)
+
+
+def describe_gpu(device: torch.device) -> str:
+    """The card, the versions, and whether float32 products are rounded to TF32."""
+    matrices = 'on' if torch.backends.cuda.matmul.allow_tf32 else 'off'
+    convolutions = 'on' if torch.backends.cudnn.allow_tf32 else 'off'
+    return (
+        f'{torch.cuda.get_device_name(device)}, torch {torch.__version__}, CUDA {torch.version.cuda}, '
+        f'cuDNN {torch.backends.cudnn.version()}; TF32: matrix products {matrices}, convolutions '
+        f'{convolutions}'
+    )
 
 
 def compute_spread(seconds: list[float]) -> float:

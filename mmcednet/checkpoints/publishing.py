@@ -25,10 +25,8 @@ HASH_LENGTH = 8
 def publish(checkpoint: str, out: Path, backbone_only: bool = False) -> Path:
     """Write the weights of a checkpoint, with its config and classes, and without training state.
 
-    If the checkpoint has a moving average, its weights are written, which are those that a test uses.
-
     Args:
-        checkpoint: File, or another address that mmengine's loader accepts.
+        checkpoint: As for :func:`serialize`.
         out: File to write, with one of ``SUFFIXES``.
         backbone_only: Leave out the weights of the heads. Default: False.
 
@@ -36,12 +34,39 @@ def publish(checkpoint: str, out: Path, backbone_only: bool = False) -> Path:
         The written file: the beginning of its SHA-256 is added to the name of ``out``.
 
     Raises:
-        ValueError: ``out`` has another suffix; the checkpoint is damaged or contains no weights,
-            or none of a backbone if only those are wanted.
+        ValueError: As for :func:`serialize`.
         FileNotFoundError: The checkpoint does not exist.
     """
+    check_suffix(out)
+    content = serialize(checkpoint, out.suffix, backbone_only)
+    digest = hashlib.sha256(content).hexdigest()[:HASH_LENGTH]
+    target = out.with_name(f'{out.stem}-{digest}{out.suffix}')
+    with atomic_write(target) as temporary:
+        temporary.write_bytes(content)
+    return target
+
+
+def check_suffix(out: Path) -> None:
+    """Raise a ValueError if the name of a file to write does not end in one of ``SUFFIXES``."""
     if out.suffix not in SUFFIXES:
         raise ValueError(f'{out} must end in one of: {", ".join(SUFFIXES)}')
+
+
+def serialize(checkpoint: str, suffix: str, backbone_only: bool = False) -> bytes:
+    """The content of a published file.
+
+    If the checkpoint has a moving average, its weights are taken, which are those that a test uses.
+
+    Args:
+        checkpoint: File, or another address that mmengine's loader accepts.
+        suffix: One of ``SUFFIXES``.
+        backbone_only: Leave out the weights of the heads. Default: False.
+
+    Raises:
+        ValueError: The checkpoint is damaged or contains no weights, or none of a backbone if only
+            those are wanted.
+        FileNotFoundError: The checkpoint does not exist.
+    """
     loaded = load_checkpoint(checkpoint)
     weights = {
         key: value.clone(memory_format=torch.contiguous_format)  # safetensors has no other layout
@@ -54,18 +79,12 @@ def publish(checkpoint: str, out: Path, backbone_only: bool = False) -> Path:
     found = loaded.get('meta') or {}
     meta = {key: found[key] for key in META if key in found}
     meta['mmcednet_version'] = __version__
-    if out.suffix == '.safetensors':
+    if suffix == '.safetensors':
         # one entry only: the order of several is random, and with it the hash
-        content = save(weights, {META_KEY: json.dumps(meta, default=to_json)})
-    else:
-        buffer = io.BytesIO()
-        torch.save(dict(meta=meta, state_dict=weights), buffer)
-        content = buffer.getvalue()
-    digest = hashlib.sha256(content).hexdigest()[:HASH_LENGTH]
-    target = out.with_name(f'{out.stem}-{digest}{out.suffix}')
-    with atomic_write(target) as temporary:
-        temporary.write_bytes(content)
-    return target
+        return save(weights, {META_KEY: json.dumps(meta, default=to_json)})
+    buffer = io.BytesIO()
+    torch.save(dict(meta=meta, state_dict=weights), buffer)
+    return buffer.getvalue()
 
 
 def to_json(value: object) -> Any:

@@ -56,12 +56,21 @@ def refuse_code() -> None:
     TORCH_FORCE_WEIGHTS_ONLY_LOAD is 0. Before torch 2.6 only files are protected, not the toolboxes'
     own addresses of pre-trained weights.
     """
+    if refuse_files() and has_allow_list():
+        os.environ[VARIABLE] = '1'
+
+
+def refuse_files() -> bool:
+    """Make mmengine's loader refuse files that could run code, in this process; torch's stays as it is.
+
+    Returns:
+        Whether it does: not with TORCH_FORCE_WEIGHTS_ONLY_LOAD=0.
+    """
     if os.environ.get(VARIABLE, '1').lower() not in TRUE:
         print_log(f'With {VARIABLE}=0 checkpoints may run code', 'current', logging.WARNING)
-        return
+        return False
     CheckpointLoader.register_scheme(prefixes='', loader=load_file, force=True)
-    if has_allow_list():
-        os.environ[VARIABLE] = '1'
+    return True
 
 
 def has_allow_list() -> bool:

@@ -259,7 +259,7 @@ PREDICTORS: dict[str, Callable[[Config, str, str, dict], Predictor]] = {
 
 
 def load_predictor(
-    config: str,
+    config: str | Config,
     checkpoint: str,
     device: str | None = None,
     amp: bool = False,
@@ -268,7 +268,7 @@ def load_predictor(
     """Load a model.
 
     Args:
-        config: Config file of mmdet, mmseg or mmpretrain.
+        config: Config of mmdet, mmseg or mmpretrain, or its file.
         checkpoint: Checkpoint file.
         device: Such as 'cpu' or 'cuda:0'. Default: the GPU if there is one.
         amp: Predict in low precision, see :func:`accelerate_prediction`. Default: False.
@@ -280,16 +280,17 @@ def load_predictor(
             or ``cuda_graph`` need.
         FileNotFoundError: The checkpoint does not exist.
     """
-    cfg = read_config(config)
+    cfg = read_config(config) if isinstance(config, str) else config
+    name = cfg.filename or f'the config in {checkpoint}'
     scope = cfg.get('default_scope')
     if scope not in PREDICTORS:
         raise ValueError(
-            f'{config} has the default scope {scope!r}; choose one of: {", ".join(PREDICTORS)}'
+            f'{name} has the default scope {scope!r}; choose one of: {", ".join(PREDICTORS)}'
         )
     if find_spec(scope) is None:
-        raise ValueError(f'{config} needs {scope}, which is not installed')
+        raise ValueError(f'{name} needs {scope}, which is not installed')
     if 'test_dataloader' not in cfg:
-        raise ValueError(f'{config} has no test_dataloader, which says how an image is read')
+        raise ValueError(f'{name} has no test_dataloader, which says how an image is read')
     device = choose_device(cfg, device)
     check_device(torch.device(device), amp, cuda_graph)
     # Otherwise mmengine prints its own report of weights that do not fit, before our sentence.

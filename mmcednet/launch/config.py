@@ -12,6 +12,7 @@ from mmcednet.checkpoints.resuming import find_resumable
 from mmcednet.checkpoints.shipped import find_pretrained
 from mmcednet.checks.data import iter_datasets
 from mmcednet.config_files import read_config
+from mmcednet.converters.convnext import refuse_convnext
 
 # Scope -> settings of its visualization hook, and the hook's key for the output folder
 VISUALIZATION = {
@@ -67,6 +68,66 @@ def enable_auto_scale_lr(cfg: Config) -> None:
     cfg.auto_scale_lr.enable = True
 
 
+# Default scope -> the metric that tells how good a model is; that of masks, if there are any
+MAIN_METRICS = {'mmdet': 'coco/bbox_mAP', 'mmseg': 'mIoU', 'mmpretrain': 'accuracy/top1'}
+
+
+def enable_early_stopping(cfg: Config, patience: int) -> None:
+    """Stop the training once validations no longer improve ``save_best``, or the usual metric.
+
+    Args:
+        cfg: Config of any toolbox.
+        patience: Number of validations without a better one.
+
+    Raises:
+        ValueError: ``patience`` is less than 1, or the config has no validation or names no metric.
+    """
+    if patience < 1:
+        raise ValueError(f'--early-stopping {patience} must be at least 1')
+    if not cfg.get('val_evaluator'):
+        raise ValueError(
+            '--early-stopping needs a validation: val_dataloader, val_evaluator and val_cfg'
+        )
+    hook = (cfg.get('default_hooks') or {}).get('checkpoint') or {}
+    monitor, rule = hook.get('save_best'), hook.get('rule') or 'greater'
+    if not isinstance(monitor, str) or monitor == 'auto':
+        monitor, rule = MAIN_METRICS.get(cfg.get('default_scope')), 'greater'
+        if monitor == 'coco/bbox_mAP' and 'segm' in str(cfg.val_evaluator):
+            monitor = 'coco/segm_mAP'
+    if monitor is None:
+        raise ValueError(
+            '--early-stopping needs default_hooks.checkpoint.save_best, the metric to look at'
+        )
+    stop = dict(type='EarlyStoppingHook', monitor=monitor, rule=rule, min_delta=0.0, patience=patience)
+    cfg.custom_hooks = [*(cfg.get('custom_hooks') or ()), stop]
+
+
+def set_test_data(cfg: Config, annotations: Path, images: Path) -> None:
+    """Test a detector on the images of an annotation file in COCO's format.
+
+    Args:
+        cfg: Config of mmdet, with one dataset for the test.
+        annotations: The file.
+        images: Folder that the names of its images are in.
+
+    Raises:
+        ValueError: The config has another scope or several datasets, or a path does not exist.
+    """
+    datasets = list(iter_datasets(cfg.get('test_dataloader')))
+    if cfg.get('default_scope') != 'mmdet' or len(datasets) != 1:
+        raise ValueError('--annotations needs the config of a detector with one dataset for the test')
+    for path, exists in ((annotations, annotations.is_file()), (images, images.is_dir())):
+        if not exists:
+            raise ValueError(f'{path} does not exist')
+    datasets[0].update(
+        data_root='', ann_file=str(annotations), data_prefix=dict(img=str(images)), indices=None
+    )
+    evaluators = cfg.test_evaluator
+    for evaluator in [evaluators] if isinstance(evaluators, dict) else evaluators:
+        if 'ann_file' in evaluator:
+            evaluator['ann_file'] = str(annotations)
+
+
 def set_pretrained(cfg: Config, checkpoint: str) -> None:
     """Initialise the backbone from a checkpoint; a ``prefix`` of the config's ``init_cfg`` is kept.
 
@@ -75,12 +136,15 @@ def set_pretrained(cfg: Config, checkpoint: str) -> None:
         checkpoint: As for :func:`find_pretrained`.
 
     Raises:
-        ValueError: The checkpoint does not exist, or the config's model has no backbone.
+        ValueError: The checkpoint does not exist, or is a ConvNeXt's and the backbone a CEDNet, or the
+            config's model has no backbone.
     """
     checkpoint = find_pretrained(checkpoint)
     backbone = cfg.get('model', {}).get('backbone')
     if backbone is None:
         raise ValueError('--pretrained needs model.backbone in the config')
+    if backbone.get('type') in ('CEDNet', 'mmcednet.CEDNet'):
+        refuse_convnext(checkpoint)
     init_cfg = backbone.get('init_cfg') or {}
     backbone.init_cfg = dict(init_cfg, type='Pretrained', checkpoint=checkpoint)
     if cfg.model.get('pretrained'):  # mmseg's older option; it must not be combined with init_cfg

@@ -67,6 +67,7 @@ def prepare_runner(
     if task == 'train':
         write_atomically()
         make_fault_tolerant(cfg)
+        cfg.custom_hooks.append(dict(type='ExpectedEndHook'))
     runner = build_runner(cfg)
     check_features(runner.model)
     if task == 'train':

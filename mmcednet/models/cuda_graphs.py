@@ -96,19 +96,7 @@ def record_graph(function: Callable[..., Any], args: tuple) -> Replay:
     leaves, structure = tree_flatten(args)
     inputs = [leaf.clone() for leaf in leaves]
     own_args = tree_unflatten(inputs, structure)
-    with torch.cuda.device(inputs[0].device):
-        stream = torch.cuda.Stream()
-        stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(stream):
-            for _ in range(WARM_UP):
-                function(*own_args)
-        torch.cuda.current_stream().wait_stream(stream)
-        graph = torch.cuda.CUDAGraph()
-        torch.clear_autocast_cache()  # weights converted by an autocast around this are not kept
-        # thread_local: the data loader's thread may allocate memory meanwhile
-        with torch.cuda.graph(graph, pool=get_pool(), capture_error_mode='thread_local'):
-            outs = function(*own_args)
-        torch.clear_autocast_cache()
+    graph, outs = capture(lambda: function(*own_args), inputs[0].device)
 
     def replay(*new_args: Any) -> Any:
         for own, new in zip(inputs, tree_leaves(new_args)):
@@ -117,6 +105,32 @@ def record_graph(function: Callable[..., Any], args: tuple) -> Replay:
         return tree_map(lambda x: x.clone() if isinstance(x, Tensor) else x, outs)
 
     return replay
+
+
+def capture(call: Callable[[], Any], device: torch.device) -> tuple[torch.cuda.CUDAGraph, Any]:
+    """Record the kernels of a call; return the graph and the call's results, which a replay overwrites.
+
+    Args:
+        call: Inference, or a forward and a backward pass that removes earlier gradients.
+        device: A GPU.
+
+    Raises:
+        RuntimeError: The kernels cannot be recorded.
+    """
+    with torch.cuda.device(device):
+        stream = torch.cuda.Stream()
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream):
+            for _ in range(WARM_UP):
+                call()
+        torch.cuda.current_stream().wait_stream(stream)
+        graph = torch.cuda.CUDAGraph()
+        torch.clear_autocast_cache()  # weights converted by an autocast around this are not kept
+        # thread_local: the data loader's thread may allocate memory meanwhile
+        with torch.cuda.graph(graph, pool=get_pool(), capture_error_mode='thread_local'):
+            outs = call()
+        torch.clear_autocast_cache()
+    return graph, outs
 
 
 @functools.cache

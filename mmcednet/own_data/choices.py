@@ -1,11 +1,13 @@
 """Settings that fit a dataset: image scale, anchors, batch size, length of the training."""
 
+import math
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 import torch
 
 from mmcednet.checkpoints.shipped import SHIPPED, find_pretrained
+from mmcednet.converters.convnext import refuse_convnext
 
 from .data_folder import Measurements
 
@@ -34,6 +36,28 @@ class Choice(Generic[T]):
     reason: str
 
 
+def choose_arch(arch: str | None, pretrained: str | None) -> Choice[str]:
+    """The network: without a GPU, the one that trains on a CPU in minutes.
+
+    Args:
+        arch: As given; None for the default.
+        pretrained: As given.
+
+    Raises:
+        ValueError: The weights may be of another network than the default one.
+    """
+    if arch is not None:
+        return Choice(arch, 'as given')
+    if torch.cuda.is_available():
+        return Choice('tiny', f'CEDNet-T; for two CPU cores: --arch {NANO}')
+    if pretrained not in (None, NO_WEIGHTS, *SHIPPED):
+        raise ValueError(
+            f'--pretrained {pretrained} needs --arch, the network whose weights these are; without a '
+            f'GPU the default is {NANO}'
+        )
+    return Choice(NANO, 'there is no GPU here; CEDNet-T, with --arch tiny, needs one')
+
+
 def choose_weights(arch: str, pretrained: str | None) -> Choice[str | None]:
     """Address of the backbone's initial weights; None for random ones.
 
@@ -43,7 +67,8 @@ def choose_weights(arch: str, pretrained: str | None) -> Choice[str | None]:
             that come with the package, if they are those of ``arch``.
 
     Raises:
-        ValueError: ``pretrained`` does not exist, or is the name of another network's weights.
+        ValueError: ``pretrained`` does not exist, is no checkpoint or a ConvNeXt's, or is the name of
+            another network's weights.
     """
     if pretrained == NO_WEIGHTS:
         return Choice(None, f'--pretrained {NO_WEIGHTS}')
@@ -54,7 +79,9 @@ def choose_weights(arch: str, pretrained: str | None) -> Choice[str | None]:
     if pretrained is None or pretrained in SHIPPED:
         reason = f'pre-trained, come with mmcednet; --pretrained {NO_WEIGHTS} for random ones'
         return Choice(find_pretrained(arch), reason)
-    return Choice(find_pretrained(pretrained), f'--pretrained {pretrained}')
+    checkpoint = find_pretrained(pretrained)
+    refuse_convnext(checkpoint)
+    return Choice(checkpoint, f'--pretrained {pretrained}')
 
 
 def choose_scale(data: Measurements, arch: str) -> Choice[tuple[int, int]]:
@@ -110,6 +137,6 @@ def choose_batch_size(arch: str, scale: tuple[int, int]) -> Choice[int]:
 def choose_epochs(num_images: int, arch: str, batch_size: int, pretrained: bool) -> Choice[int]:
     """Number of epochs: about the same number of iterations for every dataset."""
     iterations = ITERATIONS[NANO if arch == NANO else 'other'] // (2 if pretrained else 1)
-    per_epoch = max(1, num_images // batch_size)
+    per_epoch = math.ceil(num_images / batch_size)
     epochs = min(max(round(iterations / per_epoch), EPOCHS[0]), EPOCHS[1])
     return Choice(epochs, f'{epochs * per_epoch} iterations over {num_images} images')

@@ -8,20 +8,24 @@ from mmcednet.models.arch import parse_arch
 from .choices import NANO, Choice, choose_batch_size, choose_epochs
 from .class_folders import ClassFolders, find_class_folders, measure_images
 from .draft import Draft, Expression, set_schedule
+from .toolbox import ToolboxModel, set_num_classes
 
 FRAMEWORKS = ('classifier',)
 MIN_SIDE, MAX_SIDE = 64, {'nano': 128, 'other': 224}
 NANO_BATCH_SIZE = 16
 
 
-def draft_classifier(folder: Path, framework: str, arch: str, pretrained: bool) -> Draft:
+def draft_classifier(
+    folder: Path, framework: str, arch: str, pretrained: bool, toolbox: ToolboxModel | None = None
+) -> Draft:
     """Choose the settings of a classifier for a dataset.
 
     Args:
         folder: Folder of the dataset; see :func:`find_class_folders`.
-        framework: 'classifier'.
+        framework: 'classifier', or one of mmpretrain.
         arch: 'tiny', 'small', 'base' or 'nano'.
         pretrained: Whether the backbone starts from pre-trained weights.
+        toolbox: The model of a framework that is not in ``FRAMEWORKS``.
 
     Raises:
         ValueError: The dataset is not complete.
@@ -42,19 +46,27 @@ def draft_classifier(folder: Path, framework: str, arch: str, pretrained: bool) 
         batch_size = Choice(NANO_BATCH_SIZE, 'the small classifiers of configs/imagenet/ learn with it')
     draft.explain('batch size', batch_size.value, batch_size.reason)
     epochs = choose_epochs(number, arch, batch_size.value, pretrained)
-    model = f'models/{framework}{"_nano" if arch == NANO else ""}.py'
-    draft.bases = [model, 'datasets/custom_classification.py']
+    draft.bases = ['datasets/custom_classification.py']
     draft.settings['classes'] = tuple(images)
     draft.settings['data_root'] = f'{folder}{os.sep}'
     draft.settings['data_preprocessor'] = dict(num_classes=len(images))
-    head: dict = dict(num_classes=len(images))
-    if arch != NANO:
-        settings = parse_arch(arch)
-        head |= dict(in_channels=settings.channels[5], num_stages=len(settings.stages))
-    draft.settings['model'] = dict(head=head)
+    if toolbox:
+        draft.settings['model'] = set_num_classes(toolbox.model, len(images))
+    else:
+        draft.bases.insert(0, f'models/{framework}{"_nano" if arch == NANO else ""}.py')
+        draft.settings['model'] = dict(head=set_head(arch, len(images)))
     set_data(draft, splits, folder, side, batch_size.value)
     set_schedule(draft, epochs, batch_size, 'accuracy/top1')
     return draft
+
+
+def set_head(arch: str, num_classes: int) -> dict:
+    """Return the settings of the head."""
+    if arch == NANO:
+        return dict(num_classes=num_classes)
+    settings = parse_arch(arch)
+    channels, num_stages = settings.channels[5], len(settings.stages)
+    return dict(num_classes=num_classes, in_channels=channels, num_stages=num_stages)
 
 
 def set_data(

@@ -16,6 +16,7 @@ from .choices import (
 from .data_folder import Measurements, Split, find_splits, find_untrained, measure
 from .detection_limits import explain_empty_images, set_limits
 from .draft import Draft, Expression, set_schedule
+from .toolbox import ToolboxModel, set_num_classes
 
 MASK_FRAMEWORKS = ('mask_rcnn', 'cascade_mask_rcnn')
 FRAMEWORKS = ('retinanet', *MASK_FRAMEWORKS)
@@ -29,23 +30,26 @@ def draft_detector(
     arch: str,
     pretrained: bool,
     scale: tuple[int, int] | None = None,
+    toolbox: ToolboxModel | None = None,
 ) -> Draft:
     """Choose the settings of a detector for a dataset.
 
     Args:
         folder: Folder of the dataset, in COCO's format; see :func:`find_splits`.
-        framework: One of ``FRAMEWORKS``.
+        framework: One of ``FRAMEWORKS``, or of mmdet.
         arch: 'tiny', 'small', 'base' or 'nano'.
         pretrained: Whether the backbone starts from pre-trained weights.
         scale: Width and height in px that images are resized to, keeping their ratio. Default: chosen
             by the sizes of images and objects.
+        toolbox: The model of a framework that is not in ``FRAMEWORKS``.
 
     Raises:
         ValueError: The dataset is not complete, or has no masks for a framework that needs them.
     """
+    with_mask = toolbox.with_mask if toolbox else framework in MASK_FRAMEWORKS
     splits = find_splits(folder)
     data = measure(splits['train'])
-    if framework in MASK_FRAMEWORKS and not data.has_masks:
+    if with_mask and not data.has_masks:
         raise ValueError(
             f'{framework} needs masks, but some objects of {splits["train"].ann_file} have no '
             f'segmentation; use retinanet'
@@ -59,12 +63,16 @@ def draft_detector(
         draft.explain('no class', name, f'no object for training; left out: {places}')
     explain_empty_images(draft, splits['train'])
     draft.explain('image scale', chosen.value, chosen.reason)
-    draft.bases = [f'models/{framework}{"_nano" if arch == NANO else ""}.py', 'datasets/custom_coco.py']
+    draft.bases = ['datasets/custom_coco.py']
     draft.settings['classes'] = data.classes
     draft.settings['data_root'] = f'{folder}{os.sep}'
-    draft.settings['model'] = set_heads(draft, framework, arch, data, chosen.value)
-    set_data(draft, splits, folder, chosen, batch_size, framework in MASK_FRAMEWORKS)
-    metric = set_limits(draft, framework, arch, splits.values())
+    if toolbox:
+        draft.settings['model'] = set_num_classes(toolbox.model, len(data.classes))
+    else:
+        draft.bases.insert(0, f'models/{framework}{"_nano" if arch == NANO else ""}.py')
+        draft.settings['model'] = set_heads(draft, framework, arch, data, chosen.value)
+    set_data(draft, splits, folder, chosen, batch_size, with_mask)
+    metric = set_limits(draft, None if toolbox else framework, arch, splits.values())
     set_schedule(draft, epochs, batch_size, metric)
     return draft
 

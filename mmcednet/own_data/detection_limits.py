@@ -3,7 +3,13 @@
 from collections.abc import Iterable
 from typing import Any
 
-from mmcednet.checks.limits import COCO_LIMIT, count_empty_images, count_objects, suggest_limit
+from mmcednet.checks.limits import (
+    COCO_LIMIT,
+    LIMITS,
+    count_empty_images,
+    count_objects,
+    suggest_limit,
+)
 
 from .data_folder import Split
 from .draft import Draft
@@ -23,12 +29,12 @@ def explain_empty_images(draft: Draft, train: Split) -> None:
         )
 
 
-def set_limits(draft: Draft, framework: str, arch: str, splits: Iterable[Split]) -> str:
+def set_limits(draft: Draft, framework: str | None, arch: str, splits: Iterable[Split]) -> str:
     """Set how many objects of an image can be found, and by which metric the best checkpoint is kept.
 
     Args:
         draft: The config, with model and evaluators.
-        framework: A detector.
+        framework: A detector of this project; None: the model is that of a toolbox's config.
         arch: Its backbone.
         splits: All splits.
 
@@ -40,7 +46,11 @@ def set_limits(draft: Draft, framework: str, arch: str, splits: Iterable[Split])
     limit = suggest_limit(most)
     reason = f'the most crowded image, {name}, has {most} objects'
     draft.explain('detections', f'at most {limit} an image', reason)
-    draft.settings['model'] |= limit_model(framework, arch, limit)
+    model = draft.settings['model']
+    if framework:
+        model |= limit_model(framework, arch, limit)
+    else:
+        raise_limits(model, limit)
     with_mask = 'segm' in draft.settings['val_evaluator']['metric']
     metric = f'coco/{"segm" if with_mask else "bbox"}_mAP'
     reason = 'AP of masks' if with_mask else 'AP of boxes'
@@ -81,3 +91,13 @@ def limit_model(framework: str, arch: str, limit: int) -> dict[str, Any]:
         train_cfg=dict(rpn_proposal=dict(nms_pre=2 * proposals, max_per_img=proposals)),
         test_cfg=dict(rpn=dict(nms_pre=proposals, max_per_img=proposals), rcnn=dict(max_per_img=limit)),
     )
+
+
+def raise_limits(settings: Any, limit: int) -> None:
+    """Raise all limits of a toolbox's model that are below ``limit``, at any depth of its config."""
+    for key, value in settings.items() if isinstance(settings, dict) else ():
+        if key in LIMITS and isinstance(value, int) and 0 < value < limit:
+            settings[key] = limit
+        raise_limits(value, limit)
+    for part in settings if isinstance(settings, (list, tuple)) else ():
+        raise_limits(part, limit)

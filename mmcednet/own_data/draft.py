@@ -46,10 +46,8 @@ def set_schedule(draft: Draft, epochs: Choice[int], batch_size: Choice[int], met
         batch_size: Images per batch.
         metric: By which the best checkpoint is kept, of those where more is better.
     """
-    draft.explain('epochs', epochs.value, epochs.reason)
+    set_epochs(draft, epochs)
     draft.settings |= dict(
-        max_epochs=epochs.value,
-        train_cfg=dict(max_epochs=Expression('max_epochs'), val_interval=max(1, epochs.value // 10)),
         param_scheduler=[
             dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=100),
             dict(
@@ -64,3 +62,19 @@ def set_schedule(draft: Draft, epochs: Choice[int], batch_size: Choice[int], met
         default_hooks=dict(checkpoint=dict(max_keep_ckpts=1, save_best=metric, rule='greater')),
         auto_scale_lr=dict(base_batch_size=batch_size.value),
     )
+
+
+def set_epochs(draft: Draft, epochs: Choice[int]) -> None:
+    """Set the number of epochs, again if need be, and ten validations in them."""
+    draft.reasons = [reason for reason in draft.reasons if reason[0] != 'epochs']
+    draft.explain('epochs', epochs.value, epochs.reason)
+    val_interval = compute_val_interval(epochs.value)
+    draft.settings |= dict(
+        max_epochs=epochs.value,
+        train_cfg=dict(max_epochs=Expression('max_epochs'), val_interval=val_interval),
+    )
+
+
+def compute_val_interval(epochs: int) -> int:
+    """Epochs from one validation to the next."""
+    return max(1, epochs // 10)

@@ -60,6 +60,12 @@ def find_label_maps(folder: Path) -> dict[str, LabelledImages]:
     return splits
 
 
+def has_label_maps(folder: Path) -> bool:
+    """Whether a folder has label maps for training where :func:`find_label_maps` looks for them."""
+    paths = (folder / path for path in join(LABEL_FOLDERS, SPLITS['train']))
+    return any(next(path.glob(f'*{LABEL_SUFFIX}'), None) for path in paths)
+
+
 def join(parents: tuple[str, ...], words: tuple[str, ...]) -> list[Path]:
     return [Path(parent) / word for parent in parents for word in words]
 

@@ -2,27 +2,33 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
+from rich.console import Console
 
 from mmcednet.checks import check_data
 from mmcednet.checks.segmentation import check_segmentation_data
-from mmcednet.config_files import check_is_new, write_config
+from mmcednet.config_files import check_is_new, format_config, write_config
 from mmcednet.models.utils import check_choice
 
-from .choices import NANO, Choice, choose_weights
+from .choices import NANO, Choice, choose_arch, choose_weights
 from .classification import FRAMEWORKS as CLASSIFIERS
 from .classification import draft_classifier
 from .detection import FRAMEWORKS as DETECTORS
 from .detection import NANO_LEVELS, draft_detector
-from .draft import Draft
+from .draft import Draft, compute_val_interval, set_epochs
+from .duration import Speed, format_duration, measure_speed
+from .recognition import recognise_scope
 from .segmentation import FRAMEWORKS as SEGMENTERS
 from .segmentation import draft_segmenter
+from .toolbox import ToolboxModel, find_framework, load_toolbox_model
 
 FRAMEWORKS = (*DETECTORS, *SEGMENTERS, *CLASSIFIERS)
+DEFAULTS = {'mmdet': DETECTORS[0], 'mmseg': SEGMENTERS[0], 'mmpretrain': CLASSIFIERS[0]}
 ARCHS = ('tiny', 'small', 'base', NANO)
-DROP_PATH_RATES = {'small': 0.3, 'base': 0.4}  # the paper's; 'tiny' has 0.2 in its base
+DROP_PATH_RATES = {'tiny': 0.2, 'small': 0.3, 'base': 0.4}  # the paper's
 RUNTIMES = {
     'mmdet': 'runtime.py',
     'mmseg': 'segmentation_runtime_epochs.py',
@@ -33,24 +39,32 @@ NAMES = {'tiny': 'CEDNet-T', 'small': 'CEDNet-S', 'base': 'CEDNet-B', NANO: 'A v
 
 def write_new_config(
     folder: Path,
-    framework: str,
-    arch: str,
+    framework: str | None,
+    arch: str | None,
     out: Path,
     configs: Path,
     pretrained: str | None = None,
     scale: tuple[int, int] | None = None,
+    epochs: int | None = None,
+    hours: float | None = None,
+    timed: bool = False,
 ) -> Draft:
     """Look at a dataset and write a config that trains on it.
 
     Args:
         folder: Folder of the dataset.
-        framework: One of ``FRAMEWORKS``.
-        arch: One of ``ARCHS``; 'nano' is for two CPU cores.
+        framework: One of ``FRAMEWORKS``, or of the toolboxes as for :func:`find_framework`; None for
+            the first one that fits the annotations.
+        arch: One of ``ARCHS``; 'nano' is for two CPU cores; None for the one that fits the machine.
         out: The config, which must not exist.
         configs: This project's ``configs/``.
         pretrained: The backbone's initial weights, as for :func:`choose_weights`.
         scale: Width and height in px that a detector's images are resized to, keeping their ratio.
             Default: chosen by the sizes of images and objects.
+        epochs: Length of the training. Default: chosen by the number of images.
+        hours: Limit of the length of the training on this machine, which lowers the number of epochs.
+        timed: Whether to time a few iterations, and say how long the training takes; so they are with
+            ``hours``, and for a framework of the toolboxes, which shows that it trains on these data.
 
     Returns:
         The settings and the reasons for them.
@@ -59,27 +73,83 @@ def write_new_config(
         ValueError: The dataset is not complete, or has errors that the training would report, or an
             argument is unknown, or ``out`` exists; then nothing is written.
     """
-    check_choice('framework', framework, FRAMEWORKS)
-    check_choice('arch', arch, ARCHS)
     check_is_new(out)
+    check_length(epochs, hours)
+    chosen_arch = choose_arch(arch, pretrained)
+    arch = check_choice('arch', chosen_arch.value, ARCHS)
     weights = choose_weights(arch, pretrained)
-    if scale and framework not in DETECTORS:
-        raise ValueError(f'{framework} trains on crops of the images, without a scale')
-    has_weights = weights.value is not None
-    if framework in DETECTORS:
-        draft = draft_detector(folder, framework, arch, has_weights, scale)
-    elif framework in SEGMENTERS:
-        draft = draft_segmenter(folder, framework, arch, has_weights)
+    scope = recognise_scope(folder)
+    chosen = Choice(framework, 'as given') if framework else Choice(DEFAULTS[scope.value], scope.reason)
+    framework = chosen.value
+    toolbox = None
+    if framework not in FRAMEWORKS:
+        name = find_framework(framework, scope.value, FRAMEWORKS)
+        toolbox = load_toolbox_model(name, scope.value, read_backbone(configs, arch))
+    draft = draft_config(folder, framework, arch, weights.value is not None, scale, toolbox)
+    draft.reasons[:0] = [
+        ('framework', framework, toolbox.name if toolbox else chosen.reason),
+        ('network', NAMES[arch], chosen_arch.reason),
+    ]
+    if toolbox:
+        set_toolbox(draft, toolbox, arch, weights)
     else:
-        draft = draft_classifier(folder, framework, arch, has_weights)
-    set_backbone(draft, arch, weights)
+        set_backbone(draft, arch, weights)
+    set_recipe(draft, arch, weights, toolbox)
+    if epochs:
+        set_epochs(draft, Choice(epochs, 'as given'))
     base = str(configs / '_base_')
+    cfg = resolve(draft, base)
+    check_splits(cfg)
+    if timed or hours or toolbox:
+        set_duration(draft, time_training(cfg, framework), hours)
     if configs.parent in out.absolute().parents:  # so that the project's folder can be moved
         base = os.path.relpath(base, out.parent.absolute())
-    settings = dict(_base_=[f'{base}/{name}' for name in draft.bases], **draft.settings)
     header = f'{NAMES[arch]} with {framework} for {folder}: {draft.summary}'
-    write_config(out, header, settings, draft.comments, check_splits)
+    write_config(out, header, join_settings(draft, base), draft.comments)
     return draft
+
+
+def check_length(epochs: int | None, hours: float | None) -> None:
+    """Check the length of the training that is asked for.
+
+    Raises:
+        ValueError: It is not positive, or given twice.
+    """
+    if epochs is not None and hours is not None:
+        raise ValueError('--epochs and --hours both set the length of the training; use one of them')
+    for option, value in (('--epochs', epochs), ('--hours', hours)):
+        if value is not None and not value > 0:
+            raise ValueError(f'{option} {value} must be more than 0')
+
+
+def draft_config(
+    folder: Path,
+    framework: str,
+    arch: str,
+    pretrained: bool,
+    scale: tuple[int, int] | None,
+    toolbox: ToolboxModel | None,
+) -> Draft:
+    """Choose the settings that depend on the data."""
+    detector = toolbox.scope == 'mmdet' if toolbox else framework in DETECTORS
+    if detector:
+        return draft_detector(folder, framework, arch, pretrained, scale, toolbox)
+    if scale:
+        raise ValueError(f'{framework} trains on crops of the images, without a scale')
+    segmenter = toolbox.scope == 'mmseg' if toolbox else framework in SEGMENTERS
+    draft = draft_segmenter if segmenter else draft_classifier
+    return draft(folder, framework, arch, pretrained, toolbox)
+
+
+def join_settings(draft: Draft, base: str) -> dict[str, Any]:
+    """The config's variables, with the bases below a folder."""
+    return dict(_base_=[f'{base}/{name}' for name in draft.bases], **draft.settings)
+
+
+def resolve(draft: Draft, base: str) -> Config:
+    """The config that a draft would become."""
+    text = format_config(draft.summary, join_settings(draft, os.path.abspath(base)), {})
+    return Config.fromstring(text, '.py')
 
 
 def check_splits(cfg: Config) -> None:
@@ -97,17 +167,93 @@ def check_splits(cfg: Config) -> None:
         check_segmentation_data(cfg, *loaders)
 
 
+def time_training(cfg: Config, framework: str) -> Speed:
+    """Time a few iterations.
+
+    Raises:
+        ValueError: The model does not train on these data.
+    """
+    with Console().status('timing a few iterations'):
+        try:
+            return measure_speed(cfg)
+        except Exception as error:
+            text = ' '.join(str(error).split()) or type(error).__name__
+            raise ValueError(f'{framework} does not train on these data here: {text}') from error
+
+
+def set_duration(draft: Draft, speed: Speed, hours: float | None) -> None:
+    """Say how long the training takes, with fewer epochs if it would take longer than ``hours``.
+
+    Raises:
+        ValueError: One epoch takes longer.
+    """
+
+    def estimate(epochs: int) -> float:
+        return speed.estimate(epochs, compute_val_interval(epochs))
+
+    planned = epochs = draft.settings['max_epochs']
+    if hours is not None and estimate(planned) > hours * 3600:
+        fitting = (number for number in range(planned, 0, -1) if estimate(number) <= hours * 3600)
+        epochs = next(fitting, 0)
+        if not epochs:
+            least = estimate(1)
+            raise ValueError(
+                f'--hours {hours:g} is too short: one epoch takes {format_duration(least)} here, which '
+                f'is --hours {least / 3600:.2g}'
+            )
+        set_epochs(draft, Choice(epochs, f'as many of {planned} as fit into --hours {hours:g}'))
+    reason = (
+        f'{epochs * speed.iterations} iterations of {speed.iteration:.2g} s and validations of '
+        f'{format_duration(speed.validation)}: {speed.source}'
+    )
+    draft.explain('duration', f'about {format_duration(estimate(epochs))}', reason)
+
+
+def read_backbone(configs: Path, arch: str) -> dict[str, Any]:
+    """Arguments of CEDNet, other than its outputs, in a framework of the toolboxes."""
+    if arch != NANO:
+        return dict(arch=arch, drop_path_rate=DROP_PATH_RATES[arch])
+    backbone = Config.fromfile(configs / '_base_' / 'backbones' / 'cednet_nano.py').cednet_nano
+    return {key: value for key, value in backbone.to_dict().items() if key not in ('type', 'pyramid')}
+
+
+def set_toolbox(draft: Draft, toolbox: ToolboxModel, arch: str, weights: Choice[str | None]) -> None:
+    """Set what a framework of the toolboxes needs beside its model, and the initial weights."""
+    imports = [*toolbox.imports, *draft.settings.get('custom_imports', {}).get('imports', ())]
+    draft.settings |= dict(toolbox.settings, custom_imports=dict(imports=list(dict.fromkeys(imports))))
+    draft.comments['model'] = f'that of {toolbox.name}, with CEDNet and the classes above'
+    draft.comments['model.backbone'] = toolbox.reason
+    if weights.value:
+        init_cfg = dict(type='Pretrained', checkpoint=weights.value)
+        draft.settings['model']['backbone']['init_cfg'] = init_cfg
+
+
 def set_backbone(draft: Draft, arch: str, weights: Choice[str | None]) -> None:
-    """Set the backbone's size and initial weights, and the optimizer that fits them."""
+    """Set the backbone's size and initial weights."""
     backbone: dict = {}
-    if arch in DROP_PATH_RATES:
+    if arch not in ('tiny', NANO):  # which are in the bases
         backbone = dict(arch=arch, drop_path_rate=DROP_PATH_RATES[arch])
     if arch == NANO and draft.scope == 'mmdet':
         backbone = dict(pyramid=dict(levels=NANO_LEVELS))
-    draft.explain('weights', weights.value or 'random', weights.reason)
     if weights.value:
         backbone['init_cfg'] = dict(type='Pretrained', checkpoint=weights.value)
-    if weights.value and arch != NANO:
+    if backbone:
+        draft.settings['model'] = dict(backbone=backbone, **draft.settings['model'])
+
+
+def set_recipe(
+    draft: Draft, arch: str, weights: Choice[str | None], toolbox: ToolboxModel | None
+) -> None:
+    """Set the optimizer that fits the initial weights, the schedule, and what else all configs have."""
+    draft.explain('weights', weights.value or 'random', weights.reason)
+    fine_tuned = weights.value and arch != NANO
+    if toolbox and toolbox.optim_wrapper:
+        draft.bases.append('schedules/scratch.py')
+        draft.settings['optim_wrapper'] = dict(_delete_=True, **toolbox.optim_wrapper)
+        optimizer = toolbox.optim_wrapper['optimizer']
+        value = f'{optimizer["type"]}, {optimizer.get("lr", "its default rate")}'
+        draft.explain('optimizer', value, f'that of {toolbox.name}')
+    elif fine_tuned:
         draft.bases += ['optimizers/cednet.py', 'schedules/3x.py']
         draft.explain(
             'optimizer', 'AdamW, 1e-4', 'fine-tuning, as the paper: layer-wise decay of the rate'
@@ -117,5 +263,3 @@ def set_backbone(draft: Draft, arch: str, weights: Choice[str | None]) -> None:
         reason = 'the rate that was measured for small batches'
         draft.explain('optimizer', 'AdamW, 1e-3, schedules/scratch.py', reason)
     draft.bases.append(RUNTIMES[draft.scope])
-    if backbone:
-        draft.settings['model'] = dict(backbone=backbone, **draft.settings['model'])

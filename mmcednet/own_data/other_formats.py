@@ -5,6 +5,8 @@ from pathlib import Path
 
 from mmcednet.checks.coco_format import read_json
 
+from .label_maps import has_label_maps
+
 DEPTH = 2  # annotation files and image folders are searched this deep
 
 
@@ -14,6 +16,8 @@ def name_command(folder: Path) -> str:
     Returns:
         A sentence, without a full stop.
     """
+    if has_label_maps(folder):
+        return 'it has label maps: use --framework upernet, or none'
     for suffix, recognise in (
         ('.json', recognise_json),
         ('.xml', recognise_xml),

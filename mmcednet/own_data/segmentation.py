@@ -9,19 +9,23 @@ from .choices import NANO, choose_batch_size, choose_epochs
 from .draft import Draft, Expression, set_schedule
 from .label_classes import IGNORED, LabelClasses, find_classes
 from .label_maps import LabelledImages, find_label_maps, find_values_of, measure_images
+from .toolbox import ToolboxModel, set_num_classes
 
 FRAMEWORKS = ('upernet',)
 MAX_CROP = {'nano': 256, 'other': 512}
 
 
-def draft_segmenter(folder: Path, framework: str, arch: str, pretrained: bool) -> Draft:
+def draft_segmenter(
+    folder: Path, framework: str, arch: str, pretrained: bool, toolbox: ToolboxModel | None = None
+) -> Draft:
     """Choose the settings of a segmenter for a dataset.
 
     Args:
         folder: Folder of the dataset; see :func:`find_label_maps`.
-        framework: 'upernet'.
+        framework: 'upernet', or one of mmseg.
         arch: 'tiny', 'small', 'base' or 'nano'.
         pretrained: Whether the backbone starts from pre-trained weights.
+        toolbox: The model of a framework that is not in ``FRAMEWORKS``.
 
     Raises:
         ValueError: The dataset is not complete, or which value in the label maps is which class is
@@ -41,10 +45,7 @@ def draft_segmenter(folder: Path, framework: str, arch: str, pretrained: bool) -
     batch_size = choose_batch_size(arch, (side, side))
     draft.explain('batch size', batch_size.value, batch_size.reason)
     epochs = choose_epochs(len(train.names), arch, batch_size.value, pretrained)
-    draft.bases = [
-        f'models/{framework}{"_nano" if arch == NANO else ""}.py',
-        'datasets/custom_segmentation.py',
-    ]
+    draft.bases = ['datasets/custom_segmentation.py']
     draft.settings['classes'] = classes.names
     draft.comments['classes'] = 'the name of each label, from 0; 255 is ignored'
     if classes.values:
@@ -52,7 +53,13 @@ def draft_segmenter(folder: Path, framework: str, arch: str, pretrained: bool) -
         draft.settings['label_values'] = classes.values
         draft.comments['label_values'] = 'their values in the label maps; others are ignored'
     draft.settings['data_root'] = f'{folder}{os.sep}'
-    draft.settings['model'] = set_heads(arch, len(classes.names), side)
+    if toolbox:
+        model = set_num_classes(toolbox.model, len(classes.names))
+        model['data_preprocessor']['size'] = (side, side)
+        draft.settings['model'] = model | dict(test_cfg=dict(mode='whole'))
+    else:
+        draft.bases.insert(0, f'models/{framework}{"_nano" if arch == NANO else ""}.py')
+        draft.settings['model'] = set_heads(arch, len(classes.names), side)
     set_data(draft, splits, folder, side, batch_size.value, classes)
     set_schedule(draft, epochs, batch_size, 'mIoU')
     return draft

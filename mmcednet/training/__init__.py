@@ -1,6 +1,7 @@
 """Trainings that resume exactly and survive faults."""
 
 from .batches import ResumableBatchSampler
+from .expected_end import ExpectedEndHook
 from .fault_tolerance import make_fault_tolerant
 from .faults import (
     NonFiniteLossHook,
@@ -13,6 +14,7 @@ from .loops import ResumableEpochLoop, ResumableIterLoop
 from .seeded_dataset import SeededDataset
 
 __all__ = [
+    'ExpectedEndHook',
     'NonFiniteLossHook',
     'ResumableBatchSampler',
     'ResumableEpochLoop',

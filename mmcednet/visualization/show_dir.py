@@ -16,6 +16,8 @@ class FolderVisualizationHook(DetVisualizationHook):
     There, images of one name in two folders have one picture. The arguments are the same.
     """
 
+    test_out_dir: str | None
+
     def after_test_iter(
         self, runner: Runner, batch_idx: int, data_batch: dict, outputs: Sequence[Any]
     ) -> None:

@@ -126,6 +126,23 @@ def test_compiled(network, root, capsys):
     assert f'| {config} | 0.5 |' in capsys.readouterr().out
 
 
+def test_networks_of_timm(network):
+    """With an FPN, in one memory layout."""
+    pytest.importorskip('timm')
+    model = network.build_model('timm:convnext_atto', 'model').eval()
+    outs = model(torch.randn(1, 3, 64, 96))
+    assert [out.shape[1:] for out in outs] == [
+        (256, 8, 12),
+        (256, 4, 6),
+        (256, 2, 3),
+        (256, 1, 2),
+        (256, 1, 1),
+    ]
+    assert model.backbone.stem_0.weight.is_contiguous(memory_format=torch.channels_last)
+    with pytest.raises(ValueError, match='timm:huge is no network of timm'):
+        network.build_model('timm:huge', 'model')
+
+
 def test_errors(network, capsys):
     with pytest.raises(
         SystemExit, match=r'error: huge is neither a config file nor one of: tiny, .*plain:'
@@ -134,6 +151,7 @@ def test_errors(network, capsys):
     for args, message in (
         (['tiny', 'tiny'], 'each MODEL must be given once'),
         (['tiny', '--dtype', 'float16', '--device', 'cpu'], '--dtype float16 needs a GPU'),
+        (['tiny', '--cuda-graph', '--device', 'cpu'], '--cuda-graph needs a GPU'),
     ):
         with pytest.raises(SystemExit):
             network.main(args)

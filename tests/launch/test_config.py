@@ -3,7 +3,9 @@
 import argparse
 
 import pytest
+import torch
 from mmengine.config import Config
+from mmengine.hooks import EarlyStoppingHook
 
 from mmcednet.launch import config
 
@@ -45,7 +47,7 @@ def test_pretrained_weights_of_any_backbone(cfg, root, tmp_path):
     checkpoint = tmp_path / 'weights.pth'
     with pytest.raises(ValueError, match=r'--pretrained .*weights\.pth does not exist'):
         config.set_pretrained(cfg, str(checkpoint))
-    checkpoint.touch()
+    torch.save({}, checkpoint)
     config.set_pretrained(cfg, str(checkpoint))
     expected = dict(type='Pretrained', checkpoint=str(checkpoint))
     assert cfg.model.backbone.init_cfg == expected
@@ -129,3 +131,53 @@ def test_visualization(scope, hook, expected):
 def test_visualization_needs_a_hook():
     with pytest.raises(ValueError, match="scope 'mmdet' has none"):
         config.enable_visualization(Config(dict(default_scope='mmdet')), 'out', False, 0)
+
+
+@pytest.mark.parametrize(
+    ('scope', 'evaluator', 'save_best', 'expected'),
+    [
+        ('mmdet', dict(metric='bbox'), 'auto', 'coco/bbox_mAP'),
+        ('mmdet', [dict(metric=['bbox', 'segm'])], None, 'coco/segm_mAP'),
+        ('mmseg', dict(type='IoUMetric'), None, 'mIoU'),
+        ('mmpretrain', dict(type='Accuracy'), None, 'accuracy/top1'),
+        ('other', dict(type='Other'), 'score', 'score'),
+    ],
+)
+def test_early_stopping(scope, evaluator, save_best, expected):
+    hooks = dict(checkpoint=dict(save_best=save_best))
+    cfg = Config(dict(default_scope=scope, val_evaluator=evaluator, default_hooks=hooks))
+    config.enable_early_stopping(cfg, 3)
+    (hook,) = cfg.custom_hooks
+    assert (hook['monitor'], hook['patience'], hook['rule']) == (expected, 3, 'greater')
+    stop = EarlyStoppingHook(**{key: value for key, value in hook.items() if key != 'type'})
+    # better by any amount, then three times not
+    scores = [0.5, 0.501, 0.501, 0.4, 0.5]
+    assert [stop._check_stop_condition(score)[0] for score in scores] == [False] * 4 + [True]
+
+
+def test_early_stopping_needs_a_metric():
+    with pytest.raises(ValueError, match='--early-stopping 0 must be at least 1'):
+        config.enable_early_stopping(Config(), 0)
+    with pytest.raises(ValueError, match='--early-stopping needs a validation'):
+        config.enable_early_stopping(Config(), 1)
+    with pytest.raises(
+        ValueError, match=r'--early-stopping needs default_hooks\.checkpoint\.save_best'
+    ):
+        config.enable_early_stopping(Config(dict(val_evaluator=dict(type='Other'))), 1)
+
+
+def test_other_data_for_a_test(tmp_path):
+    (tmp_path / 'a.json').touch()
+    dataset = dict(data_root='data/', ann_file='val.json', data_prefix=dict(img='val/'))
+    cfg = dict(default_scope='mmdet', test_dataloader=dict(dataset=dataset))
+    cfg = Config(dict(cfg, test_evaluator=dict(type='CocoMetric', ann_file='data/val.json')))
+    config.set_test_data(cfg, tmp_path / 'a.json', tmp_path)
+    changed = cfg.test_dataloader.dataset
+    assert (changed.data_root, changed.ann_file) == ('', str(tmp_path / 'a.json'))
+    assert changed.data_prefix.img == str(tmp_path)
+    assert cfg.test_evaluator.ann_file == str(tmp_path / 'a.json')
+    with pytest.raises(ValueError, match=r'absent\.json does not exist'):
+        config.set_test_data(cfg, tmp_path / 'absent.json', tmp_path)
+    cfg.default_scope = 'mmseg'
+    with pytest.raises(ValueError, match='--annotations needs the config of a detector'):
+        config.set_test_data(cfg, tmp_path / 'a.json', tmp_path)

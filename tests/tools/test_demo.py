@@ -53,11 +53,15 @@ def test_run(demo, root, tmp_path, capsys, shapes, framework):
         assert line == f'{title}: {results[title]:.3f} on 3 validation images'
     assert shown[-2] == f'checkpoint: {tmp_path / "work" / "epoch_2.pth"}'
     assert (tmp_path / 'work' / 'epoch_2.pth').is_file()
-    predictions, curves = tmp_path / 'work' / 'predictions.png', tmp_path / 'work' / 'curves.png'
-    assert shown[-1] == f'pictures: {predictions} and {curves}'
-    height, width = cv2.imread(str(predictions)).shape[:2]
-    assert (height, width) == (3 * 64 + 32, 3 * (PANELS[framework] * (3 * 64 + 4) + 24))
-    assert cv2.imread(str(curves)) is not None
+    report = tmp_path / 'work' / 'report'
+    assert shown[-1] == f'pictures and tables: {report}'
+    height, width = cv2.imread(str(report / 'predictions.png')).shape[:2]
+    # three images of 64 x 64, enlarged, side by side, with titles and margins
+    side = 288
+    assert (height, width) == (side + 32, 3 * (PANELS[framework] * (side + 4) + 24))
+    for name in ('curves.png', 'training_images.png', 'worst_images.png', 'confusion_matrix.png'):
+        assert cv2.imread(str(report / name)) is not None
+    assert not any('Average Precision' in line for line in shown)
     assert any('epoch 1/2' in line and all(title in line for title in results) for line in shown)
 
 

@@ -11,7 +11,7 @@ from mmcednet_threads import limit_threads
 if __name__ == '__main__':
     limit_threads()  # before torch is imported
 
-from framework_tests.table import ZOOS, Row, list_folders, render_page, try_frameworks
+from framework_tests.table import ZOOS, Row, list_tried_folders, render_page, try_frameworks
 from rich.progress import Progress
 
 from mmcednet.files import atomic_write
@@ -28,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         help='page to write; default: docs/frameworks.md',
     )
     args = parser.parse_args(argv)
-    frameworks = [(zoo, folder) for zoo in ZOOS for folder in list_folders(zoo)]
+    frameworks = [(zoo, folder) for zoo in ZOOS for folder in list_tried_folders(zoo)]
     with Progress() as progress:
         task = progress.add_task('frameworks', total=len(frameworks))
 

@@ -15,6 +15,7 @@ from mmcednet_threads import limit_threads
 if __name__ == '__main__':
     limit_threads()  # before torch is imported
 
+import torch
 from paper.table_speed import measure_table
 from paper.tables import (
     IMAGE_SIZES,
@@ -25,16 +26,17 @@ from paper.tables import (
     load_paper_rows,
 )
 
-from mmcednet.command_line import exit_on_error
+from mmcednet.analysis.speed import DTYPES
+from mmcednet.command_line import check_positive, exit_on_error
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 HEADER = ('Table', 'Method', 'Params (M)', 'paper', 'GMAC', 'paper', "paper's AP / mIoU", 'Config')
 SPEED_HEADER = ('Method', 'ms', 'spread', 'speed', "paper's speed", 'Config')
 
 
-def print_speed(image_size: tuple[int, int]) -> None:
+def print_speed(image_size: tuple[int, int], batch: int, dtype: str) -> None:
     """Print the speed of the detectors of Table 1, as ratios to ConvNeXt-T with FPN."""
-    rows = measure_table(CONFIGS, image_size)
+    rows = measure_table(CONFIGS, image_size, batch=batch, dtype=DTYPES[dtype])
     print('| ' + ' | '.join(SPEED_HEADER) + ' |')
     print('|' + ' --- |' * len(SPEED_HEADER))
     for row in rows:
@@ -85,7 +87,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         metavar=('H', 'W'),
         help='with --speed: size of the image in px; default: 800 1280',
     )
+    parser.add_argument('--batch', type=int, default=1, help='with --speed: images; default: 1')
+    parser.add_argument(
+        '--dtype', choices=DTYPES, default='float32', help='with --speed: autocast; default: float32'
+    )
     args = parser.parse_args(argv)
+    check_positive(parser, args, 'batch')
+    if args.dtype == 'float16' and not torch.cuda.is_available():
+        parser.error('--dtype float16 needs a GPU; a CPU has float32 and bfloat16')
     with exit_on_error():
         load_paper_rows(args.table, args.method)
         if args.speed:
@@ -93,7 +102,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 raise ValueError(
                     '--speed prints Table 1 as a whole, as Markdown; use: --table 1 --speed'
                 )
-            print_speed(tuple(args.size))
+            print_speed(tuple(args.size), args.batch, args.dtype)
             return 0
 
     rows = []

@@ -3,6 +3,7 @@
 import runpy
 
 import pytest
+import torch
 from paper.table_speed import REFERENCE, measure_table
 from paper.tables import CONFIGS
 
@@ -11,7 +12,7 @@ PAPER_RATIOS = (1, 0.905, 0.84, 0.795, 0.815, 0.62, 0.795, 0.835, 0.855)
 
 @pytest.mark.slow
 def test_table(root):
-    rows = measure_table(root / 'configs', image_size=(128, 128), rounds=1)
+    rows = measure_table(root / 'configs', image_size=(128, 128), rounds=1, dtype=torch.bfloat16)
     assert [row.paper_ratio for row in rows] == pytest.approx(PAPER_RATIOS)
     reference = next(row for row in rows if row.method == REFERENCE)
     assert reference.ratio == 1

@@ -30,9 +30,13 @@ class SpeedRow(NamedTuple):
 
 
 def measure_table(
-    configs: Path, image_size: tuple[int, int] = IMAGE_SIZES['coco'], rounds: int = 5
+    configs: Path,
+    image_size: tuple[int, int] = IMAGE_SIZES['coco'],
+    rounds: int = 5,
+    batch: int = 1,
+    dtype: torch.dtype = torch.float32,
 ) -> list[SpeedRow]:
-    """Time the networks of Table 1, from an image to the outputs of the head, on one image.
+    """Time the networks of Table 1, from images to the outputs of the head.
 
     They run on the GPU if there is one, with random weights.
 
@@ -40,12 +44,16 @@ def measure_table(
         configs: Folder of the configs.
         image_size: (H, W) in px. Default: the paper's, (800, 1280).
         rounds: Timed calls per network. Default: 5.
+        batch: Images. Default: 1.
+        dtype: Of autocast. Default: float32, without it.
     """
     device = torch.device('cuda' if torch.cuda.is_available() else 'cpu')
-    images = torch.randn(1, 3, *image_size, device=device)
+    images = torch.randn(batch, 3, *image_size, device=device)
     rows = load_paper_rows(TABLE)
     steps = {
-        row['method']: partial(run, build(configs / CONFIGS[TABLE, row['method']]).to(device), images)
+        row['method']: partial(
+            run, build(configs / CONFIGS[TABLE, row['method']]).to(device), images, dtype
+        )
         for row in rows
     }
     seconds = time_in_turn(steps, rounds, device)
@@ -69,5 +77,6 @@ def build(config: Path) -> nn.Module:
 
 
 @torch.no_grad()
-def run(model: nn.Module, images: Tensor) -> None:
-    model(images, mode='tensor')
+def run(model: nn.Module, images: Tensor, dtype: torch.dtype) -> None:
+    with torch.autocast(images.device.type, dtype, enabled=dtype != torch.float32):
+        model(images, mode='tensor')

@@ -1,0 +1,163 @@
+"""The model that is trained: a backbone, and a convolution from each feature to the teacher's."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from mmengine.model import BaseModel
+from mmengine.registry import MODELS
+from torch import Tensor, nn
+
+from mmcednet.converters.convnext import is_convnext
+from mmcednet.converters.convnext_selection import select_from_convnext
+from mmcednet.models import CEDNet
+from mmcednet.models.utils import check_choice
+
+from .teacher import LEVELS, build_teacher
+
+STAGES = ('all', 'last')
+NORMALIZATIONS = ('channels', 'batch')
+EPS = 1e-6
+
+
+@MODELS.register_module()
+class FeatureDistillation(BaseModel):
+    """CEDNet learns to predict a teacher's features, each by a 1x1 convolution from its own.
+
+    The loss of a feature is the mean squared error to the teacher's normalised feature of the same
+    stride, and so about 1 if nothing is predicted. That of a level is the mean over the stages.
+
+    Args:
+        backbone: Config of a CEDNet; its features are those of the stem and of each stage's end,
+            whatever the backbone itself returns.
+        teacher: As for :func:`build_teacher`.
+        levels: Levels that learn, of those that the teacher has: 2 to 5, level k at stride 2^k.
+            Default: (2, 3, 4, 5).
+        level_weights: Weight of each level's loss. Default: 1 each.
+        stages: 'all': each stage's features learn; 'last': those of the last stage. Default: 'all'.
+        normalization: How the teacher's features are normalised: over the 'channels' of each position,
+            or each channel over the 'batch'. Default: 'channels'.
+        teacher_scale: The teacher's images are enlarged by this factor. Default: 1.
+        select: If the teacher is a ConvNeXt, the backbone starts from weights selected of it, see
+            :func:`select_from_convnext`; an ``init_cfg`` overrides them. Default: True.
+        data_preprocessor: Gives normalised RGB images. Default: None.
+
+    Raises:
+        ValueError: An argument is invalid, the teacher has none of the levels, or see
+            :func:`build_teacher`.
+    """
+
+    def __init__(
+        self,
+        backbone: dict,
+        teacher: str,
+        levels: Sequence[int] = LEVELS,
+        level_weights: Sequence[float] | None = None,
+        stages: str = 'all',
+        normalization: str = 'channels',
+        teacher_scale: float = 1.0,
+        select: bool = True,
+        data_preprocessor: dict | None = None,
+    ) -> None:
+        super().__init__(data_preprocessor)
+        self.backbone: CEDNet = MODELS.build(backbone)
+        if not isinstance(self.backbone, CEDNet):
+            raise ValueError(f'the backbone is {backbone["type"]}; only CEDNet can be distilled')
+        network = build_teacher(teacher)
+        # no submodule: it is neither trained nor saved, nor sent between processes
+        self.__dict__['teacher'] = network
+        if select and is_convnext(network.network.state_dict()):
+            selected = select_from_convnext(network.network.state_dict(), self.backbone)
+            self.backbone.load_state_dict(selected, strict=False)
+        self.levels = [level for level in levels if level in network.channels]
+        if not self.levels:
+            raise ValueError(f'the teacher has the levels {list(network.channels)}, none of {levels}')
+        weights = [1.0] * len(levels) if level_weights is None else level_weights
+        self.level_weights = dict(zip(levels, weights, strict=True))
+        self.only_last = check_choice('stages', stages, STAGES) == 'last'
+        self.normalization = check_choice('normalization', normalization, NORMALIZATIONS)
+        self.teacher_scale = teacher_scale
+        channels = self.find_channels()
+        self.projections = nn.ModuleDict(
+            {
+                name: nn.Conv2d(channels[name], network.channels[level], 1)
+                for name, level in self.name_features()
+            }
+        )
+
+    def name_features(self) -> list[tuple[str, int]]:
+        """Name and level of each feature that learns."""
+        number = len(self.backbone.stages)
+        stages = [number] if self.only_last else range(1, number + 1)
+        names = [('stem', 2)] if 2 in self.levels else []
+        return names + [(f'stage{k}_level{i}', i) for k in stages for i in self.levels if i > 2]
+
+    @torch.no_grad()
+    def find_channels(self) -> dict[str, int]:
+        """Channels of each feature of the backbone."""
+        conv = self.backbone.stem.conv1
+        features = self.extract(torch.zeros(1, conv.in_channels, 32, 32))
+        return {name: feature.shape[1] for name, feature in features.items()}
+
+    def extract(self, images: Tensor) -> dict[str, Tensor]:
+        """The backbone's features by name: of its stem, and of all levels of all stages."""
+        c2, x = self.backbone.stem(images)
+        features = {'stem': c2}
+        for number, stage in enumerate(self.backbone.stages, 1):
+            levels = stage(x)
+            x = levels[3]
+            features |= {f'stage{number}_level{level}': levels[level] for level in levels}
+        return features
+
+    def forward(self, inputs: Tensor, data_samples: Any = None, mode: str = 'tensor') -> Any:
+        """The losses of a batch, or with another mode than 'loss' the backbone's features.
+
+        Args:
+            inputs: Normalised images (N, 3, H, W).
+            data_samples: Ignored.
+            mode: 'loss' or 'tensor'. Default: 'tensor'.
+        """
+        features = self.extract(inputs)
+        return (
+            self.compute_losses(features, self.compute_targets(inputs)) if mode == 'loss' else features
+        )
+
+    @torch.no_grad()
+    def compute_targets(self, inputs: Tensor) -> dict[int, Tensor]:
+        """The teacher's normalised features, by level."""
+        preprocessor = self.data_preprocessor
+        images = inputs * preprocessor.std + preprocessor.mean
+        if self.teacher_scale != 1:
+            images = F.interpolate(
+                images,
+                scale_factor=self.teacher_scale,
+                mode='bicubic',
+                antialias=self.teacher_scale < 1,
+            )
+        features = self.teacher.to(inputs.device)(images)
+        return {level: self.normalize(features[level].float()) for level in self.levels}
+
+    def normalize(self, feature: Tensor) -> Tensor:
+        """Normalise a feature (N, C, H, W) of the teacher."""
+        if self.normalization == 'batch':
+            return F.batch_norm(feature, None, None, training=True, eps=EPS)
+        channels_last = feature.permute(0, 2, 3, 1)
+        return F.layer_norm(channels_last, channels_last.shape[-1:], eps=EPS).permute(0, 3, 1, 2)
+
+    def compute_losses(
+        self, features: dict[str, Tensor], targets: dict[int, Tensor]
+    ) -> dict[str, Tensor]:
+        """The loss of each level, 'loss_level2' and so on."""
+        found: dict[int, list[Tensor]] = {level: [] for level in self.levels}
+        for name, level in self.name_features():
+            predicted = self.projections[name](features[name]).float()
+            target = targets[level]
+            if predicted.shape[-2:] != target.shape[-2:]:
+                size = predicted.shape[-2:]
+                target = F.interpolate(target, size=size, mode='bilinear', antialias=True)
+            found[level].append(F.mse_loss(predicted, target))
+        return {
+            f'loss_level{level}': self.level_weights[level] * torch.stack(losses).mean()
+            for level, losses in found.items()
+        }

@@ -1,0 +1,225 @@
+"""Teachers: pre-trained networks of timm and mmpretrain that return features of several strides."""
+
+import inspect
+import math
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.registry import MODELS
+from torch import Tensor, nn
+
+from mmcednet.checkpoints.loading import load_checkpoint
+from mmcednet.config_files import read_config
+from mmcednet.converters.convnext import convert_convnext, find_widths, is_convnext
+from mmcednet.models.pretrained import BACKBONE, get_state_dict
+
+LEVELS = (2, 3, 4, 5)  # strides 4 to 32
+IMAGENET_MEAN, IMAGENET_STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
+PROBE_SIZE = 128  # px
+MAX_REASON = 300  # characters of an error that lists all weights of a network
+
+
+class Teacher(nn.Module):
+    """A frozen network that returns one feature per stride.
+
+    Args:
+        network: Maps images (N, 3, H, W) to features (N, C, H / stride, W / stride).
+        mean: Of the pixels of its images, RGB in [0, 255].
+        std: As ``mean``.
+
+    Attributes:
+        channels: Level -> C; level k has stride 2^k. Of several features with the same stride, the last
+            one counts.
+
+    Raises:
+        ValueError: No feature has a stride of 4, 8, 16 or 32, or the network takes one size only.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, network: nn.Module, mean: Iterable[float], std: Iterable[float]) -> None:
+        super().__init__()
+        self.network = network
+        self.register_buffer('mean', torch.tensor([*mean]).view(-1, 1, 1))
+        self.register_buffer('std', torch.tensor([*std]).view(-1, 1, 1))
+        self.requires_grad_(False)
+        self.eval()
+        try:
+            found = self.find_levels(torch.zeros(1, 3, PROBE_SIZE, PROBE_SIZE))
+        except (AssertionError, RuntimeError) as error:  # Transformers of one size of images
+            reason = f'images of {PROBE_SIZE}x{PROBE_SIZE} px: {error}'
+            raise ValueError(f'the teacher does not take {reason}') from None
+        if not found:
+            raise ValueError('the teacher has no features of stride 4, 8, 16 or 32')
+        self.indices = {level: index for level, (index, _) in found.items()}
+        self.channels = {level: channels for level, (_, channels) in found.items()}
+
+    @torch.no_grad()
+    def find_levels(self, images: Tensor) -> dict[int, tuple[int, int]]:
+        """Level -> index among the outputs, and channels."""
+        found = {}
+        for index, feature in enumerate(self.network(images)):
+            stride = images.shape[-1] / feature.shape[-1] if feature.ndim == 4 else 1
+            level = round(math.log2(stride))
+            if level in LEVELS:
+                found[level] = (index, feature.shape[1])
+        return found
+
+    @torch.no_grad()
+    def forward(self, images: Tensor) -> dict[int, Tensor]:
+        """Images (N, 3, H, W), RGB in [0, 255] -> level -> (N, C, H / 2^level, W / 2^level)."""
+        features = self.network((images - self.mean) / self.std)
+        return {level: features[index] for level, index in self.indices.items()}
+
+
+def build_teacher(name: str) -> Teacher:
+    """Build a teacher, with its weights.
+
+    Args:
+        name: 'timm:NAME' or 'timm:NAME=FILE': a network of timm, with its published weights, which are
+            downloaded, or those of a file; 'mmpretrain:NAME' or 'mmpretrain:NAME=FILE', where NAME may
+            be a config file; or 'FILE': a checkpoint of mmpretrain's or this project's train.py, which
+            contains its config, or a ConvNeXt of torchvision, timm, mmpretrain or the original code.
+
+    Raises:
+        ValueError: There is no such network, the file is no checkpoint of it, or no feature has a
+            stride of 4, 8, 16 or 32.
+        FileNotFoundError: The file does not exist.
+    """
+    library, _, rest = name.partition(':')
+    if library not in LIBRARIES:
+        return load_teacher(name)
+    network, _, file = rest.partition('=')
+    if file and not Path(file).is_file():
+        raise FileNotFoundError(f'the weights of the teacher, {file}, do not exist')
+    return LIBRARIES[library](network, file)
+
+
+def build_timm(name: str, file: str) -> Teacher:
+    """A teacher of timm; see :func:`build_teacher`."""
+    try:
+        import timm
+    except ImportError:
+        raise ValueError(f'the teacher timm:{name} needs timm: pip install timm') from None
+    settings: dict[str, Any] = dict(pretrained=True, features_only=True)
+    if file:
+        weights = get_state_dict(load_checkpoint(file))
+        settings['pretrained_cfg_overlay'] = dict(state_dict=weights, custom_load=False)
+    if not timm.is_model(name):
+        raise ValueError(f'timm has no network named {name!r}; timm.list_models() lists them')
+    try:
+        network: Any = timm.create_model(name, **settings)
+    except RuntimeError as error:
+        reason = ' '.join(str(error).split())[:MAX_REASON]
+        raise ValueError(f'the teacher timm:{name} cannot be built: {reason}') from None
+    cfg = network.pretrained_cfg
+    return Teacher(network, *([255 * value for value in cfg[key]] for key in ('mean', 'std')))
+
+
+def build_mmpretrain(name: str, file: str) -> Teacher:
+    """A teacher of mmpretrain; see :func:`build_teacher`."""
+    from mmpretrain.apis import ModelHub, list_models
+
+    if name.endswith('.py'):
+        cfg = read_config(name)
+    elif name in list_models():
+        cfg, file = ModelHub.get(name).config, file or ModelHub.get(name).weights
+    else:
+        raise ValueError(
+            f'mmpretrain has no network named {name!r}; mmpretrain.list_models() lists them'
+        )
+    if not file:
+        raise ValueError(f'mmpretrain has no weights of {name}; give a file: mmpretrain:{name}=FILE')
+    return build_from_config(cfg, get_state_dict(load_checkpoint(file)), file)
+
+
+LIBRARIES = {'timm': build_timm, 'mmpretrain': build_mmpretrain}
+
+
+def load_teacher(file: str) -> Teacher:
+    """A teacher of a checkpoint alone; see :func:`build_teacher`."""
+    loaded = load_checkpoint(file)
+    weights = get_state_dict(loaded)
+    cfg = (loaded.get('meta') or {}).get('cfg')
+    if isinstance(cfg, str) and 'backbone' in cfg:
+        return build_from_config(Config.fromstring(cfg, '.py'), weights, file)
+    if is_convnext(weights):
+        weights = convert_convnext(weights)
+        channels, depths = find_widths(weights)
+        arch = dict(channels=channels, depths=depths)
+        network = build_backbone(Config(dict(model=dict(backbone=dict(type='ConvNeXt', arch=arch)))))
+        load_weights(network, weights, file)
+        return Teacher(network, IMAGENET_MEAN, IMAGENET_STD)
+    raise ValueError(
+        f'{file} does not say of which network its weights are; name it: --teacher timm:NAME={file} or '
+        f'mmpretrain:NAME={file}'
+    )
+
+
+def build_from_config(cfg: Config, weights: dict[str, Tensor], source: str) -> Teacher:
+    """The backbone of a config with its weights.
+
+    Args:
+        cfg: Config of any toolbox.
+        weights: Weights of its model.
+        source: Where they come from, for messages.
+
+    Raises:
+        ValueError: They are not those of the backbone.
+    """
+    network = build_backbone(cfg)
+    own = {k.removeprefix(BACKBONE): v for k, v in weights.items() if k.startswith(BACKBONE)}
+    load_weights(network, own, source)
+    return Teacher(network, *get_normalization(cfg))
+
+
+def build_backbone(cfg: Config) -> nn.Module:
+    """Build the backbone of a config, so that it returns the features of all its stages.
+
+    Raises:
+        ValueError: No toolbox has it.
+    """
+    settings = dict(cfg.model.backbone, init_cfg=None)
+    with MODELS.switch_scope_and_registry(cfg.get('default_scope', 'mmpretrain')) as registry:
+        kind = registry.get(settings['type'])
+        if kind is None:
+            raise ValueError(f'the backbone of the teacher, {settings["type"]}, is not registered')
+        arguments = inspect.signature(kind).parameters
+        if 'out_indices' in arguments:  # all up to the last one that the config uses
+            last = np.max(settings.get('out_indices', arguments['out_indices'].default))
+            settings['out_indices'] = tuple(range(last + 1 if last >= 0 else 4))
+        if 'gap_before_final_norm' in arguments:  # ConvNeXt's, whose features would be averages
+            settings['gap_before_final_norm'] = False
+        if 'pad_small_map' in arguments:  # Swin's, which refuses maps smaller than its windows
+            settings['pad_small_map'] = True
+        if 'pyramid' in arguments:  # CEDNet's, in place of its levels
+            settings.update(pyramid=None, aux_stages=False)
+        return registry.build(settings)
+
+
+def load_weights(network: nn.Module, weights: dict[str, Tensor], source: str) -> None:
+    """Load weights into a network; norms of features that the weights lack keep their start.
+
+    Raises:
+        ValueError: A weight is missing or has another shape.
+    """
+    try:
+        missing = network.load_state_dict(weights, strict=False).missing_keys
+    except RuntimeError as error:
+        raise ValueError(f'{source} does not fit the teacher: {str(error).splitlines()[1]}') from None
+    missing = [key for key in missing if not key.startswith('norm')]
+    if missing:
+        raise ValueError(f'{source} does not fit the teacher: {missing[0]} is missing')
+
+
+def get_normalization(cfg: Config) -> tuple[list[float], list[float]]:
+    """Mean and std of the pixels of a config's images, RGB; ImageNet's if it has none."""
+    found = cfg.get('data_preprocessor') or cfg.model.get('data_preprocessor') or {}
+    mean, std = found.get('mean', IMAGENET_MEAN), found.get('std', IMAGENET_STD)
+    to_rgb = found.get('to_rgb', found.get('bgr_to_rgb', True))
+    return (list(mean), list(std)) if to_rgb else (list(mean[::-1]), list(std[::-1]))

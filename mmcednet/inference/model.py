@@ -1,0 +1,131 @@
+"""Trained models in Python: loaded from a file, called with images."""
+
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING, Any, TypeAlias, overload
+
+import numpy as np
+from mmengine.logging import MMLogger
+from PIL import Image, ImageOps
+
+from mmcednet.checkpoints.loading import load_checkpoint
+from mmcednet.checkpoints.safe_loading import refuse_files
+from mmcednet.checkpoints.stored_config import get_config
+
+from .results import RESULTS, Classification, Detections, Segmentation
+
+if TYPE_CHECKING:
+    from .predict import Predictor
+
+ImageLike: TypeAlias = str | Path | np.ndarray | Image.Image
+AnyResult: TypeAlias = Detections | Segmentation | Classification
+DRAWING = Lock()  # of all models: the toolboxes draw with matplotlib, which has a state, too
+
+
+class Model:
+    """A trained model, see :func:`load`. Calls from several threads wait for each other.
+
+    Attributes:
+        task: 'detector', 'segmenter' or 'classifier'.
+        classes: Names of the classes; None if neither config nor checkpoint has them.
+        predictor: The model in the inferencer of its toolbox.
+    """
+
+    def __init__(self, predictor: 'Predictor') -> None:
+        self.predictor = predictor
+        self.task = predictor.task
+        self.classes = predictor.classes
+        self._lock = Lock()  # the inferencer has a state
+
+    @overload
+    def __call__(self, images: ImageLike, score: float = 0.3) -> AnyResult: ...
+
+    @overload
+    def __call__(self, images: list[Any] | tuple[Any, ...], score: float = 0.3) -> list[AnyResult]: ...
+
+    def __call__(
+        self, images: ImageLike | list[Any] | tuple[Any, ...], score: float = 0.3
+    ) -> AnyResult | list[AnyResult]:
+        """Predict on an image, or on each of several.
+
+        Args:
+            images: A file, a PIL image, an array (H, W, 3) in uint8 and BGR as ``cv2.imread`` returns,
+                or a list or tuple of these.
+            score: For detectors: the lowest score of a detection, 0 for all. Default: 0.3.
+
+        Returns:
+            The prediction, or a list of them.
+
+        Raises:
+            FileNotFoundError: A file does not exist.
+            ValueError: A file is not an image that can be read; an array is of another shape or type.
+        """
+        if isinstance(images, (list, tuple)):
+            return [self.predict(image, score) for image in images]
+        return self.predict(images, score)
+
+    def predict(self, image: ImageLike, score: float) -> AnyResult:
+        """Predict on one image; see :meth:`__call__`."""
+        pixels = read_pixels(image)
+        # the network's pipeline reads files itself, as in tools/infer.py
+        given = str(image) if isinstance(image, (str, Path)) else pixels
+        with self._lock:
+            (sample,) = self.predictor.predict([given])
+        selected = self.predictor.select(sample, score)
+        return RESULTS[self.task](self.predictor, pixels, selected, self.draw)
+
+    def draw(self, image: np.ndarray, sample: Any) -> np.ndarray:
+        """Draw a sample of the toolbox into an image (H, W, 3), uint8, RGB; return a new one."""
+        with DRAWING:
+            return self.predictor.draw(image, sample)
+
+    def __repr__(self) -> str:
+        return f'<Model: {self.task} with {len(self.classes or ())} classes>'
+
+
+def load(checkpoint: str | Path, config: str | Path | None = None, device: str | None = None) -> Model:
+    """Load a trained detector, segmenter or classifier.
+
+    Args:
+        checkpoint: File of a training, or written by ``mmcednet publish``. It cannot run code: from now
+            on mmengine's loader refuses files that could, in this process, unless the environment
+            variable TORCH_FORCE_WEIGHTS_ONLY_LOAD is 0.
+        config: Config file of mmdet, mmseg or mmpretrain. Default: the config in the checkpoint, which
+            is read as data.
+        device: Such as 'cpu' or 'cuda:0'. Default: the GPU if there is one.
+
+    Raises:
+        ValueError: The checkpoint is damaged, could run code, has no config, is one of another model or
+            has other classes; the config does not exist or is of another toolbox; the device does not
+            exist.
+        FileNotFoundError: The checkpoint does not exist.
+    """
+    from .predict import load_predictor  # needs mmcv, which plain PyTorch does without
+
+    path = str(checkpoint)
+    MMLogger.get_instance('inference').setLevel('ERROR')  # it notes each time that a file is loaded
+    refuse_files()
+    if config is not None:
+        return Model(load_predictor(str(config), path, device))
+    return Model(load_predictor(get_config(load_checkpoint(path), path), path, device))
+
+
+def read_pixels(image: ImageLike) -> np.ndarray:
+    """Return an image as an array (H, W, 3), uint8, BGR; see :meth:`Model.__call__`."""
+    if isinstance(image, (str, Path)):
+        from .inputs import read_image  # needs mmcv
+
+        if not Path(image).is_file():
+            raise FileNotFoundError(f'{image} does not exist')
+        return read_image(image)
+    if isinstance(image, Image.Image):
+        turned = ImageOps.exif_transpose(image)
+        return np.ascontiguousarray(np.asarray(turned.convert('RGB'))[..., ::-1])
+    if not isinstance(image, np.ndarray):
+        raise ValueError(f'an image must be a file, a PIL image or an array, not a {type(image)}')
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+        raise ValueError(
+            f'an image has the shape {image.shape} and the type {image.dtype}; it must be (H, W, 3) in '
+            'BGR and uint8'
+        )
+    return image

@@ -1,0 +1,166 @@
+#!/usr/bin/env python3
+"""Trains a CEDNet to predict the features of a pre-trained network, from images without labels.
+
+The written weights are initial weights: train.py --pretrained FILE, new_config.py --pretrained FILE.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from mmcednet_threads import limit_threads
+
+if __name__ == '__main__':
+    limit_threads()  # before torch is imported
+
+from mmengine.config import Config, DictAction
+from mmengine.dist import is_main_process
+from mmengine.runner import Runner
+
+from mmcednet.checkpoints.publishing import check_suffix, serialize
+from mmcednet.checkpoints.safe_loading import refuse_code
+from mmcednet.command_line import check_positive, exit_on_error
+from mmcednet.distillation.config import build_config
+from mmcednet.distillation.student import find_backbone
+from mmcednet.files import atomic_write, check_writable
+from mmcednet.launch.config import set_pretrained, set_resume
+from mmcednet.launch.processes import destroy_process_group, is_restarted
+from mmcednet.launch.runner import prepare_runner
+from mmcednet.training import explain_faults
+from mmcednet.visualization.progress import ProgressHook
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        '--teacher',
+        required=True,
+        metavar='NETWORK',
+        help='timm:NAME or mmpretrain:NAME, whose published weights are downloaded; timm:NAME=FILE or '
+        "mmpretrain:NAME=FILE, with a file's; or FILE: a checkpoint that contains its config, or a "
+        'ConvNeXt of torchvision, timm, mmpretrain or the original code',
+    )
+    parser.add_argument(
+        '--images',
+        type=Path,
+        required=True,
+        nargs='+',
+        metavar='FOLDER',
+        help='folders of images, read with their subfolders',
+    )
+    parser.add_argument(
+        '-o', '--out', type=Path, required=True, help='file to write: .safetensors or .pth'
+    )
+    parser.add_argument('--arch', default='nano', help='nano, tiny, small, base, ...; default: nano')
+    parser.add_argument('--config', help='config whose backbone learns, in place of --arch')
+    parser.add_argument(
+        '--pretrained',
+        metavar='FILE',
+        help='initial weights, as for train.py, or none for random ones; default: selected from the '
+        'teacher if that is a ConvNeXt, otherwise random ones',
+    )
+    parser.add_argument('--iterations', type=int, default=3000, help='default: 3000')
+    parser.add_argument('--batch-size', type=int, default=64, help='of each process; default: 64')
+    parser.add_argument('--size', type=int, default=64, help='side of the crops in px; default: 64')
+    parser.add_argument(
+        '--teacher-scale',
+        type=float,
+        default=1.0,
+        help="enlarges the teacher's images, as many expect larger ones; default: 1",
+    )
+    parser.add_argument('--lr', type=float, default=2e-3, help='learning rate; default: 2e-3')
+    parser.add_argument(
+        '--work-dir', help='folder of logs and checkpoints; default: work_dirs/distill/OUT'
+    )
+    parser.add_argument(
+        '--resume', action='store_true', help='resume from the latest checkpoint in the work dir'
+    )
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='override settings, for example model.stages=last train_dataloader.num_workers=8',
+    )
+    parser.add_argument(
+        '--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='default: none'
+    )
+    args = parser.parse_args(argv)
+    check_positive(parser, args, 'iterations', 'batch-size')
+    return args
+
+
+def build(args: argparse.Namespace) -> Config:
+    """The config of the options."""
+    work_dir = Path(args.work_dir or Path('work_dirs', 'distill', args.out.stem))
+    check_suffix(args.out)
+    for folder in args.images:
+        if not folder.is_dir():
+            raise ValueError(f'the image folder {folder} does not exist')
+    check_writable(work_dir)
+    check_writable(args.out.parent)
+    cfg = build_config(
+        find_backbone(args.arch, args.config, ROOT / 'configs'),
+        args.teacher,
+        args.images,
+        work_dir,
+        args.iterations,
+        args.batch_size,
+        args.size,
+        args.teacher_scale,
+        args.lr,
+    )
+    cfg.launcher = args.launcher
+    cfg.model.select = args.pretrained is None
+    if args.pretrained not in (None, 'none'):
+        set_pretrained(cfg, args.pretrained)
+    if args.cfg_options:
+        cfg.merge_from_dict(args.cfg_options)
+    if args.resume or is_restarted():
+        set_resume(cfg, 'auto')
+    return cfg
+
+
+def prepare(args: argparse.Namespace) -> Runner:
+    """Build the runner; it shows a bar in a terminal, and lines of a log elsewhere."""
+    refuse_code()
+    cfg = build(args)
+    if sys.stdout.isatty():
+        cfg.log_level = 'WARNING'
+    runner = prepare_runner(cfg, 'train')
+    if sys.stdout.isatty() and is_main_process():
+        runner.register_hook(ProgressHook())
+    return runner
+
+
+def distill(args: argparse.Namespace) -> None:
+    """Train, and write the backbone's weights."""
+    with exit_on_error():
+        runner = prepare(args)
+    with explain_faults(runner):
+        runner.train()
+    if is_main_process():
+        content = serialize(
+            runner.message_hub.get_info('last_ckpt'), args.out.suffix, backbone_only=True
+        )
+        with atomic_write(args.out) as temporary:
+            temporary.write_bytes(content)
+        print(f'{args.out}: {len(content) / 2**20:.1f} MiB; losses: {runner.work_dir}/losses.png')
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = parse_args(argv)
+    try:
+        distill(args)
+    except SystemExit as error:
+        raise error.with_traceback(None) from None  # the traceback would keep the runner
+    finally:
+        destroy_process_group()
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -15,7 +15,10 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument('config', help='config file')
     parser.add_argument('checkpoint', help='checkpoint file')
     parser.add_argument(
-        'inputs', nargs='+', metavar='input', help='image, video, folder or glob pattern'
+        'inputs',
+        nargs='+',
+        metavar='input',
+        help='image, video, folder, glob pattern, number of a camera, or address such as rtsp://HOST/PATH',
     )
     parser.add_argument('-o', '--out', type=Path, required=True, help='folder to write; must be new')
     parser.add_argument(
@@ -36,9 +39,29 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         'images are numbered from 1, and so are classes if the checkpoint does not have the ids of the '
         'annotations that it was trained on',
     )
+    parser.add_argument(
+        '--tile',
+        type=int,
+        metavar='SIZE',
+        help='predict on overlapping tiles of SIZE x SIZE pixels, for images much larger than those of '
+        'the training; default: on the whole image',
+    )
+    add_drawing_arguments(parser)
     add_compile_argument(parser)
     add_prediction_arguments(parser)
     return parser.parse_args(argv)
+
+
+def add_drawing_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('--no-drawing', action='store_true', help='write no pictures and videos')
+    parser.add_argument('--no-labels', action='store_true', help='write no classes into the pictures')
+    parser.add_argument('--no-legend', action='store_true', help='add no legend beside the pictures')
+    parser.add_argument(
+        '--line-width',
+        type=int,
+        metavar='PIXELS',
+        help='of boxes and outlines, 0 for none; default: from 1, by the size of the image',
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -53,11 +76,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     from mmcednet.inference.predict import load_predictor
     from mmcednet.inference.toolboxes import import_toolbox
     from mmcednet.models import compile_blocks
+    from mmcednet.visualization.predictions import Style
 
     with exit_on_error():
         refuse_code()
         if args.batch < 1:
             raise ValueError(f'--batch {args.batch} must be at least 1')
+        if args.line_width is not None and args.line_width < 0:
+            raise ValueError(f'--line-width {args.line_width} must be at least 0')
         check_out(args.out, args.inputs)
         sources = find_sources(args.inputs)
         cfg = read_config(args.config)
@@ -66,8 +92,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.compile:
             compile_blocks(predictor.inferencer.model)
         ids = read_ids(args.annotations, sources, predictor.classes) if args.annotations else None
-        problems = write_predictions(predictor, sources, args.out, args.score, args.batch, ids)
-    print(f'drawn pictures and predictions.json: {args.out}')
+        style = Style(not args.no_labels, not args.no_legend, args.line_width)
+        problems = write_predictions(
+            predictor,
+            sources,
+            args.out,
+            args.score,
+            args.batch,
+            ids,
+            None if args.no_drawing else style,
+            args.tile,
+        )
+    print(f'predictions.json{"" if args.no_drawing else " and drawn pictures"}: {args.out}')
     if problems:
         print(f'error: {problems}', file=sys.stderr)
     return 1 if problems else 0

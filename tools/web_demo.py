@@ -18,7 +18,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         '--examples',
         type=Path,
-        help="folder of example pictures; default: the config's validation images",
+        help="folder of example pictures; default: some of the config's validation images",
     )
     parser.add_argument('--device', help="'cpu', 'cuda:0', ...; default: the GPU if there is one")
     parser.add_argument('--host', default='127.0.0.1', help='default: 127.0.0.1, this machine only')
@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from mmcednet.checkpoints.safe_loading import refuse_code
     from mmcednet.command_line import exit_on_error
     from mmcednet.config_files import read_config
-    from mmcednet.inference.inputs import find_examples
+    from mmcednet.inference.inputs import find_validation_images, list_examples
     from mmcednet.inference.predict import load_predictor
     from mmcednet.inference.toolboxes import import_toolbox
 
@@ -41,10 +41,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         refuse_code()
         if find_spec('gradio') is None:
             raise ValueError("the web demo needs gradio: pip install 'mmcednet[web]'")
+        examples = list_examples(args.examples) if args.examples else None
         cfg = read_config(args.config)
-        examples = find_examples(cfg, args.examples)
         import_toolbox(cfg.get('default_scope'))
         predictor = load_predictor(cfg, args.checkpoint, args.device, args.amp, args.cuda_graph)
+        if examples is None:
+            examples = find_validation_images(cfg)
         config = Path(args.config)
         from mmcednet.inference import web  # needs gradio, and takes seconds
 

@@ -1,4 +1,4 @@
-"""Inputs of a prediction: finds images and videos, reads their frames."""
+"""Inputs of a prediction: finds images, videos and streams, reads their frames."""
 
 import os
 import sys
@@ -10,9 +10,12 @@ from pathlib import Path
 import mmcv
 import numpy as np
 from mmengine.config import Config
+from mmengine.registry import DATASETS
 
-from mmcednet.checks.data import get_image_folder, iter_datasets
+from mmcednet.checks.data import iter_datasets
 from mmcednet.images import IMAGE_ERRORS, ImageError, read_size
+
+from .streams import describe_stream, is_stream, open_stream, read_stream
 
 IMAGES = {'.jpg', '.jpeg', '.png', '.ppm', '.bmp', '.pgm', '.tif', '.tiff', '.webp'}  # as mmdet's
 VIDEOS = {'.mp4', '.avi', '.mov', '.mkv', '.webm', '.m4v', '.mpg', '.mpeg'}
@@ -21,22 +24,24 @@ MAX_EXAMPLES = 8
 
 @dataclass(frozen=True)
 class Source:
-    """A file to predict on.
+    """A file or stream to predict on.
 
     Attributes:
         path: The file.
         file_name: Its path in the input folder or its name, such as 'a/b.jpg'; if two files would have
             the same one, the paths of all in the folder that contains them.
         name: Name for outputs: ``file_name`` without its suffix, unless two files differ only in that.
+        stream: Number of a camera or address of a stream; None for a file.
     """
 
     path: Path
     file_name: str
     name: str
+    stream: str | None = None
 
     @property
     def is_video(self) -> bool:
-        return self.path.suffix.lower() in VIDEOS
+        return self.stream is not None or self.path.suffix.lower() in VIDEOS
 
 
 @dataclass(frozen=True)
@@ -47,11 +52,13 @@ class Frame:
         source: The file.
         index: Number of the frame in its video, from 0; None for an image.
         image: (H, W, 3), uint8, BGR.
+        fps: Frames per second of the video; 0 if it does not say.
     """
 
     source: Source
     index: int | None
     image: np.ndarray
+    fps: float = 0.0
 
     @property
     def input(self) -> str | np.ndarray:
@@ -96,12 +103,18 @@ def warn(text: str) -> None:
 def find_sources(inputs: Sequence[str]) -> list[Source]:
     """Find images and videos, in the order of ``inputs`` and by name within a folder or pattern.
 
+    Cameras and streams, which may have no end, come last.
+
     Args:
-        inputs: Files, folders (searched with their subfolders, but not hidden ones), and glob patterns.
+        inputs: Files, folders (searched with their subfolders, but not hidden ones), glob patterns,
+            numbers of cameras, and addresses of streams.
 
     Raises:
-        ValueError: One of them does not exist, matches nothing, or has no images or videos.
+        ValueError: One of them does not exist, matches nothing, has no images or videos, or cannot be
+            opened.
     """
+    streams = find_streams([name for name in inputs if is_stream(name)])
+    inputs = [name for name in inputs if not is_stream(name)]
     found = {Path(os.path.abspath(path)): short for name in inputs for path, short in find_files(name)}
     file_names = [short.as_posix() for short in found.values()]
     if len(set(file_names)) < len(file_names):  # a/x.jpg and b/x.jpg
@@ -110,7 +123,17 @@ def find_sources(inputs: Sequence[str]) -> list[Source]:
     names = [str(Path(name).with_suffix('')) for name in file_names]
     if len(set(names)) < len(names):  # a.jpg and a.png
         names = file_names
-    return [Source(*item) for item in zip(found, file_names, names)]
+    return [Source(*item) for item in zip(found, file_names, names)] + streams
+
+
+def find_streams(inputs: Sequence[str]) -> list[Source]:
+    """Check that cameras and streams can be opened, and name their outputs."""
+    sources = []
+    for number, name in enumerate(dict.fromkeys(inputs), 1):
+        open_stream(name).release()
+        short = f'camera{name}' if name.isdecimal() else f'stream{number}'
+        sources.append(Source(Path(name), describe_stream(name), short, name))
+    return sources
 
 
 def find_files(name: str) -> list[tuple[Path, Path]]:
@@ -163,8 +186,10 @@ def read_image(path: str | Path) -> np.ndarray:
     return image
 
 
-def count_frames(sources: Sequence[Source]) -> int:
-    """Number of images, and of frames of videos by their headers."""
+def count_frames(sources: Sequence[Source]) -> int | None:
+    """Number of images, and of frames of videos by their headers; None with a stream."""
+    if any(source.stream is not None for source in sources):
+        return None
     return sum(
         max(mmcv.VideoReader(str(source.path)).frame_cnt, 1) if source.is_video else 1
         for source in sources
@@ -186,10 +211,17 @@ def iter_frames(sources: Sequence[Source], problems: Problems) -> Iterator[Frame
 
 
 def iter_video(source: Source, problems: Problems) -> Iterator[Frame]:
-    reader = mmcv.VideoReader(str(source.path))
     number = 0
+    if source.stream is not None:
+        print(f'{source.file_name} is read; Ctrl-C ends it', flush=True)
+        for number, (image, fps) in enumerate(read_stream(source.stream), 1):
+            yield Frame(source, number - 1, image, fps)
+        if number == 0:
+            problems.skip(source, 'it has no frames that could be read')
+        return
+    reader = mmcv.VideoReader(str(source.path))
     for number, image in enumerate(reader, 1):
-        yield Frame(source, number - 1, image)
+        yield Frame(source, number - 1, image, reader.fps)
     if number == 0:
         problems.skip(source, 'it has no frames that could be read')
     # Some containers have a duration only, which rounds to one frame too many.
@@ -211,22 +243,36 @@ def iter_batches(frames: Iterator[Frame], size: int) -> Iterator[list[Frame]]:
         yield batch
 
 
-def find_examples(cfg: Config, folder: Path | None) -> list[Path]:
-    """Find pictures to choose from: in a folder, or the config's validation images if they exist.
+def list_examples(folder: Path) -> list[Path]:
+    """List the first pictures of a folder.
 
     Raises:
-        ValueError: ``folder`` does not exist or has no images.
+        ValueError: It does not exist or has no images.
     """
-    folders = (
-        [folder]
-        if folder
-        else map(Path, map(get_image_folder, iter_datasets(cfg.get('val_dataloader'))))
-    )
-    for path in folders:
-        files = sorted(path.iterdir()) if path.is_dir() else []
-        images = [file for file in files if file.suffix.lower() in IMAGES]
-        if images:
-            return images[:MAX_EXAMPLES]
-    if folder:
+    files = sorted(folder.iterdir()) if folder.is_dir() else []
+    images = [file for file in files if file.suffix.lower() in IMAGES]
+    if not images:
         raise ValueError(f'the folder of examples {folder} has no images')
-    return []
+    return images[:MAX_EXAMPLES]
+
+
+def find_validation_images(cfg: Config) -> list[Path]:
+    """Choose validation images of a config, evenly from all, as neighbours are often alike.
+
+    Args:
+        cfg: Config whose toolbox is the default scope.
+
+    Returns:
+        At most eight files; none if the data set is not on this machine.
+    """
+    files: set[Path] = set()
+    for config in iter_datasets(cfg.get('val_dataloader')):
+        try:
+            dataset = DATASETS.build(dict(config, pipeline=[], lazy_init=False))
+        except (AssertionError, OSError):  # mmseg asserts that its list of files exists
+            continue
+        infos = [dataset.get_data_info(index) for index in range(len(dataset))]
+        files |= {Path(info['img_path']) for info in infos}
+    found = sorted(path for path in files if path.is_file())
+    chosen = np.linspace(0, len(found) - 1, min(len(found), MAX_EXAMPLES)).round().astype(int)
+    return [found[index] for index in chosen]

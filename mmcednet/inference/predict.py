@@ -18,6 +18,9 @@ from mmcednet.checks.limits import find_detection_limit
 from mmcednet.config_files import read_config
 from mmcednet.launch.device import check_operators
 from mmcednet.launch.prediction import accelerate_prediction, check_device
+from mmcednet.visualization.colours import choose_colours, find_palette
+from mmcednet.visualization.predictions import DEFAULT, Classes, Style, draw_detections, draw_label_map
+from mmcednet.visualization.text import draw_legend
 
 TOP = 5
 
@@ -46,6 +49,7 @@ class Predictor(ABC):
             metainfo: The dataset's, with classes, palette and category_ids, each None if unknown.
         """
         self.cfg = cfg
+        self.palette: list[list[int]] | None = metainfo['palette']
         self.classes: tuple[str, ...] | None = metainfo['classes']
         self.category_ids: tuple[int | str, ...] | None = metainfo['category_ids']
         self.inferencer = self.build(cfg, checkpoint, device, metainfo)
@@ -77,8 +81,11 @@ class Predictor(ABC):
         return sample
 
     @abstractmethod
-    def draw(self, image: np.ndarray, sample: Any) -> np.ndarray:
-        """Draw a prediction into an image (H, W, 3), uint8, RGB; return a new one."""
+    def draw(self, image: np.ndarray, sample: Any, style: Style = DEFAULT) -> np.ndarray:
+        """Draw a prediction into an image (H, W, 3), uint8, RGB; return a new one.
+
+        With a legend, the new one is wider.
+        """
 
     @abstractmethod
     def describe(self, sample: Any) -> list[dict]:
@@ -90,6 +97,13 @@ class Predictor(ABC):
 
     def get_class_name(self, label: int) -> str:
         return self.classes[label] if self.classes else str(label)
+
+    def get_drawn_classes(self, labels: np.ndarray) -> Classes:
+        """Names and colours of all classes; if these are unknown, of as many as ``labels`` need."""
+        number = len(self.classes) if self.classes else int(labels.max(initial=0)) + 1
+        names = [self.get_class_name(label) for label in range(number)]
+        colours = choose_colours(number) if self.palette is None else np.array(self.palette, np.uint8)
+        return Classes(names, colours)
 
     def get_category_id(self, label: int) -> int | str:
         return self.category_ids[label] if self.category_ids else label + 1
@@ -104,10 +118,9 @@ class Detector(Predictor):
         from mmdet.apis import DetInferencer
 
         self.limit = find_detection_limit(cfg.model)
-        palette = 'none' if metainfo['palette'] else 'random'  # 'none': the config's
-        inferencer = DetInferencer(cfg, checkpoint, device, palette=palette, show_progress=False)
+        inferencer = DetInferencer(cfg, checkpoint, device, palette='random', show_progress=False)
         if self.classes:
-            inferencer.model.dataset_meta['classes'] = self.classes
+            inferencer.model.dataset_meta.update(metainfo)
         return inferencer
 
     def predict(self, images: list[str | np.ndarray]) -> list[Any]:
@@ -129,9 +142,23 @@ class Detector(Predictor):
     def reaches_limit(self, sample: Any) -> bool:
         return self.limit is not None and len(sample.pred_instances) >= self.limit[1]
 
-    def draw(self, image: np.ndarray, sample: Any) -> np.ndarray:
-        (drawn,) = self.inferencer.visualize([image], [sample], return_vis=True, pred_score_thr=-1.0)
-        return drawn
+    def draw(self, image: np.ndarray, sample: Any, style: Style = DEFAULT) -> np.ndarray:
+        from mmdet.structures.mask import mask2bbox
+
+        instances = sample.pred_instances
+        boxes = instances.bboxes
+        if 'masks' in instances and not boxes.any():  # of a model without a box head
+            boxes = mask2bbox(torch.as_tensor(instances.masks))
+        labels = instances.labels.numpy()
+        return draw_detections(
+            image,
+            self.get_drawn_classes(labels),
+            labels,
+            boxes.numpy(),
+            instances.scores.numpy(),
+            np.asarray(instances.masks, bool) if 'masks' in instances else None,
+            style,
+        )
 
     def describe(self, sample: Any) -> list[dict]:
         """Detections in COCO's format: boxes (x, y, width, height) in pixels; masks as RLE."""
@@ -179,10 +206,9 @@ class Segmenter(Predictor):
         labels[~torch.isin(labels, torch.tensor(list(classes), dtype=torch.long))] = self.no_class
         return selected
 
-    def draw(self, image: np.ndarray, sample: Any) -> np.ndarray:
-        (drawn,) = self.inferencer.visualize([image], [sample], return_vis=True, opacity=0.6)
-        shown = self.get_label_map(sample) != self.no_class
-        return np.where(shown[..., None], drawn, image)
+    def draw(self, image: np.ndarray, sample: Any, style: Style = DEFAULT) -> np.ndarray:
+        label_map = self.get_label_map(sample)
+        return draw_label_map(image, self.get_drawn_classes(label_map), label_map, style)
 
     def describe(self, sample: Any) -> list[dict]:
         """The share of each class in the image, largest first."""
@@ -209,13 +235,14 @@ class Classifier(Predictor):
 
     def build(self, cfg: Config, checkpoint: str, device: str, metainfo: dict) -> Any:
         from mmpretrain.apis import ImageClassificationInferencer
-        from mmpretrain.visualization import UniversalVisualizer
 
-        self.visualizer = UniversalVisualizer()
         return ImageClassificationInferencer(cfg, checkpoint, device, classes=self.classes)
 
-    def draw(self, image: np.ndarray, sample: Any) -> np.ndarray:
-        return self.visualizer.visualize_cls(image, sample, classes=self.classes, draw_gt=False)
+    def draw(self, image: np.ndarray, sample: Any, style: Style = DEFAULT) -> np.ndarray:
+        scores = sample.pred_score.numpy()
+        top = {label: f'{scores[label]:.2f}' for label in np.argsort(-scores)[:TOP].tolist()}
+        names = [self.get_class_name(label) for label in range(len(scores))]
+        return draw_legend(image, names, None, top) if style.legend else image.copy()
 
     def describe(self, sample: Any) -> list[dict]:
         """The labels of the highest scores, at most five."""
@@ -275,7 +302,8 @@ def load_predictor(
     classes = get_classes(loaded)
     if classes and metainfo['classes']:
         check_checkpoint_classes(classes, metainfo['classes'], checkpoint)
-    metainfo['classes'] = metainfo['classes'] or classes
+    if classes and not metainfo['classes']:
+        metainfo.update(classes=classes, palette=choose_colours(len(classes)).tolist())
     metainfo['category_ids'] = get_category_ids(loaded)
     cfg.get('visualizer', {}).update(vis_backends=None, save_dir=None)  # it draws, and saves nothing
     # mmengine warns about each box that touches the border.
@@ -293,8 +321,12 @@ def load_predictor(
 def read_metainfo(cfg: Config) -> dict:
     """Classes and palette of the config's test dataset, each None if unknown; reads no annotations."""
     dataset = DATASETS.build(dict(cfg.test_dataloader.dataset, lazy_init=True))
-    classes, palette = (dataset.metainfo.get(key) for key in ('classes', 'palette'))
-    return dict(classes=tuple(classes) if classes else None, palette=palette)
+    classes = dataset.metainfo.get('classes')
+    palette = find_palette(dataset, cfg.test_dataloader.dataset)
+    return dict(
+        classes=tuple(classes) if classes else None,
+        palette=None if palette is None else palette.tolist(),
+    )
 
 
 def choose_device(cfg: Config, device: str | None) -> str:

@@ -11,6 +11,7 @@ import mmcv
 import numpy as np
 
 from mmcednet.images import IMAGE_ERRORS, ImageError
+from mmcednet.visualization.predictions import Style
 
 from .inputs import read_image
 from .outputs import is_drawable
@@ -72,13 +73,28 @@ class Demo:
         return Prediction(mmcv.bgr2rgb(image), sample), message
 
     def draw(
-        self, prediction: Prediction | None, score: float, classes: list[int]
+        self,
+        prediction: Prediction | None,
+        score: float,
+        classes: list[int],
+        parts: Sequence[str] = ('labels', 'legend'),
+        line_width: int | None = None,
     ) -> tuple[np.ndarray | None, list[list]]:
-        """Draw a prediction, and list it in rows for the table."""
+        """Draw a prediction, and list it in rows for the table.
+
+        Args:
+            prediction: The last one.
+            score: Lowest score.
+            classes: Indices of the classes.
+            parts: What to draw besides boxes, masks and areas: 'labels', 'legend'.
+            line_width: Of boxes and outlines; -1 or None: by the size of the picture.
+        """
         if prediction is None:
             return None, []
         sample = self.predictor.select(prediction.sample, score, classes)
-        return self.predictor.draw(prediction.image, sample), self.list_rows(sample)
+        width = None if line_width == -1 else line_width
+        style = Style('labels' in parts, 'legend' in parts, width)
+        return self.predictor.draw(prediction.image, sample, style), self.list_rows(sample)
 
     def list_rows(self, sample: Any) -> list[list]:
         entries = self.predictor.describe(sample)
@@ -112,7 +128,7 @@ def build_app(
         last = gr.State()
         with gr.Row():
             with gr.Column(scale=2):
-                upload, score, classes = add_controls(predictor, examples)
+                upload, *controls = add_controls(predictor, examples)
             with gr.Column(scale=3):
                 drawn = gr.Image(
                     show_label=False,
@@ -128,11 +144,11 @@ def build_app(
                 )
         # One at a time: the inferencer and its visualizer have a state.
         shared: dict[str, Any] = dict(concurrency_id='model', concurrency_limit=1)
-        shown = dict(inputs=[last, score, classes], outputs=[drawn, table])
+        shown = dict(inputs=[last, *controls], outputs=[drawn, table])
         # Gradio's own preprocessing answers a broken file with a traceback.
         predicted = upload.change(demo.predict, upload, [last, message], preprocess=False, **shared)
         predicted.then(demo.draw, **shown, **shared)
-        for control in (score, classes):
+        for control in controls:
             control.change(
                 demo.draw, **shown, **shared, trigger_mode='always_last', show_progress='hidden'
             )
@@ -141,8 +157,8 @@ def build_app(
 
 def add_controls(
     predictor: Predictor, examples: Sequence[Path]
-) -> tuple[gr.Image, gr.Slider, gr.CheckboxGroup]:
-    """Add the page's left column: the upload with its examples, the lowest score, the classes."""
+) -> tuple[gr.Image, gr.Slider, gr.CheckboxGroup, gr.CheckboxGroup, gr.Slider]:
+    """Add the page's left column: the upload with its examples, and the arguments of ``Demo.draw``."""
     upload = gr.Image(
         label='picture',
         type='filepath',
@@ -158,7 +174,10 @@ def add_controls(
     choices = [(predictor.get_class_name(i), i) for i in ids]
     with gr.Accordion('classes', open=len(ids) <= 20):
         classes = gr.CheckboxGroup(choices, value=ids, label='all', show_select_all=True)
-    return upload, score, classes
+    with gr.Accordion('drawing', open=False):
+        parts = gr.CheckboxGroup(['labels', 'legend'], value=['labels', 'legend'], show_label=False)
+        line_width = gr.Slider(-1, 10, -1, step=1, label='line width (-1: by the size, 0: none)')
+    return upload, score, classes, parts, line_width
 
 
 def serve(app: gr.Blocks, host: str, port: int) -> None:

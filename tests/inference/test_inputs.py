@@ -9,10 +9,11 @@ from PIL import Image
 from mmcednet.inference.inputs import (
     Problems,
     count_frames,
-    find_examples,
     find_sources,
+    find_validation_images,
     iter_batches,
     iter_frames,
+    list_examples,
     read_image,
 )
 
@@ -136,14 +137,31 @@ def test_batches_have_one_shape(files):
     assert batches == ['ab', 'c', 'de']
 
 
-def test_examples(files, shapes, tmp_path):
+def test_examples_of_a_folder(files, tmp_path):
     files('pictures/b.png', 'pictures/a.jpg')
     (tmp_path / 'pictures' / 'notes.txt').write_text('no image')
-    dataset = dict(data_root=str(shapes), ann_file='x.json', data_prefix=dict(img='val/'))
+    assert [path.name for path in list_examples(tmp_path / 'pictures')] == ['a.jpg', 'b.png']
+    with pytest.raises(ValueError, match=r'absent has no images$'):
+        list_examples(tmp_path / 'absent')
+
+
+def test_validation_images_are_chosen_from_all(files, tmp_path):
+    """Of a folder that also has training images."""
+    names = [f'{index:02d}.png' for index in range(30)]
+    files(*names)
+    (tmp_path / 'val.txt').write_text('\n'.join(name[:2] for name in names[1::2]))
+    dataset = dict(
+        type='mmseg.BaseSegDataset',
+        data_root=str(tmp_path),
+        ann_file='val.txt',
+        data_prefix=dict(img_path='', seg_map_path=''),
+        img_suffix='.png',
+        metainfo=dict(classes=('a', 'b')),
+        pipeline=[dict(type='Unknown')],
+    )
+    pytest.importorskip('mmseg.datasets')
     cfg = Config(dict(val_dataloader=dict(dataset=dataset)))
-    found = find_examples(cfg, tmp_path / 'pictures')
-    assert [path.name for path in found] == ['a.jpg', 'b.png']
-    found = find_examples(cfg, None)
-    assert found == [shapes / 'val' / f'{index:05d}.png' for index in range(3)]
+    found = [path.name for path in find_validation_images(cfg)]
+    assert found == ['01.png', '05.png', '09.png', '13.png', '17.png', '21.png', '25.png', '29.png']
     dataset['data_root'] = 'absent'
-    assert find_examples(Config(dict(val_dataloader=dict(dataset=dataset))), None) == []
+    assert find_validation_images(Config(dict(val_dataloader=dict(dataset=dataset)))) == []

@@ -39,7 +39,9 @@ def test_redrawing_does_not_run_the_network(root, tmp_path, shapes):
     _, discs = demo.draw(prediction, 0.0, [0])
     assert discs == [row for row in rows if row[0] == 'disc']
     empty, none = demo.draw(prediction, 0.0, [])
-    np.testing.assert_array_equal(empty, prediction.image)
+    np.testing.assert_array_equal(empty[:, :64], prediction.image)
+    plain, _ = demo.draw(prediction, 0.0, [], [], 0)
+    np.testing.assert_array_equal(plain, prediction.image)
     assert none == []
 
 

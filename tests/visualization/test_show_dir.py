@@ -36,6 +36,7 @@ def test_each_image_has_a_picture(root, two_folders):
     cfg.update(work_dir=str(two_folders / 'work'), log_level='WARNING', launcher='none')
     cfg.update(train_dataloader=None, train_cfg=None, optim_wrapper=None, param_scheduler=None)
     cfg.update(val_dataloader=None, val_cfg=None, val_evaluator=None)
+    cfg.visualizer.name = str(two_folders)  # mmengine keeps visualizers by their names
     enable_visualization(cfg, 'drawn', show=False, wait_time=0)
     runner = Runner.from_cfg(cfg)
     runner.test()

@@ -38,6 +38,7 @@ train_dataloader = dict(
         ann_file='coco/train.json',
         data_prefix=dict(img='./'),
         metainfo=dict(classes=classes),
+        filter_cfg=dict(filter_empty_gt=True, min_size=1),
         pipeline=train_pipeline,
     ),
 )

@@ -40,6 +40,7 @@ train_dataloader = dict(
         ann_file='train.json',
         data_prefix=dict(img='images/'),
         metainfo=dict(classes=classes),
+        filter_cfg=dict(filter_empty_gt=True, min_size=1),
         pipeline=train_pipeline,
     ),
 )

@@ -29,6 +29,8 @@ ARGUMENTS = {
     'tools/use_cednet.py': ['a.py', '-o', 'b.py'],
     'tools/draw_shapes.py': ['folder'],
     'tools/analysis/fusion_time.py': ['a.py'],
+    'tools/distill.py': ['--teacher', 'a.pth', '--images', 'folder', '-o', 'b.pth'],
+    'tools/model_converters/convnext_to_cednet.py': ['a.pth', '-o', 'b.pth'],
     'tools/model_converters/publish.py': ['a.pth', '-o', 'b.pth'],
     'tools/model_converters/official_cednet.py': ['a.pth', 'b.pth'],
     'tools/model_converters/peers.py': ['cswin', 'a.pth', 'b.pth'],

@@ -8,27 +8,14 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mmengine.config import DictAction
 
 from mmcednet_threads import limit_threads
 
-if __name__ == '__main__':
-    limit_threads()  # before torch is imported
-
-from mmengine.config import Config, DictAction
-from mmengine.dist import is_main_process
-from mmengine.runner import Runner
-
-from mmcednet.checkpoints.publishing import check_suffix, serialize
-from mmcednet.checkpoints.safe_loading import refuse_code
-from mmcednet.command_line import check_positive, exit_on_error
-from mmcednet.distillation.config import build_config
-from mmcednet.distillation.student import find_backbone
-from mmcednet.files import atomic_write, check_writable
-from mmcednet.launch.config import set_pretrained, set_resume
-from mmcednet.launch.processes import destroy_process_group, is_restarted
-from mmcednet.launch.runner import prepare_runner
-from mmcednet.training import explain_faults
-from mmcednet.visualization.progress import ProgressHook
+if TYPE_CHECKING:
+    from mmengine.config import Config
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -88,13 +75,22 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         '--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='default: none'
     )
-    args = parser.parse_args(argv)
-    check_positive(parser, args, 'iterations', 'batch-size')
-    return args
+    return parser.parse_args(argv)
 
 
-def build(args: argparse.Namespace) -> Config:
-    """The config of the options."""
+def build(args: argparse.Namespace) -> 'Config':
+    """The config of the options; files and folders that the end needs are checked."""
+    # not above: they import torch, which --help does not need
+    from mmcednet.checkpoints.publishing import check_suffix
+    from mmcednet.distillation.config import build_config
+    from mmcednet.distillation.student import find_backbone
+    from mmcednet.files import check_writable
+    from mmcednet.launch.config import set_pretrained, set_resume
+    from mmcednet.launch.processes import is_restarted
+
+    for name in ('iterations', 'batch_size'):
+        if getattr(args, name) < 1:
+            raise ValueError(f'--{name.replace("_", "-")} {getattr(args, name)} must be at least 1')
     work_dir = Path(args.work_dir or Path('work_dirs', 'distill', args.out.stem))
     check_suffix(args.out)
     for folder in args.images:
@@ -124,28 +120,27 @@ def build(args: argparse.Namespace) -> Config:
     return cfg
 
 
-def prepare(args: argparse.Namespace) -> Runner:
-    """Build the runner; it shows a bar in a terminal, and lines of a log elsewhere."""
-    refuse_code()
-    cfg = build(args)
-    if sys.stdout.isatty():
-        cfg.log_level = 'WARNING'
-    runner = prepare_runner(cfg, 'train')
-    if sys.stdout.isatty() and is_main_process():
-        runner.register_hook(ProgressHook())
-    return runner
-
-
 def distill(args: argparse.Namespace) -> None:
     """Train, and write the backbone's weights."""
+    from mmengine.dist import is_main_process
+
+    from mmcednet.checkpoints.publishing import serialize
+    from mmcednet.checkpoints.safe_loading import refuse_code
+    from mmcednet.command_line import exit_on_error
+    from mmcednet.files import atomic_write
+    from mmcednet.images import ImageError
+    from mmcednet.launch.console import show_bar
+    from mmcednet.launch.runner import prepare_runner
+    from mmcednet.training import explain_faults
+
     with exit_on_error():
-        runner = prepare(args)
-    with explain_faults(runner):
+        refuse_code()
+        runner = prepare_runner(build(args), 'train')
+    with explain_faults(runner), exit_on_error(ImageError), show_bar(runner):
         runner.train()
     if is_main_process():
-        content = serialize(
-            runner.message_hub.get_info('last_ckpt'), args.out.suffix, backbone_only=True
-        )
+        last = runner.message_hub.get_info('last_ckpt')
+        content = serialize(last, args.out.suffix, backbone_only=True)
         with atomic_write(args.out) as temporary:
             temporary.write_bytes(content)
         print(f'{args.out}: {len(content) / 2**20:.1f} MiB; losses: {runner.work_dir}/losses.png')
@@ -153,8 +148,12 @@ def distill(args: argparse.Namespace) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
+    from mmcednet.launch.console import quiet_console
+    from mmcednet.launch.processes import destroy_process_group
+
     try:
-        distill(args)
+        with quiet_console():
+            distill(args)
     except SystemExit as error:
         raise error.with_traceback(None) from None  # the traceback would keep the runner
     finally:
@@ -163,4 +162,5 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == '__main__':
+    limit_threads()  # before torch is imported
     sys.exit(main())

@@ -91,6 +91,8 @@ def build_config(
             ),
             custom_hooks=[dict(type=LossCurveHook.__name__, interval=interval)],
             log_processor=dict(by_epoch=False),
+            # a teacher without some levels leaves a part of the last stage without gradients
+            find_unused_parameters=True,
             randomness=dict(seed=0),
             launcher='none',
         )

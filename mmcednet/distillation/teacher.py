@@ -20,6 +20,8 @@ from mmcednet.models.pretrained import BACKBONE, get_state_dict
 LEVELS = (2, 3, 4, 5)  # strides 4 to 32
 IMAGENET_MEAN, IMAGENET_STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 PROBE_SIZE = 128  # px
+# What lets networks of timm take images of any size: most, Swin and its like, and plain Transformers
+ANY_SIZE: tuple[dict, ...] = ({}, dict(strict_img_size=False), dict(dynamic_img_size=True))
 MAX_REASON = 300  # characters of an error that lists all weights of a network
 
 
@@ -30,6 +32,7 @@ class Teacher(nn.Module):
         network: Maps images (N, 3, H, W) to features (N, C, H / stride, W / stride).
         mean: Of the pixels of its images, RGB in [0, 255].
         std: As ``mean``.
+        channels_last: Its features are (N, H / stride, W / stride, C) instead. Default: False.
 
     Attributes:
         channels: Level -> C; level k has stride 2^k. Of several features with the same stride, the last
@@ -42,9 +45,16 @@ class Teacher(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, network: nn.Module, mean: Iterable[float], std: Iterable[float]) -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        mean: Iterable[float],
+        std: Iterable[float],
+        channels_last: bool = False,
+    ) -> None:
         super().__init__()
         self.network = network
+        self.channels_last = channels_last
         self.register_buffer('mean', torch.tensor([*mean]).view(-1, 1, 1))
         self.register_buffer('std', torch.tensor([*std]).view(-1, 1, 1))
         self.requires_grad_(False)
@@ -63,17 +73,22 @@ class Teacher(nn.Module):
     def find_levels(self, images: Tensor) -> dict[int, tuple[int, int]]:
         """Level -> index among the outputs, and channels."""
         found = {}
-        for index, feature in enumerate(self.network(images)):
+        for index, feature in enumerate(self.compute(images)):
             stride = images.shape[-1] / feature.shape[-1] if feature.ndim == 4 else 1
             level = round(math.log2(stride))
             if level in LEVELS:
                 found[level] = (index, feature.shape[1])
         return found
 
+    def compute(self, images: Tensor) -> list[Tensor]:
+        """All features of normalised images."""
+        features = self.network(images)
+        return [x.permute(0, 3, 1, 2) for x in features] if self.channels_last else list(features)
+
     @torch.no_grad()
     def forward(self, images: Tensor) -> dict[int, Tensor]:
         """Images (N, 3, H, W), RGB in [0, 255] -> level -> (N, C, H / 2^level, W / 2^level)."""
-        features = self.network((images - self.mean) / self.std)
+        features = self.compute((images - self.mean) / self.std)
         return {level: features[index] for level, index in self.indices.items()}
 
 
@@ -106,19 +121,24 @@ def build_timm(name: str, file: str) -> Teacher:
         import timm
     except ImportError:
         raise ValueError(f'the teacher timm:{name} needs timm: pip install timm') from None
+    if not timm.is_model(name):
+        raise ValueError(f'timm has no network named {name!r}; timm.list_models() lists them')
     settings: dict[str, Any] = dict(pretrained=True, features_only=True)
     if file:
         weights = get_state_dict(load_checkpoint(file))
         settings['pretrained_cfg_overlay'] = dict(state_dict=weights, custom_load=False)
-    if not timm.is_model(name):
-        raise ValueError(f'timm has no network named {name!r}; timm.list_models() lists them')
-    try:
-        network: Any = timm.create_model(name, **settings)
-    except RuntimeError as error:
-        reason = ' '.join(str(error).split())[:MAX_REASON]
-        raise ValueError(f'the teacher timm:{name} cannot be built: {reason}') from None
-    cfg = network.pretrained_cfg
-    return Teacher(network, *([255 * value for value in cfg[key]] for key in ('mean', 'std')))
+    errors = []
+    for option in ANY_SIZE:
+        try:
+            network: Any = timm.create_model(name, **settings, **option)
+            cfg, layout = network.pretrained_cfg, getattr(network, 'output_fmt', 'NCHW')
+            mean, std = ([255 * value for value in cfg[key]] for key in ('mean', 'std'))
+            return Teacher(network, mean, std, channels_last=layout == 'NHWC')
+        except (RuntimeError, ValueError) as error:
+            errors.append(' '.join(str(error).split())[:MAX_REASON])
+        except TypeError:  # the network does not know the option
+            continue
+    raise ValueError(f'the teacher timm:{name} cannot be built: {errors[0]}')
 
 
 def build_mmpretrain(name: str, file: str) -> Teacher:

@@ -91,6 +91,17 @@ def show_training(runner: Runner) -> Iterator[None]:
     """
     if runner.cfg.get('default_scope') in TASKS:
         runner.register_hook(ReportHook(Path(runner.work_dir, 'report')))
+    with show_bar(runner):
+        yield
+
+
+@contextmanager
+def show_bar(runner: Runner) -> Iterator[None]:
+    """Show a progress bar in a terminal.
+
+    Args:
+        runner: As for :func:`show_training`.
+    """
     console = sys.stdout
     if not (isinstance(console, QuietStream) and console.isatty() and is_main_process()):
         yield

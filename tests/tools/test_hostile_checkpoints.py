@@ -14,6 +14,17 @@ TOOLS = {
     'export': ('export.py', '{config}', '{checkpoint}', '-o', 'model.onnx'),
     'publish': ('model_converters/publish.py', '{checkpoint}', '-o', 'out.pth'),
     'peers': ('model_converters/peers.py', 'cswin', '{checkpoint}', 'out.pth'),
+    'convnext_to_cednet': ('model_converters/convnext_to_cednet.py', '{checkpoint}', '-o', 'out.pth'),
+    'distill': ('distill.py', '--teacher', '{checkpoint}', '--images', '{folder}', '-o', 'out.pth'),
+    'timm': (
+        'distill.py',
+        '--teacher',
+        'timm:resnet10t={checkpoint}',
+        '--images',
+        '{folder}',
+        '-o',
+        'out.pth',
+    ),
     'official_cednet': ('model_converters/official_cednet.py', '{checkpoint}', 'out.pth'),
 }
 

@@ -1,0 +1,107 @@
+"""What a distillation computes: targets, losses, gradients, and what it saves."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from mmpretrain.models.backbones import ConvNeXt
+
+from mmcednet.distillation import FeatureDistillation
+
+CHANNELS = (8, 16, 24, 32)
+MEAN, STD = (120.0, 110.0, 100.0), (50.0, 60.0, 70.0)
+
+
+@pytest.fixture(scope='module')
+def teacher(tmp_path_factory):
+    """A ConvNeXt of the widths of the student, whose name is that of its file."""
+    torch.manual_seed(0)
+    model = ConvNeXt(dict(channels=CHANNELS, depths=(1, 1, 1, 1)), layer_scale_init_value=1.0)
+    model.init_weights()
+    path = tmp_path_factory.mktemp('teacher') / 'convnext.pth'
+    torch.save(model.state_dict(), path)
+    return str(path)
+
+
+@pytest.fixture
+def build(teacher, small):
+    def build(**settings):
+        backbone = dict(type='CEDNet', arch=small, **settings.pop('backbone', {}))
+        preprocessor = dict(type='ImgDataPreprocessor', mean=MEAN, std=STD)
+        return FeatureDistillation(
+            backbone, teacher, data_preprocessor=preprocessor, **dict(dict(select=False), **settings)
+        )
+
+    return build
+
+
+IMAGES = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+
+
+def test_losses(build):
+    """Mean squared errors to the teacher's normalised features, by its own formula for each level."""
+    model = build(level_weights=(1, 2, 3, 4))
+    losses = model(IMAGES, mode='loss')
+    stds, means = (torch.tensor(values).view(3, 1, 1) for values in (STD, MEAN))
+    targets = model.teacher(IMAGES * stds + means)
+    features = model.extract(IMAGES)
+    assert losses.keys() == {f'loss_level{level}' for level in (2, 3, 4, 5)}
+    for level, loss in losses.items():
+        level = int(level[-1])
+        target = targets[level] - targets[level].mean(1, keepdim=True)
+        target = target / target.pow(2).mean(1, keepdim=True).sqrt()
+        names = ['stem'] if level == 2 else [f'stage{stage}_level{level}' for stage in (1, 2)]
+        errors = [(model.projections[name](features[name]) - target).pow(2).mean() for name in names]
+        expected = (level - 1) * torch.stack(errors).mean()
+        torch.testing.assert_close(loss, expected, rtol=1e-3, atol=1e-4)
+
+
+def test_every_weight_learns(build):
+    """Also the last decoder's; the teacher's do not."""
+    model = build(backbone=dict(layer_scale=1.0))
+    sum(model(IMAGES, mode='loss').values()).backward()
+    assert all(param.grad is not None and param.grad.abs().sum() > 0 for param in model.parameters())
+    assert all(param.grad is None for param in model.teacher.parameters())
+
+
+def test_saved_weights_are_the_students(build):
+    model = build()
+    assert {key.split('.')[0] for key in model.state_dict()} == {'backbone', 'projections'}
+    model.train()
+    assert not model.teacher.training
+
+
+def test_larger_images_for_the_teacher(build):
+    """Its features are resized to the size of the student's."""
+    model = build(teacher_scale=2, levels=(4, 5))
+    targets = model.compute_targets(IMAGES)
+    assert [target.shape[-1] for target in targets.values()] == [8, 4]
+    resized = F.interpolate(targets[5], size=(2, 2), mode='bilinear', antialias=True)
+    features = model.extract(IMAGES)
+    names = ['stage1_level5', 'stage2_level5']
+    errors = [F.mse_loss(model.projections[name](features[name]), resized) for name in names]
+    loss = model.compute_losses(features, targets)['loss_level5']
+    torch.testing.assert_close(loss, torch.stack(errors).mean())
+
+
+def test_last_stage_and_batch_normalisation(build):
+    model = build(stages='last', normalization='batch')
+    assert list(model.projections) == ['stem', 'stage2_level3', 'stage2_level4', 'stage2_level5']
+    target = model.compute_targets(IMAGES)[3]
+    torch.testing.assert_close(target.mean((0, 2, 3)), torch.zeros(16), rtol=0, atol=1e-5)
+    torch.testing.assert_close(target.pow(2).mean((0, 2, 3)), torch.ones(16), rtol=0, atol=1e-3)
+
+
+def test_start_from_the_teachers_weights(build):
+    model = build(select=True)
+    expected = model.teacher.network.stages[0][0].depthwise_conv.weight
+    assert torch.equal(model.backbone.stem.blocks[0].dwconv.weight, expected)
+    assert not torch.equal(build().backbone.stem.blocks[0].dwconv.weight, expected)
+
+
+def test_invalid_settings(build, teacher):
+    with pytest.raises(ValueError, match=r'the teacher has the levels \[2, 3, 4, 5\], none of \(6,\)'):
+        build(levels=(6,))
+    with pytest.raises(ValueError, match="stages 'first' is unknown"):
+        build(stages='first')
+    with pytest.raises(ValueError, match='the backbone is SpineNet; only CEDNet can be distilled'):
+        FeatureDistillation(dict(type='SpineNet'), teacher)

@@ -1,0 +1,135 @@
+"""Teachers: by name or file, with the weights and the normalisation of their images."""
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import MODELS, DefaultScope
+
+from mmcednet.distillation.teacher import LEVELS, Teacher, build_teacher
+from mmcednet.models import CEDNet
+
+CLASSIFIER = """
+model = dict(
+    backbone=dict(type={kind!r}, **{settings!r}),
+    data_preprocessor=dict(mean=[10, 20, 30], std=[1, 2, 3], to_rgb={to_rgb}))
+default_scope = 'mmpretrain'
+"""
+CONVNEXT = dict(arch=dict(channels=(8, 16, 24, 32), depths=(1, 1, 1, 1)))
+
+
+@pytest.fixture
+def images():
+    return torch.rand(2, 3, 64, 64) * 255
+
+
+def save_backbone(path, kind, settings, **more):
+    """Save random weights of a backbone of mmpretrain as those of a classifier; return the backbone."""
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        model = MODELS.build(dict(type=f'mmpretrain.{kind}', **settings))
+    model.init_weights()
+    model.train(False)
+    weights = {f'backbone.{key}': value for key, value in model.state_dict().items()}
+    torch.save(dict(state_dict=weights, **more), path)
+    return model
+
+
+def test_a_checkpoint_that_contains_its_config(images, tmp_path):
+    """Also of a network whose config wants its last feature only, and BGR images."""
+    settings = dict(depth=18, base_channels=8, stem_channels=8, out_indices=(3,))
+    text = CLASSIFIER.format(kind='ResNet', settings=settings, to_rgb=False)
+    meta = dict(cfg=text)
+    model = save_backbone(tmp_path / 'a.pth', 'ResNet', settings, meta=meta)
+    teacher = build_teacher(str(tmp_path / 'a.pth'))
+    assert teacher.channels == {2: 8, 3: 16, 4: 32, 5: 64}
+    features = teacher(images)
+    assert [feature.shape[-1] for feature in features.values()] == [16, 8, 4, 2]
+    model.out_indices = (0, 1, 2, 3)
+    mean, std = torch.tensor([30, 20, 10]).view(3, 1, 1), torch.tensor([3, 2, 1]).view(3, 1, 1)
+    with torch.no_grad():
+        for level, expected in zip(LEVELS, model((images - mean) / std)):
+            torch.testing.assert_close(features[level], expected)
+    assert not any(param.requires_grad for param in teacher.parameters())
+
+
+def test_a_convnext_without_a_config(images, tmp_path):
+    settings = dict(**CONVNEXT, out_indices=(0, 1, 2, 3), gap_before_final_norm=False)
+    model = save_backbone(tmp_path / 'a.pth', 'ConvNeXt', settings)
+    features = build_teacher(str(tmp_path / 'a.pth'))(images)
+    mean = torch.tensor([123.675, 116.28, 103.53]).view(3, 1, 1)
+    std = torch.tensor([58.395, 57.12, 57.375]).view(3, 1, 1)
+    with torch.no_grad():
+        for level, expected in zip(LEVELS, model((images - mean) / std)):
+            torch.testing.assert_close(features[level], expected)
+
+
+def test_networks_of_mmpretrain(images, tmp_path):
+    config = tmp_path / 'config.py'
+    config.write_text(CLASSIFIER.format(kind='ConvNeXt', settings=CONVNEXT, to_rgb=True))
+    save_backbone(tmp_path / 'a.pth', 'ConvNeXt', CONVNEXT)
+    teacher = build_teacher(f'mmpretrain:{config}={tmp_path / "a.pth"}')
+    assert teacher.channels == {2: 8, 3: 16, 4: 24, 5: 32}
+    assert teacher.mean.flatten().tolist() == [10, 20, 30]
+    torch.save(dict(state_dict={}), tmp_path / 'b.pth')
+    with pytest.raises(ValueError, match=r'b\.pth does not fit the teacher: .* is missing'):
+        build_teacher(f'mmpretrain:{config}={tmp_path / "b.pth"}')
+    with pytest.raises(ValueError, match=r"mmpretrain has no network named 'x'"):
+        build_teacher(f'mmpretrain:x={tmp_path / "a.pth"}')
+
+
+def test_networks_of_timm(images, tmp_path):
+    timm = pytest.importorskip('timm')
+    model = timm.create_model('tf_efficientnet_lite0')
+    torch.save(model.state_dict(), tmp_path / 'a.pth')
+    teacher = build_teacher(f'timm:tf_efficientnet_lite0={tmp_path / "a.pth"}')
+    assert teacher.channels == {2: 24, 3: 40, 4: 112, 5: 320}
+    assert teacher.mean.flatten().tolist() == [127.5] * 3  # timm's for this network
+    with torch.no_grad():
+        expected = model.eval().forward_intermediates((images - 127.5) / 127.5, intermediates_only=True)
+    torch.testing.assert_close(teacher(images)[5], expected[-1])
+    with pytest.raises(
+        ValueError, match=r'the teacher timm:resnet10t cannot be built: .* size mismatch'
+    ):
+        build_teacher(f'timm:resnet10t={tmp_path / "a.pth"}')
+    with pytest.raises(ValueError, match="timm has no network named 'x'"):
+        build_teacher('timm:x')
+    with pytest.raises(FileNotFoundError, match=r'weights of the teacher, gone\.pth, do not exist'):
+        build_teacher('timm:resnet10t=gone.pth')
+
+
+class Pooling(torch.nn.Module):
+    """Two features of stride 4 and one of stride 16, (N, H, W, C)."""
+
+    def forward(self, x):
+        small = torch.nn.functional.avg_pool2d(x, 16)
+        large = torch.nn.functional.avg_pool2d(x, 4)
+        return [feature.permute(0, 2, 3, 1) for feature in (large, 2 * large, small)]
+
+
+def test_channels_last_and_missing_levels(images):
+    """The last of several features with a stride counts."""
+    teacher = Teacher(Pooling(), [0, 0, 0], [1, 1, 1], channels_last=True)
+    assert teacher.channels == {2: 3, 4: 3}
+    expected = 2 * torch.nn.functional.avg_pool2d(images, 4)
+    torch.testing.assert_close(teacher(images)[2], expected)
+    with pytest.raises(ValueError, match='the teacher has no features of stride 4, 8, 16 or 32'):
+        Teacher(torch.nn.Identity(), [0, 0, 0], [1, 1, 1])
+    with pytest.raises(ValueError, match='the teacher does not take images of 128x128 px'):
+        Teacher(torch.nn.Linear(7, 7), [0, 0, 0], [1, 1, 1])
+
+
+def test_a_cednet_as_the_teacher(small, tmp_path):
+    """Its levels, not its pyramid."""
+    backbone = dict(type='CEDNet', arch=small, pyramid=dict(channels=12))
+    model = CEDNet(small, pyramid=dict(channels=12))
+    weights = {f'backbone.{key}': value for key, value in model.state_dict().items()}
+    cfg = Config(dict(model=dict(backbone=backbone), default_scope='mmdet')).pretty_text
+    torch.save(dict(state_dict=weights, meta=dict(cfg=cfg)), tmp_path / 'a.pth')
+    assert build_teacher(str(tmp_path / 'a.pth')).channels == dict(zip(LEVELS, small['channels']))
+
+
+def test_files_that_do_not_name_their_network(tmp_path):
+    torch.save(dict(weight=torch.ones(1)), tmp_path / 'a.pth')
+    with pytest.raises(ValueError, match=r'a\.pth does not say of which network .* timm:NAME='):
+        build_teacher(str(tmp_path / 'a.pth'))
+    with pytest.raises(FileNotFoundError):
+        build_teacher('gone.pth')

@@ -1,0 +1,116 @@
+"""tools/distill.py and tools/model_converters/convnext_to_cednet.py, as users run them."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+from mmpretrain.models.backbones import ConvNeXt
+
+from mmcednet.checkpoints.safe_loading import load_file
+from mmcednet.checkpoints.safetensors_reader import read_safetensors
+from mmcednet.models import CEDNet
+
+CONFIG = """
+model = dict(backbone=dict(type='CEDNet', arch={arch!r}, pyramid=dict(channels=16), layer_scale=1.0))
+"""
+WORKERS = ['train_dataloader.num_workers=0', 'train_dataloader.persistent_workers=False']
+
+
+@pytest.fixture
+def arguments(small, shapes, tmp_path):
+    """The arguments of a distillation of a few iterations from a ConvNeXt with random weights."""
+    model = ConvNeXt(dict(channels=small['channels'], depths=(1, 1, 1, 1)), layer_scale_init_value=1.0)
+    model.init_weights()
+    torch.save(model.state_dict(), tmp_path / 'convnext.pth')
+    (tmp_path / 'config.py').write_text(CONFIG.format(arch=small))
+    files = ['--teacher', tmp_path / 'convnext.pth', '--images', shapes / 'train']
+    return [*files, '--config', tmp_path / 'config.py', '--cfg-options', *WORKERS]
+
+
+def load_backbone(path, small):
+    """Load a written file as the initial weights of a detector's backbone."""
+    init_cfg = dict(type='Pretrained', checkpoint=str(path))
+    network = CEDNet(small, pyramid=dict(channels=16), layer_scale=1.0, init_cfg=init_cfg)
+    network.init_weights()
+    return network
+
+
+@pytest.mark.slow
+def test_a_distillation_and_its_continuation(run_tool, arguments, small, tmp_path):
+    work_dir, out = tmp_path / 'work', tmp_path / 'out.safetensors'
+    options = ['--batch-size', 4, '--work-dir', work_dir, '-o', out]
+    result = run_tool('distill.py', *arguments, *options, '--iterations', 10)
+    assert 'parameters come from the ConvNeXt' in result.stdout and 'eta: ' in result.stdout
+    assert f'{out}: ' in result.stdout.splitlines()[-1]
+    written = read_safetensors(str(out))
+    assert all(key.startswith('backbone.') for key in written['state_dict'])
+    trained = load_file(work_dir / 'iter_10.pth')['state_dict']
+    assert all(torch.equal(value, trained[key]) for key, value in written['state_dict'].items())
+    network = load_backbone(out, small)
+    assert torch.equal(network.stem.conv1.weight, trained['backbone.stem.conv1.weight'])
+    picture = (work_dir / 'losses.png').read_bytes()
+
+    result = run_tool('distill.py', *arguments, *options, '--iterations', 20, '--resume', fresh=True)
+    assert 'Iter(train) [20/20]' in result.stdout and 'Iter(train) [10/20]' not in result.stdout
+    assert (work_dir / 'losses.png').read_bytes() != picture
+    logs = [path.read_text().splitlines() for path in sorted(work_dir.glob('*/vis_data/scalars.json'))]
+    assert json.loads(logs[1][-1])['loss'] < json.loads(logs[0][0])['loss']
+
+
+@pytest.mark.slow
+def test_two_processes_give_the_weights_of_one(run_tool, root, arguments, free_port, tmp_path):
+    options = ['--iterations', 5, '--lr', 0.01]  # each iteration is an epoch of the six images
+    one = [*arguments, *options, '--batch-size', 6, '--work-dir', 'one', '-o', tmp_path / 'one.pth']
+    run_tool('distill.py', *one)
+    two = [*arguments, *options, '--batch-size', 3, '--work-dir', 'two', '-o', tmp_path / 'two.pth']
+    command = [sys.executable, '-m', 'torch.distributed.run', '--nproc-per-node', 2]
+    command += [
+        '--master-port',
+        free_port,
+        root / 'tools' / 'distill.py',
+        *two,
+        '--launcher',
+        'pytorch',
+    ]
+    env = dict(os.environ, OMP_NUM_THREADS='1')
+    subprocess.run([*map(str, command)], check=True, cwd=tmp_path, env=env, capture_output=True)
+    first, second = (load_file(tmp_path / f'{name}.pth')['state_dict'] for name in ('one', 'two'))
+    assert first.keys() == second.keys()
+    for key in first:
+        torch.testing.assert_close(first[key], second[key], rtol=1e-3, atol=1e-4)
+
+
+def test_selection_alone(load_main, arguments, small, tmp_path, capsys):
+    options = ['--config', str(tmp_path / 'config.py'), '-o', str(tmp_path / 'out.pth')]
+    load_main('model_converters/convnext_to_cednet.py')([str(tmp_path / 'convnext.pth'), *options])
+    weight = load_file(tmp_path / 'convnext.pth')['stages.0.0.depthwise_conv.weight']
+    assert torch.equal(load_backbone(tmp_path / 'out.pth', small).stem.blocks[0].dwconv.weight, weight)
+
+
+def test_errors(get_error, arguments, nano, shapes, tmp_path):
+    out = ['-o', tmp_path / 'out.pth']
+    images = ['--images', shapes / 'train']
+    teacher = ['--teacher', tmp_path / 'convnext.pth']
+    assert get_error('distill.py', *teacher, '--images', 'gone', *out) == (
+        'error: the image folder gone does not exist'
+    )
+    message = get_error('distill.py', '--teacher', 'gone.pth', *images, *out)
+    assert message == 'error: gone.pth can not be found.'
+    message = get_error('distill.py', *teacher, *images, '-o', 'out.bin')
+    assert message == 'error: out.bin must end in one of: .safetensors, .pth'
+    message = get_error('distill.py', *teacher, *images, *out)
+    assert 'CEDNet has 16 channels at stride 4, the ConvNeXt only 8' in message
+    message = get_error('train.py', nano, '--pretrained', tmp_path / 'convnext.pth')
+    assert (
+        'has weights of a ConvNeXt; a CEDNet learns from them with: python tools/distill.py' in message
+    )
+    message = get_error(
+        'new_config.py', '--data', shapes, '--pretrained', tmp_path / 'convnext.pth', '-o', 'x.py'
+    )
+    assert (
+        'has weights of a ConvNeXt; a CEDNet learns from them with: python tools/distill.py' in message
+    )
+    assert not (tmp_path / 'out.pth').exists()

@@ -8,27 +8,14 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mmengine.config import Config, DictAction
 
 from mmcednet_threads import limit_threads
 
-if __name__ == '__main__':
-    limit_threads()  # before torch is imported
-
-from mmengine.config import Config, DictAction
-from mmengine.dist import is_main_process
-from mmengine.runner import Runner
-
-from mmcednet.checkpoints.publishing import check_suffix, serialize
-from mmcednet.checkpoints.safe_loading import refuse_code
-from mmcednet.command_line import check_positive, exit_on_error
-from mmcednet.distillation.config import build_config
-from mmcednet.distillation.student import find_backbone
-from mmcednet.files import atomic_write, check_writable
-from mmcednet.launch.config import set_pretrained, set_resume
-from mmcednet.launch.processes import destroy_process_group, is_restarted
-from mmcednet.launch.runner import prepare_runner
-from mmcednet.training import explain_faults
-from mmcednet.visualization.progress import ProgressHook
+if TYPE_CHECKING:
+    from mmengine.runner import Runner
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -89,12 +76,22 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         '--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='default: none'
     )
     args = parser.parse_args(argv)
+    # not above: it imports torch, which --help does not need
+    from mmcednet.command_line import check_positive
+
     check_positive(parser, args, 'iterations', 'batch-size')
     return args
 
 
 def build(args: argparse.Namespace) -> Config:
     """The config of the options."""
+    from mmcednet.checkpoints.publishing import check_suffix
+    from mmcednet.distillation.config import build_config
+    from mmcednet.distillation.student import find_backbone
+    from mmcednet.files import check_writable
+    from mmcednet.launch.config import set_pretrained, set_resume
+    from mmcednet.launch.processes import is_restarted
+
     work_dir = Path(args.work_dir or Path('work_dirs', 'distill', args.out.stem))
     check_suffix(args.out)
     for folder in args.images:
@@ -124,8 +121,14 @@ def build(args: argparse.Namespace) -> Config:
     return cfg
 
 
-def prepare(args: argparse.Namespace) -> Runner:
+def prepare(args: argparse.Namespace) -> 'Runner':
     """Build the runner; it shows a bar in a terminal, and lines of a log elsewhere."""
+    from mmengine.dist import is_main_process
+
+    from mmcednet.checkpoints.safe_loading import refuse_code
+    from mmcednet.launch.runner import prepare_runner
+    from mmcednet.visualization.progress import ProgressHook
+
     refuse_code()
     cfg = build(args)
     if sys.stdout.isatty():
@@ -138,6 +141,13 @@ def prepare(args: argparse.Namespace) -> Runner:
 
 def distill(args: argparse.Namespace) -> None:
     """Train, and write the backbone's weights."""
+    from mmengine.dist import is_main_process
+
+    from mmcednet.checkpoints.publishing import serialize
+    from mmcednet.command_line import exit_on_error
+    from mmcednet.files import atomic_write
+    from mmcednet.training import explain_faults
+
     with exit_on_error():
         runner = prepare(args)
     with explain_faults(runner):
@@ -153,6 +163,8 @@ def distill(args: argparse.Namespace) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
+    from mmcednet.launch.processes import destroy_process_group
+
     try:
         distill(args)
     except SystemExit as error:
@@ -163,4 +175,5 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == '__main__':
+    limit_threads()  # before torch is imported
     sys.exit(main())

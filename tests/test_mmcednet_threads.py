@@ -34,6 +34,7 @@ ARGUMENTS = {
     'tools/model_converters/publish.py': ['a.pth', '-o', 'b.pth'],
     'tools/model_converters/official_cednet.py': ['a.pth', 'b.pth'],
     'tools/model_converters/peers.py': ['cswin', 'a.pth', 'b.pth'],
+    'tools/model_converters/convnext_to_cednet.py': ['a.pth', '-o', 'b.pth'],
     'tools/dataset_converters/split_coco.py': ['a.json'],
     **{
         f'tools/dataset_converters/{name}.py': ['folder']

@@ -12,7 +12,7 @@ PARALLEL = -n logical --maxprocesses 8 --dist loadgroup
 NUMERICS = tests/models tests/baselines tests/heads tests/converters tests/export tests/inference \
 	--ignore tests/models/test_layout.py
 
-.PHONY: setup demo test test-all test-kernels test-triton lint docs test-openmmlab
+.PHONY: setup demo test test-all test-kernels test-triton test-gpu lint docs test-openmmlab
 
 setup:
 	@$(PYTHON) tools/setup_env.py --venv $(VENV)
@@ -36,6 +36,11 @@ test-triton: export TRITON_INTERPRET = 1
 test-triton: export MMCEDNET_TRITON = 1
 test-triton: setup
 	@$(BIN)/python -m pytest tests/models/kernels/interpreted.py tests/models/kernels/test_implementations.py
+
+# On a GPU; elsewhere they are skipped, and the last lines say how many.
+test-gpu: export MMCEDNET_TRITON = 1
+test-gpu: setup
+	@$(BIN)/python -m pytest -m gpu tests/gpu --durations 20
 
 lint: setup
 	@$(BIN)/ruff check .

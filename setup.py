@@ -39,6 +39,7 @@ ROOT = Path(__file__).parent
 REPOSITORY_TOOLS = [
     'setup_env.py',
     'mmcv_wheel.py',
+    'gpu_check.sh',
     'demo.py',
     'analysis/paper_tables.py',
     'analysis/results.py',
@@ -60,7 +61,14 @@ setup(
     py_modules=['mmcednet_threads', 'mmcednet_arguments', 'mmcednet_cli'],
     entry_points={'console_scripts': ['mmcednet = mmcednet_cli:main']},
     packages=find_packages(include=['mmcednet', 'mmcednet.*']),
-    package_data={'mmcednet': ['.mim/model-index.yml', '.mim/**/*', 'checkpoints/weights/*']},
+    package_data={
+        'mmcednet': [
+            '.mim/model-index.yml',
+            '.mim/**/*',
+            'checkpoints/weights/*',
+            'models/kernels/triton/*.json',
+        ]
+    },
     exclude_package_data={
         'mmcednet': ['.mim/**/__pycache__/*', *(f'.mim/tools/{path}' for path in REPOSITORY_TOOLS)]
     },

@@ -27,6 +27,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         '--no-mkldnn', action='store_true', help="compute without oneDNN, by torch's own kernels"
     )
+    parser.addoption(
+        '--device',
+        default='cuda',
+        help='of the tests in tests/gpu; cpu: what of them needs no GPU, on smaller images',
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -56,6 +56,7 @@ def test_tools_of_the_wheel(build):
         'model_converters/publish.py',
     }
     assert (package / '.mim' / 'configs' / 'retinanet' / 'cednet_t.py').is_file()
+    assert (package / 'models' / 'kernels' / 'triton' / 'tiles.json').is_file()
     weights = package / 'checkpoints' / 'weights'
     assert {path.name for path in weights.iterdir()} == {'README.md', *SHIPPED.values()}
     assert not list(package.rglob('*paper*'))

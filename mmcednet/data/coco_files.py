@@ -44,7 +44,7 @@ def split_coco(content: dict, val_share: float) -> dict[str, dict]:
 
 
 def fill_supercategories(content: dict) -> dict:
-    """COCO annotations with a ``supercategory``, which mmdet's error analysis needs, of each category."""
+    """Give each category a ``supercategory``, which mmdet's error analysis needs."""
     categories = [{'supercategory': 'none', **category} for category in content['categories']]
     return dict(content, categories=categories)
 

@@ -98,7 +98,8 @@ def enable_early_stopping(cfg: Config, patience: int) -> None:
         raise ValueError(
             '--early-stopping needs default_hooks.checkpoint.save_best, the metric to look at'
         )
-    stop = dict(type='EarlyStoppingHook', monitor=monitor, rule=rule, min_delta=0.0, patience=patience)
+    # an equal value is no improvement
+    stop = dict(type='EarlyStoppingHook', monitor=monitor, rule=rule, min_delta=1e-6, patience=patience)
     cfg.custom_hooks = [*(cfg.get('custom_hooks') or ()), stop]
 
 

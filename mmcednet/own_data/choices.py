@@ -52,8 +52,8 @@ def choose_arch(arch: str | None, pretrained: str | None) -> Choice[str]:
         return Choice('tiny', f'CEDNet-T; for two CPU cores: --arch {NANO}')
     if pretrained not in (None, NO_WEIGHTS, *SHIPPED):
         raise ValueError(
-            f'--pretrained {pretrained} needs --arch, the network whose weights these are; without a GPU '
-            f'the default is {NANO}'
+            f'--pretrained {pretrained} needs --arch, the network whose weights these are; without a '
+            f'GPU the default is {NANO}'
         )
     return Choice(NANO, 'there is no GPU here; CEDNet-T, with --arch tiny, needs one')
 

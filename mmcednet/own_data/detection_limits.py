@@ -3,7 +3,13 @@
 from collections.abc import Iterable
 from typing import Any
 
-from mmcednet.checks.limits import COCO_LIMIT, count_empty_images, count_objects, suggest_limit
+from mmcednet.checks.limits import (
+    COCO_LIMIT,
+    LIMITS,
+    count_empty_images,
+    count_objects,
+    suggest_limit,
+)
 
 from .data_folder import Split
 from .draft import Draft
@@ -87,9 +93,11 @@ def limit_model(framework: str, arch: str, limit: int) -> dict[str, Any]:
     )
 
 
-def raise_limits(model: dict[str, Any], limit: int) -> None:
-    """Let the complete model of a toolbox's config find up to ``limit`` objects, if it finds fewer."""
-    test_cfg = model.get('test_cfg') or {}
-    for part, key in ((model, 'num_queries'), (test_cfg.get('rcnn') or test_cfg, 'max_per_img')):
-        if part.get(key, limit) < limit:
-            part[key] = limit
+def raise_limits(settings: Any, limit: int) -> None:
+    """Raise all limits of a toolbox's model that are below ``limit``, at any depth of its config."""
+    for key, value in settings.items() if isinstance(settings, dict) else ():
+        if key in LIMITS and isinstance(value, int) and 0 < value < limit:
+            settings[key] = limit
+        raise_limits(value, limit)
+    for part in settings if isinstance(settings, (list, tuple)) else ():
+        raise_limits(part, limit)

@@ -15,10 +15,10 @@ from typing import Any
 import torch
 from mmengine.config import Config
 from mmengine.logging import MessageHub
+from mmengine.model import BaseModel
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS, init_default_scope
 from mmengine.runner import Runner
-from torch import nn
 from torch.utils.data import DataLoader
 
 from mmcednet.launch.device import adapt_to_device
@@ -111,7 +111,7 @@ def reduce_batch(cfg: Config) -> float:
     return number / share
 
 
-def build_model(cfg: Config) -> nn.Module:
+def build_model(cfg: Config) -> BaseModel:
     """Build the model of a config with random weights, for a training on this machine."""
     settings = copy.deepcopy(cfg.model)
     settings.backbone.pop('init_cfg', None)

@@ -77,9 +77,9 @@ def find_classes(
             text += f'but the values of K classes must be 0 to K-1 without {path}'
         raise ValueError(f'{text}; {describe_file(path, files, classes)}')
     if len(classes.select(found['train'])) < 2:
-        values = (set(files) & classes.ignored) - listed
-        verb = 'is' if len(values) == 1 else 'are'
-        ignored = f', of which {describe(values)} {verb} ignored' if values else ''
+        void = (set(files) & classes.ignored) - listed
+        verb = 'is' if len(void) == 1 else 'are'
+        ignored = f', of which {describe(void)} {verb} ignored' if void else ''
         raise ValueError(
             f'the label maps for training have the values {describe(found["train"])}{ignored}, so that '
             f'there are fewer than two classes to learn; {describe_file(path, files, classes)}'
@@ -152,6 +152,6 @@ def describe_file(path: Path, files: Mapping[int, Path], classes: LabelClasses) 
         known = {}
     lines = ''.join(f'\n  {value} {known.get(value, other)}' for value in values)
     return (
-        f'write {path} with the name of each value, or {NO_CLASS} where it is no class (void) and must be '
-        f'ignored, as {IGNORED} is without a line:{lines}'
+        f'write {path} with the name of each value, or {NO_CLASS} where it is no class (void) and must '
+        f'be ignored, as {IGNORED} is without a line:{lines}'
     )

@@ -198,8 +198,8 @@ def set_duration(draft: Draft, speed: Speed, hours: float | None) -> None:
         if not epochs:
             least = estimate(1)
             raise ValueError(
-                f'--hours {hours:g} is too short: one epoch takes {format_duration(least)} here, which is '
-                f'--hours {least / 3600:.2g}'
+                f'--hours {hours:g} is too short: one epoch takes {format_duration(least)} here, which '
+                f'is --hours {least / 3600:.2g}'
             )
         set_epochs(draft, Choice(epochs, f'as many of {planned} as fit into --hours {hours:g}'))
     reason = (
@@ -219,7 +219,8 @@ def read_backbone(configs: Path, arch: str) -> dict[str, Any]:
 
 def set_toolbox(draft: Draft, toolbox: ToolboxModel, arch: str, weights: Choice[str | None]) -> None:
     """Set what a framework of the toolboxes needs beside its model, and the initial weights."""
-    draft.settings |= toolbox.settings
+    imports = [*toolbox.imports, *draft.settings.get('custom_imports', {}).get('imports', ())]
+    draft.settings |= dict(toolbox.settings, custom_imports=dict(imports=list(dict.fromkeys(imports))))
     draft.comments['model'] = f'that of {toolbox.name}, with CEDNet and the classes above'
     draft.comments['model.backbone'] = toolbox.reason
     if weights.value:

@@ -3,7 +3,6 @@
 import copy
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
@@ -31,6 +30,7 @@ class ToolboxModel:
         name: The config.
         scope: Its toolbox.
         model: The model's config, complete, with the number of classes of its own data.
+        imports: Modules that it needs, with CEDNet.
         settings: What else the new config needs of it.
         optim_wrapper: Its optimizer, if that is Adam or AdamW; others are for other batch sizes.
         with_mask: Whether it learns masks of objects.
@@ -40,6 +40,7 @@ class ToolboxModel:
     name: str
     scope: str
     model: dict[str, Any]
+    imports: list[str]
     settings: dict[str, Any]
     optim_wrapper: dict[str, Any] | None
     with_mask: bool
@@ -98,7 +99,7 @@ def load_toolbox_model(name: str, scope: str, backbone: dict[str, Any]) -> Toolb
     model.pop('pretrained', None)
     if model.get('data_preprocessor'):
         model['data_preprocessor'].pop('batch_augments', None)  # for images of its own sizes
-    settings = {'custom_imports': dict(imports=list(cfg.custom_imports['imports']))}
+    settings: dict[str, Any] = {}
     if cfg.get('find_unused_parameters'):
         settings['find_unused_parameters'] = True
     hooks = [hook for hook in cfg.get('custom_hooks') or () if get_type(hook) in KEPT_HOOKS]
@@ -110,6 +111,7 @@ def load_toolbox_model(name: str, scope: str, backbone: dict[str, Any]) -> Toolb
         name,
         scope,
         model,
+        list(cfg.custom_imports['imports']),
         settings,
         optim_wrapper if adam else None,
         any(step.get('with_mask') for step in steps),

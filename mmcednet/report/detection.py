@@ -115,7 +115,7 @@ def find_coco_metric(metrics: Sequence[Any]) -> Any:
 
 
 def get_limit(metric: Any) -> int:
-    """Detections of an image and a class that the AP counts: those of ``CrowdedCocoMetric``, or COCO's."""
+    """Detections of an image and a class that the AP counts, also of a ``CrowdedCocoMetric``."""
     return getattr(metric, 'max_dets', COCO_LIMIT)
 
 

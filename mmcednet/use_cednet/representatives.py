@@ -1,4 +1,4 @@
-"""The config that represents a folder of a toolbox's configs, which is a framework, backbone or dataset."""
+"""Which config represents a folder of a toolbox's configs: a framework, a backbone or a dataset."""
 
 from pathlib import Path
 

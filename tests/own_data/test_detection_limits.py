@@ -9,7 +9,9 @@ from mmengine.config import Config
 from mmengine.registry import DATASETS, METRICS, init_default_scope
 
 from mmcednet.checks.limits import list_limits
+from mmcednet.config_files import read_config
 from mmcednet.own_data.detection import FRAMEWORKS, MASK_FRAMEWORKS
+from mmcednet.own_data.detection_limits import raise_limits
 from mmcednet.own_data.new_config import write_new_config
 
 
@@ -65,6 +67,22 @@ def test_limits_follow_from_the_most_crowded_image(crowded, root, log, framework
     assert (type(evaluator).__name__, evaluator.max_dets) == ('CrowdedCocoMetric', 230)
     if framework in MASK_FRAMEWORKS:  # trained with as many proposals as they get later
         assert cfg.model.train_cfg.rpn_proposal.max_per_img == cfg.model.test_cfg.rpn.max_per_img
+
+
+@pytest.mark.parametrize(
+    ('config', 'numbers'),
+    [
+        ('dino/dino-4scale_r50_8xb2-12e_coco.py', [300, 900]),
+        ('mask2former/mask2former_r50_8xb2-lsj-50e_coco.py', [100, 100]),
+        ('sparse_rcnn/sparse-rcnn_r50_fpn_1x_coco.py', [100, 100]),
+    ],
+)
+def test_limits_of_frameworks_of_mmdet(config, numbers):
+    """Detections, queries and proposals."""
+    model = read_config(f'mmdet::{config}').model.to_dict()
+    assert sorted(dict(list_limits(model)).values()) == numbers
+    raise_limits(model, 400)
+    assert sorted(dict(list_limits(model)).values()) == [max(number, 400) for number in numbers]
 
 
 @pytest.mark.parametrize('framework', ['retinanet', 'mask_rcnn'])

@@ -65,8 +65,8 @@ def test_labels_are_those_that_are_drawn(tmp_path, root, values, lines, mode):
             (0, 255),
             None,
             r'have the values 0 and 255, of which 255 is ignored, so that there are fewer than two '
-            r'classes to learn; write \S+/classes\.txt with the name of each value, or - where it is no '
-            r'class .*:\n  0 NAME\n  255 NAME$',
+            r'classes to learn; write \S+/classes\.txt with the name of each value, or - where it is '
+            r'no class .*:\n  0 NAME\n  255 NAME$',
         ),
         ((0, 255), 'background\nobject\n', r'fewer than two .*:\n  0 background\n  255 object$'),
         ((0, 255), '0 background\n1 object\n', r'0 background\n  1 object\n  255 NAME$'),

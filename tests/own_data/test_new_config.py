@@ -10,6 +10,7 @@ from mmengine.runner import CheckpointLoader
 
 from mmcednet.data.conversion import write_conversion
 from mmcednet.data.voc import convert_voc
+from mmcednet.own_data.choices import choose_arch
 from mmcednet.own_data.new_config import DETECTORS, SEGMENTERS, write_new_config
 
 
@@ -85,7 +86,7 @@ def test_the_small_network_starts_from_shipped_weights(folder, root, tmp_path, f
 @pytest.mark.parametrize('arch', ['base', 'nano'])
 def test_classifiers(single_shapes, root, arch):
     draft, cfg = write(single_shapes, 'classifier', arch, root)
-    assert draft.reasons[0][1] == 'disc, square, star, triangle'
+    assert ('classes', 'disc, square, star, triangle') in [row[:2] for row in draft.reasons]
     init_default_scope(cfg.default_scope)
     with torch.device('meta'):
         model = MODELS.build(cfg.model)
@@ -126,8 +127,8 @@ def test_bases_are_relative_within_the_project(folder, root, tmp_path):
 def test_wrong_arguments_write_nothing(folder, root, tmp_path):
     configs = root / 'configs'
     out = tmp_path / 'my.py'
-    with pytest.raises(ValueError, match="framework 'yolo' is unknown; choose one of: retinanet"):
-        write_new_config(folder, 'yolo', 'tiny', out, configs)
+    with pytest.raises(ValueError, match="framework 'nothing' is unknown; choose one of: retinanet"):
+        write_new_config(folder, 'nothing', 'tiny', out, configs)
     with pytest.raises(ValueError, match="arch 'huge' is unknown; choose one of: tiny"):
         write_new_config(folder, 'retinanet', 'huge', out, configs)
     (folder / 'annotations' / 'val.json').unlink()
@@ -144,3 +145,23 @@ def test_masks_are_required_where_they_are_learned(bccd, root, tmp_path):
     write_conversion(convert_voc(bccd), bccd / 'coco')
     with pytest.raises(ValueError, match='mask_rcnn needs masks'):
         write_new_config(bccd, 'mask_rcnn', 'nano', tmp_path / 'my.py', root / 'configs')
+
+
+def test_without_a_gpu_the_small_network_is_the_default(folder, root, tmp_path, monkeypatch):
+    configs = root / 'configs'
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+    draft = write_new_config(folder, 'retinanet', None, tmp_path / 'cpu.py', configs)
+    assert draft.reasons[1][1:] == (
+        'A very small CEDNet',
+        'there is no GPU here; CEDNet-T, with --arch tiny, needs one',
+    )
+    model = Config.fromfile(tmp_path / 'cpu.py').model
+    assert model.backbone.init_cfg.checkpoint == 'mmcednet://nano'
+    assert model.backbone.arch.channels == (16, 32, 64, 96)
+    with pytest.raises(
+        ValueError, match=r'--pretrained my\.pth needs --arch, the network whose weights'
+    ):
+        write_new_config(folder, 'retinanet', None, tmp_path / 'x.py', configs, 'my.pth')
+    assert choose_arch('base', None).value == 'base'
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
+    assert choose_arch(None, 'my.pth').value == 'tiny'

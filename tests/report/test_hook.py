@@ -36,7 +36,7 @@ def train(root, single_shapes, tmp_path, monkeypatch):
             loader.dataset.data_root = str(single_shapes)
         cfg.update(test_dataloader=None, test_evaluator=None, test_cfg=None, launcher='none')
         cfg.update(work_dir=str(tmp_path / name), experiment_name=name, log_level='WARNING')
-        cfg.visualizer.name = name
+        cfg.visualizer.name = str(out)  # mmengine reuses one of the same name, with its folder
         cfg.train_cfg = dict(by_epoch=True, max_epochs=epochs, val_interval=1)
         cfg.param_scheduler = []
         cfg.default_hooks.logger.interval = 1

@@ -9,6 +9,7 @@ import itertools
 
 import pytest
 import torch
+from operator_checks import TOLERANCES, compare, draw, draw_weights
 from torch import nn
 
 from mmcednet.models import ARCHS, CEDNet, apply_recompute, kernels, use_kernels
@@ -18,8 +19,6 @@ from mmcednet.models.layers import DropPath
 
 assert kernels.triton is triton and triton.INTERPRETED
 
-# of the largest value: about ten times the rounding of one result, as results are sums of several
-TOLERANCES = {torch.float32: 1e-5, torch.float16: 5e-3, torch.bfloat16: 4e-2}
 WIDTHS = sorted({width for arch in ('tiny', 'small', 'base') for width in ARCHS[arch]['channels']})
 SMALL = 48  # 32 + 16: an MLP in one kernel
 each_dtype = pytest.mark.parametrize('dtype', TOLERANCES, ids=str)
@@ -34,54 +33,12 @@ each_case = pytest.mark.parametrize(
 )
 
 
-def draw(*shape, dtype=torch.float32):
-    return torch.randn(shape).to(dtype)
-
-
-def draw_weights(channels):
-    """Of an MLP, with outputs of about 1."""
-    shapes = ((4 * channels, channels), (4 * channels,), (channels, 4 * channels), (channels,))
-    weight1, bias1, weight2, bias2 = (draw(*shape) for shape in shapes)
-    return weight1 / channels**0.5, bias1, weight2 / (4 * channels) ** 0.5, bias2, draw(channels)
-
-
-def compare(operator, operands, tolerance, create_graph=False):
-    """Compare output and gradients of all operands with the reference in float64."""
-
-    def compute(module, dtype=None):
-        inputs = [
-            each.detach().clone(memory_format=torch.preserve_format).to(dtype or each.dtype)
-            if isinstance(each, torch.Tensor)
-            else each
-            for each in operands
-        ]
-        tensors = [each.requires_grad_() for each in inputs if isinstance(each, torch.Tensor)]
-        out = getattr(module, operator)(*inputs)
-        torch.manual_seed(0)
-        grads = torch.autograd.grad(
-            out, tensors, torch.randn(out.shape).to(out.dtype), create_graph=create_graph
-        )
-        if create_graph:
-            loss = sum(grad.square().sum() for grad in grads)
-            grads = [
-                *grads,
-                *torch.autograd.grad(loss, tensors, allow_unused=True, materialize_grads=True),
-            ]
-        with torch.no_grad():
-            return [out, getattr(module, operator)(*inputs), *grads]
-
-    ours, theirs = compute(triton), compute(reference, torch.float64)
-    for our, their in zip(ours, theirs, strict=True):
-        assert (our - their).abs().max() <= tolerance * their.abs().max()
-    return ours
-
-
 @each_case
 @pytest.mark.parametrize('dilation', [1, 3])
 def test_depthwise_conv(channels, size, dtype, dilation):
     n, height, width = size
     operands = draw(n, channels, height, width, dtype=dtype), draw(channels, 1, 7, 7), draw(channels)
-    out, *_ = compare('depthwise_conv', (*operands, dilation), TOLERANCES[dtype])
+    out, *_ = compare(triton, 'depthwise_conv', (*operands, dilation), TOLERANCES[dtype])
     assert out.dtype == dtype and out.permute(0, 2, 3, 1).is_contiguous()
 
 
@@ -91,7 +48,7 @@ def test_depthwise_conv(channels, size, dtype, dilation):
 def test_depthwise_conv_of_several_tiles(size, dilation):
     n, height, width = size
     operands = draw(n, 40, height, width), draw(40, 1, 7, 7), draw(40), dilation
-    compare('depthwise_conv', operands, TOLERANCES[torch.float32])
+    compare(triton, 'depthwise_conv', operands, TOLERANCES[torch.float32])
 
 
 @pytest.mark.parametrize('dilation', [1, 3])
@@ -114,12 +71,14 @@ def test_norm_act(channels, size, dtype, gelu, shortcut):
         gelu,
         draw(*x.shape, dtype=dtype) if shortcut else None,
     )
-    assert compare('norm_act', operands, TOLERANCES[dtype])[0].dtype == dtype
+    assert compare(triton, 'norm_act', operands, TOLERANCES[dtype])[0].dtype == dtype
 
 
 def test_norm_without_weights():
     """As after fuse()."""
-    compare('norm_act', (draw(2, 3, 5, SMALL), None, None, 1e-6, True), TOLERANCES[torch.float32])
+    compare(
+        triton, 'norm_act', (draw(2, 3, 5, SMALL), None, None, 1e-6, True), TOLERANCES[torch.float32]
+    )
 
 
 @each_case
@@ -127,7 +86,7 @@ def test_norm_without_weights():
 def test_mlp(channels, size, dtype, scaled):
     *weights, gamma = draw_weights(channels)
     operands = draw(*size, channels, dtype=dtype), *weights, gamma if scaled else None
-    assert compare('mlp', operands, TOLERANCES[dtype])[0].dtype == dtype
+    assert compare(triton, 'mlp', operands, TOLERANCES[dtype])[0].dtype == dtype
 
 
 @each_dtype
@@ -139,7 +98,9 @@ def test_small_layer_scale(dtype, layer_scale):
         *draw_weights(SMALL)[:-1],
         torch.full((SMALL,), layer_scale),
     )
-    _, _, grad_x, *grads = compare('mlp', operands, TOLERANCES[dtype] + 0.2 * (dtype == torch.float16))
+    _, _, grad_x, *grads = compare(
+        triton, 'mlp', operands, TOLERANCES[dtype] + 0.2 * (dtype == torch.float16)
+    )
     assert grads[-1].norm() > 0 and (layer_scale == 0) == (grad_x.norm() == 0)
 
 
@@ -154,22 +115,16 @@ def test_norm_mlp(channels, size, dtype, gelu, dropped):
         *(*draw_weights(channels), residual),
     )
 
-    class Module:
-        """With the factors, which get no gradients."""
+    def get_with_factors(module):
+        """The operator with the factors, which get no gradients."""
 
-        def __init__(self, module):
-            self.module = module
+        def compute(x, norm_weight, *operands):
+            own = factors.to(norm_weight.dtype) if dropped else None
+            return module.norm_mlp(x, norm_weight, *operands, own)
 
-        def norm_mlp(self, x, *operands):
-            return self.module.norm_mlp(
-                x, *operands, factors.to(operands[0].dtype) if dropped else None
-            )
+        return compute
 
-    tolerance = TOLERANCES[dtype]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(globals(), 'triton', Module(triton))
-        patch.setitem(globals(), 'reference', Module(reference))
-        assert compare('norm_mlp', operands, tolerance)[0].dtype == dtype
+    assert compare(triton, get_with_factors, operands, TOLERANCES[dtype])[0].dtype == dtype
 
 
 @pytest.mark.parametrize('operator', ['depthwise_conv', 'dilated depthwise_conv', 'norm_act', 'mlp'])
@@ -182,7 +137,7 @@ def test_second_derivatives(operator):
         'norm_act': (draw(1, 3, 2, SMALL), draw(SMALL), draw(SMALL), 1e-6, True, draw(1, 3, 2, SMALL)),
         'mlp': (draw(1, 3, 2, SMALL), *draw_weights(SMALL)),
     }
-    compare(operator.split()[-1], operands[operator], 1e-4, create_graph=True)
+    compare(triton, operator.split()[-1], operands[operator], 1e-4, create_graph=True)
 
 
 def test_memory_layouts():

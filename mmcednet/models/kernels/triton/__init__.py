@@ -10,13 +10,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from . import tiles
 from .convolution import convolve
 from .cublas_mlp import mlp as compute_mlp
 from .fused_mlp import INTERPRETED, compute_fused_mlp
 from .fused_mlp import can_fuse as can_fuse_channels
 from .norm import norm_act as normalise
 
-__all__ = ['INTERPRETED', 'depthwise_conv', 'mlp', 'norm_act', 'norm_mlp', 'residual_mlp']
+__all__ = ['INTERPRETED', 'depthwise_conv', 'mlp', 'norm_act', 'norm_mlp', 'residual_mlp', 'tiles']
 
 LOW_PRECISION = (torch.bfloat16, torch.float16)
 

@@ -1,10 +1,15 @@
-"""Sizes of the parts of the features that a program of a Triton kernel computes, in one table.
+"""Sizes of the parts of the features that a program of a Triton kernel computes, from tiles.json.
 
-They change the speed only. Those of the convolution and of MLP_LARGE were the best of a few on an H100;
-the others have not been measured.
+They change the speed only; benchmarks/operators.py measures them and writes the file. Those of the
+convolution and of MLP_LARGE were the best of a few on an H100; the others have not been measured.
 """
 
+import json
+from pathlib import Path
 from typing import NamedTuple
+
+FILE = Path(__file__).with_name('tiles.json')
+TABLE = json.loads(FILE.read_text(encoding='utf-8'))
 
 
 class ConvTile(NamedTuple):
@@ -26,37 +31,25 @@ class MLPTile(NamedTuple):
 
 
 # dilation -> tile; a dilated convolution of 32 columns needs more registers than there are
-CONV = {
-    1: ConvTile(rows=4, columns=32, channels=32, warps=4),
-    3: ConvTile(rows=4, columns=16, channels=32, warps=4),
-}
-CONV_WEIGHT = ConvTile(rows=1, columns=16, channels=64, warps=4)
+CONV = {int(dilation): ConvTile(**tile) for dilation, tile in TABLE['CONV'].items()}
+CONV_WEIGHT = ConvTile(**TABLE['CONV_WEIGHT'])
 CONV_WEIGHT_PROGRAMS = 1024  # of which each sums a part of the images
-NORM_ELEMENTS = 4096  # pixels x channels, the channels padded to a power of two
-NORM_WARPS = 4
-NORM_BACKWARD_WARPS = 8
-NORM_PROGRAMS = (
-    528  # of the backward pass, each of which sums gradients of weights: 4 for each SM of an H100
-)
-ROWS = 32  # of a part of (pixels, channels), for GELU and the residual
-COLUMNS = 128
-GELU_WARPS = 4
-GELU_BACKWARD_WARPS = 8
-RESIDUAL_WARPS = 8
+NORM_ELEMENTS = TABLE['NORM_ELEMENTS']  # pixels x channels, the channels padded to a power of two
+NORM_WARPS = TABLE['NORM_WARPS']
+NORM_BACKWARD_WARPS = TABLE['NORM_BACKWARD_WARPS']
+NORM_PROGRAMS = 528  # of the backward pass, which sum gradients of weights: 4 for each SM of an H100
+ROWS = TABLE['ROWS']  # of a part of (pixels, channels), for GELU and the residual
+COLUMNS = TABLE['COLUMNS']
+GELU_WARPS = TABLE['GELU_WARPS']
+GELU_BACKWARD_WARPS = TABLE['GELU_BACKWARD_WARPS']
+RESIDUAL_WARPS = TABLE['RESIDUAL_WARPS']
 GELU_PROGRAMS = 2048  # of the backward pass
 FUSED_CHANNELS = 256  # at most, for an MLP in one kernel
 
 # channels, at most -> tile; those of more stages and pixels need the shared memory of an H100
 LARGE_SHARED_MEMORY = 200_000  # bytes
-MLP_LARGE = {
-    96: MLPTile(pixels=128, hidden=32, warps=8, stages=3),
-    192: MLPTile(pixels=128, hidden=64, warps=8, stages=3),
-    256: MLPTile(pixels=64, hidden=32, warps=8, stages=2),
-}
-MLP_SMALL = {
-    96: MLPTile(pixels=128, hidden=32, warps=8, stages=2),
-    256: MLPTile(pixels=64, hidden=32, warps=8, stages=2),
-}
+MLP_LARGE = {int(channels): MLPTile(**tile) for channels, tile in TABLE['MLP_LARGE'].items()}
+MLP_SMALL = {int(channels): MLPTile(**tile) for channels, tile in TABLE['MLP_SMALL'].items()}
 
 
 def choose_mlp_tile(channels: int, shared_memory: int) -> MLPTile:

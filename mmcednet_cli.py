@@ -27,6 +27,7 @@ COMMANDS = {
     'voc-to-coco': 'dataset_converters/voc_to_coco.py',
     'yolo-to-coco': 'dataset_converters/yolo_to_coco.py',
     'labelme-to-coco': 'dataset_converters/labelme_to_coco.py',
+    'fill-supercategories': 'dataset_converters/fill_supercategories.py',
     'tiny-imagenet': 'dataset_converters/tiny_imagenet.py',
     'draw-shapes': 'draw_shapes.py',
     'official-cednet': 'model_converters/official_cednet.py',
@@ -66,7 +67,7 @@ def format_help() -> str:
     lines = ['usage: mmcednet COMMAND ...', '       mmcednet COMMAND --help', '']
     for command in COMMANDS:
         text = ast.get_docstring(ast.parse(find_script(command).read_text(encoding='utf-8')))
-        lines.append(f'  {command:15}  {(text or "").splitlines()[0]}')
+        lines.append(f'  {command:20}  {(text or "").splitlines()[0]}')
     return '\n'.join(lines)
 
 

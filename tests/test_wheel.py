@@ -48,12 +48,12 @@ def test_tools_of_the_wheel(build):
     assert {path.relative_to(tools).as_posix() for path in tools.rglob('*') if path.is_file()} == {
         *('train.py', 'test.py', 'infer.py', 'export.py', 'web_demo.py', 'new_config.py'),
         *('use_cednet.py', 'draw_shapes.py', 'dist_train.sh', 'dist_test.sh', 'slurm_train.sh'),
-        'analysis/fusion_time.py',
+        *('distill.py', 'evaluate.py', 'analysis/fusion_time.py'),
         *('dataset_converters/split_coco.py', 'dataset_converters/voc_to_coco.py'),
         *('dataset_converters/tiny_imagenet.py', 'dataset_converters/fill_supercategories.py'),
         *('dataset_converters/yolo_to_coco.py', 'dataset_converters/labelme_to_coco.py'),
         *('model_converters/official_cednet.py', 'model_converters/peers.py'),
-        'model_converters/publish.py',
+        *('model_converters/publish.py', 'model_converters/convnext_to_cednet.py'),
     }
     assert (package / '.mim' / 'configs' / 'retinanet' / 'cednet_t.py').is_file()
     assert (package / 'models' / 'kernels' / 'triton' / 'tiles.json').is_file()

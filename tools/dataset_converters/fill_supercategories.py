@@ -9,20 +9,18 @@ from pathlib import Path
 
 from mmcednet_threads import limit_threads
 
-if __name__ == '__main__':
-    limit_threads()  # before torch is imported
-
-from mmcednet.checks.coco_format import read_coco
-from mmcednet.command_line import exit_on_error
-from mmcednet.data.coco_files import fill_supercategories
-from mmcednet.files import atomic_write
-
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('file', type=Path, help='annotation file')
     parser.add_argument('-o', '--out', type=Path, required=True, help='the file to write')
     args = parser.parse_args(argv)
+    # not above: they import torch, which --help does not need
+    from mmcednet.checks.coco_format import read_coco
+    from mmcednet.command_line import exit_on_error
+    from mmcednet.data.coco_files import fill_supercategories
+    from mmcednet.files import atomic_write
+
     with exit_on_error():
         content = fill_supercategories(read_coco(args.file))
         with atomic_write(args.out) as temporary:
@@ -32,4 +30,5 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == '__main__':
+    limit_threads()  # before torch is imported
     sys.exit(main())

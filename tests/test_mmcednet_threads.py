@@ -36,7 +36,7 @@ ARGUMENTS = {
     'tools/model_converters/peers.py': ['cswin', 'a.pth', 'b.pth'],
     'tools/model_converters/convnext_to_cednet.py': ['a.pth', '-o', 'b.pth'],
     'tools/dataset_converters/split_coco.py': ['a.json'],
-    'tools/dataset_converters/fill_supercategories.py': ['a.json', 'b.json'],
+    'tools/dataset_converters/fill_supercategories.py': ['a.json', '-o', 'b.json'],
     **{
         f'tools/dataset_converters/{name}.py': ['folder']
         for name in ('labelme_to_coco', 'tiny_imagenet', 'voc_to_coco', 'yolo_to_coco')

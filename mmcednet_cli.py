@@ -67,7 +67,7 @@ def format_help() -> str:
     lines = ['usage: mmcednet COMMAND ...', '       mmcednet COMMAND --help', '']
     for command in COMMANDS:
         text = ast.get_docstring(ast.parse(find_script(command).read_text(encoding='utf-8')))
-        lines.append(f'  {command:15}  {(text or "").splitlines()[0]}')
+        lines.append(f'  {command:20}  {(text or "").splitlines()[0]}')
     return '\n'.join(lines)
 
 

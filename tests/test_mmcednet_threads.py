@@ -22,19 +22,23 @@ COMMANDS = {
 ARGUMENTS = {
     'tools/train.py': ['a.py'],
     'tools/test.py': ['a.py', 'a.pth'],
+    'tools/evaluate.py': ['a.py', 'a.pth'],
     'tools/infer.py': ['a.py', 'a.pth', 'a.jpg', '-o', 'out'],
     'tools/web_demo.py': ['a.py', 'a.pth'],
     'tools/export.py': ['a.py', 'a.pth', '-o', 'a.onnx'],
     'tools/new_config.py': ['--data', 'folder', '-o', 'a.py'],
     'tools/use_cednet.py': ['a.py', '-o', 'b.py'],
     'tools/draw_shapes.py': ['folder'],
+    'tools/distill.py': ['--teacher', 'timm:a', '--images', 'folder', '-o', 'a.pth'],
     'tools/analysis/fusion_time.py': ['a.py'],
     'tools/distill.py': ['--teacher', 'a.pth', '--images', 'folder', '-o', 'b.pth'],
     'tools/model_converters/convnext_to_cednet.py': ['a.pth', '-o', 'b.pth'],
     'tools/model_converters/publish.py': ['a.pth', '-o', 'b.pth'],
     'tools/model_converters/official_cednet.py': ['a.pth', 'b.pth'],
     'tools/model_converters/peers.py': ['cswin', 'a.pth', 'b.pth'],
+    'tools/model_converters/convnext_to_cednet.py': ['a.pth', '-o', 'b.pth'],
     'tools/dataset_converters/split_coco.py': ['a.json'],
+    'tools/dataset_converters/fill_supercategories.py': ['a.json', '-o', 'b.json'],
     **{
         f'tools/dataset_converters/{name}.py': ['folder']
         for name in ('labelme_to_coco', 'tiny_imagenet', 'voc_to_coco', 'yolo_to_coco')

@@ -61,7 +61,7 @@ def test_links_lead_to_pages_files_and_anchors(site):
 
 def test_the_notebook_is_a_page_with_its_pictures(site):
     page = parse(site / 'first_steps' / 'index.html')
-    assert len([link for link in page.links if link.endswith('.png')]) == 3
+    assert len([link for link in page.links if link.startswith('output_')]) == 3
     links = parse(site / 'index.html').links
     assert 'first_steps/' in links and not any(link.endswith('.ipynb') for link in links)
 

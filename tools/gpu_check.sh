@@ -39,7 +39,7 @@ print(torch.__version__, torch.cuda.is_available() and torch.cuda.get_device_nam
 # shellcheck disable=SC2086  # the options are words
 {
     step suite_operators "$python" -m pytest -q -m gpu tests/gpu/test_operators.py --device "$device" $kernels
-    step suite "$python" -m pytest -q -m gpu tests/gpu --ignore tests/gpu/test_operators.py --device "$device" $kernels
+    step suite "$python" -m pytest -q -m gpu tests/gpu --ignore tests/gpu/test_operators.py --device "$device" $suite
     step infer_1 network --dtype bfloat16 $graph $small
     step infer_batch network --dtype bfloat16 --batch $batch $graph $small
     step train network --dtype bfloat16 --batch $batch --mode train $graph $large

@@ -31,11 +31,12 @@ test-kernels: setup
 	@$(BIN)/python -m pytest $(PARALLEL) $(NUMERICS) --no-mkldnn
 	@ATEN_CPU_CAPABILITY=default $(BIN)/python -m pytest $(PARALLEL) $(NUMERICS)
 
-# All tests of the operators in Triton, in its interpreter; slow.
+# All tests of the operators in Triton, in its interpreter, at each width of CEDNet-T, S and B once; slow.
 test-triton: export TRITON_INTERPRET = 1
 test-triton: export MMCEDNET_TRITON = 1
 test-triton: setup
-	@$(BIN)/python -m pytest tests/models/kernels/interpreted.py tests/models/kernels/test_implementations.py
+	@$(BIN)/python -m pytest $(PARALLEL) tests/models/kernels/interpreted.py \
+		tests/models/kernels/test_implementations.py
 
 # On a GPU; elsewhere they are skipped, and the last lines say how many.
 test-gpu: export MMCEDNET_TRITON = 1

@@ -14,12 +14,12 @@ folder=$(realpath "$folder")
 summary=$folder/summary.md
 export PYTHONPATH=$PWD MMCEDNET_TRITON=1
 if [ "$device" = cpu ]; then
-    export TRITON_INTERPRET=1
+    interpreted="TRITON_INTERPRET=1"  # whole networks would take hours
     small="--size 64 64 --rounds 1" large="--size 64 64 --rounds 1" graph="" batch=2
-    operators="--size 4 4 --channels 96 --batch 1 --rounds 1 --candidates 1" suite="-k retinanet" speed="--size 128 128"
+    operators="--size 4 4 --channels 96 --batch 1 --rounds 1 --candidates 1" suite="-k imagenet" kernels="-k norm_act" speed="--size 128 128"
 else
     small="--rounds 20" large="--rounds 10 --size 1024 1024" graph="--cuda-graph" batch=8
-    operators="" suite="" speed=""
+    interpreted="" operators="" suite="" kernels="" speed=""
 fi
 printf '| step | result | seconds |\n| --- | --- | --- |\n' > "$summary"
 
@@ -38,12 +38,12 @@ step machine "$python" -c 'import torch; from mmcednet.models import kernels as 
 print(torch.__version__, torch.cuda.is_available() and torch.cuda.get_device_name(), k.describe(torch.device("'"$device"'")))'
 # shellcheck disable=SC2086  # the options are words
 {
-    step suite_operators "$python" -m pytest -q -m gpu tests/gpu/test_operators.py --device "$device" $suite
+    step suite_operators env $interpreted "$python" -m pytest -q -m gpu tests/gpu/test_operators.py --device "$device" $kernels
     step suite "$python" -m pytest -q -m gpu tests/gpu --ignore tests/gpu/test_operators.py --device "$device" $suite
     step infer_1 network --dtype bfloat16 $graph $small
     step infer_batch network --dtype bfloat16 --batch $batch $graph $small
     step train network --dtype bfloat16 --batch $batch --mode train $graph $large
-    step operators "$python" benchmarks/operators.py --device "$device" $operators
+    step operators env $interpreted "$python" benchmarks/operators.py --device "$device" $operators
     step table_1 "$python" tools/analysis/paper_tables.py --table 1 --speed --dtype bfloat16 $speed
 }
 for log in "$folder"/*.log; do

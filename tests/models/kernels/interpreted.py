@@ -22,19 +22,22 @@ assert kernels.triton is triton and triton.INTERPRETED
 WIDTHS = sorted({width for arch in ('tiny', 'small', 'base') for width in ARCHS[arch]['channels']})
 SMALL = 48  # 32 + 16: an MLP in one kernel
 each_dtype = pytest.mark.parametrize('dtype', TOLERANCES, ids=str)
-each_case = pytest.mark.parametrize(
-    ('channels', 'size', 'dtype'),
-    [
-        *((SMALL, (1, 1, 1), dtype) for dtype in TOLERANCES),
-        *(pytest.param(SMALL, (3, 2, 9), dtype, marks=pytest.mark.slow) for dtype in TOLERANCES),
-        *(pytest.param(width, (1, 2, 3), torch.bfloat16, marks=pytest.mark.slow) for width in WIDTHS),
-    ],
-    ids=str,
-)
 
 
-@each_case
-@pytest.mark.parametrize('dilation', [1, 3])
+def each_case(names, variants):
+    """Small features of each type in each variant of an operator; each width of T, S and B in one."""
+    slow = pytest.mark.slow
+    both = list(itertools.product(TOLERANCES, variants))
+    cases = [(SMALL, (1, 1, 1), dtype, *variant) for dtype, variant in both]
+    cases += [pytest.param(SMALL, (3, 2, 9), dtype, *variant, marks=slow) for dtype, variant in both]
+    cases += [
+        pytest.param(width, (1, 2, 3), torch.bfloat16, *variant, marks=slow)
+        for width, variant in zip(WIDTHS, itertools.cycle(variants))
+    ]
+    return pytest.mark.parametrize(('channels', 'size', 'dtype', *names), cases, ids=str)
+
+
+@each_case(['dilation'], [[1], [3]])
 def test_depthwise_conv(channels, size, dtype, dilation):
     n, height, width = size
     operands = draw(n, channels, height, width, dtype=dtype), draw(channels, 1, 7, 7), draw(channels)
@@ -59,8 +62,7 @@ def test_depthwise_conv_without_bias(dilation):
     torch.testing.assert_close(ours, theirs, check_dtype=False, rtol=1e-5, atol=1e-5)
 
 
-@each_case
-@pytest.mark.parametrize(('gelu', 'shortcut'), itertools.product((False, True), repeat=2))
+@each_case(['gelu', 'shortcut'], [*itertools.product((False, True), repeat=2)])
 def test_norm_act(channels, size, dtype, gelu, shortcut):
     x = draw(*size, channels, dtype=dtype)
     operands = (
@@ -81,8 +83,7 @@ def test_norm_without_weights():
     )
 
 
-@each_case
-@pytest.mark.parametrize('scaled', [True, False])
+@each_case(['scaled'], [[True], [False]])
 def test_mlp(channels, size, dtype, scaled):
     *weights, gamma = draw_weights(channels)
     operands = draw(*size, channels, dtype=dtype), *weights, gamma if scaled else None
@@ -104,8 +105,7 @@ def test_small_layer_scale(dtype, layer_scale):
     assert grads[-1].norm() > 0 and (layer_scale == 0) == (grad_x.norm() == 0)
 
 
-@each_case
-@pytest.mark.parametrize(('gelu', 'dropped'), [(True, False), (False, True)])
+@each_case(['gelu', 'dropped'], [(True, False), (False, True)])
 def test_norm_mlp(channels, size, dtype, gelu, dropped):
     """Without gradients, in low precision and at some widths, it is one kernel."""
     x, shortcut, residual = (draw(*size, channels, dtype=dtype) for _ in range(3))

@@ -64,4 +64,6 @@ def find_palette(dataset: Any, config: Mapping[str, Any]) -> np.ndarray | None:
     palette = (config.get('metainfo') or {}).get('palette')
     if not palette and list(usual.get('classes') or ()) == list(classes):
         palette = usual.get('palette')
-    return np.array(palette, np.uint8) if palette else choose_colours(len(classes))
+    if not palette or isinstance(palette, str):  # mmdet also has 'random'
+        return choose_colours(len(classes))
+    return np.array(palette, np.uint8)

@@ -162,15 +162,15 @@ def draw_label_map(
     known = (label_map >= 0) & (label_map < len(classes.names))
     indices = np.where(known, label_map, len(classes.names)).astype(np.uint16)
     counts = np.bincount(indices.ravel(), minlength=len(classes.names) + 1)[:-1]
-    colours = np.vstack([classes.colours, np.zeros((1, 3), np.uint8)])[indices]
+    colours = np.take(np.vstack([classes.colours, np.zeros((1, 3), np.uint8)]), indices, axis=0)
     drawn = cv2.addWeighted(image, 1 - 1.5 * FILL, colours, 1.5 * FILL, 0)
     width = style.get_line_width(image)
     if width:
         edges = find_edges(indices)
         if width > 1:
             edges = cv2.dilate(edges, np.ones((width, width), np.uint8))
-        drawn[edges > 0] = colours[edges > 0]
-    drawn[~known] = image[~known]
+        cv2.copyTo(colours, edges, drawn)
+    cv2.copyTo(image, (~known).view(np.uint8), drawn)
     shown = np.flatnonzero(counts).tolist()
     if style.labels:
         drawn = label_areas(drawn, classes, indices, shown)

@@ -47,6 +47,9 @@ def test_palette_of_a_dataset():
     stated = [(1, 2, 3), (4, 5, 6)]
     config = dict(metainfo=dict(classes=('RBC', 'WBC'), palette=stated))
     np.testing.assert_array_equal(find_palette(Dataset(**config['metainfo']), config), stated)
+    config['metainfo']['palette'] = 'random'  # a value of mmdet's
+    found = find_palette(Dataset(**config['metainfo']), config)
+    np.testing.assert_array_equal(found, choose_colours(2))
     assert find_palette(Dataset(classes=None), {}) is None
 
 

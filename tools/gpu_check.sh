@@ -38,8 +38,8 @@ step machine "$python" -c 'import torch; from mmcednet.models import kernels as 
 print(torch.__version__, torch.cuda.is_available() and torch.cuda.get_device_name(), k.describe(torch.device("'"$device"'")))'
 # shellcheck disable=SC2086  # the options are words
 {
-    step suite_operators env $interpreted "$python" -m pytest -q -m gpu tests/gpu/test_operators.py --device "$device" $kernels
-    step suite "$python" -m pytest -q -m gpu tests/gpu --ignore tests/gpu/test_operators.py --device "$device" $suite
+    step suite_operators env $interpreted "$python" -m pytest -q -m gpu tests/gpu/test_gpu_operators.py --device "$device" $kernels
+    step suite "$python" -m pytest -q -m gpu tests/gpu --ignore tests/gpu/test_gpu_operators.py --device "$device" $suite
     step infer_1 network --dtype bfloat16 $graph $small
     step infer_batch network --dtype bfloat16 --batch $batch $graph $small
     step train network --dtype bfloat16 --batch $batch --mode train $graph $large

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from mmengine.logging import print_log
 from torch import Tensor
-from torch.utils._pytree import tree_flatten, tree_leaves, tree_map, tree_unflatten
+from torch.utils._pytree import tree_flatten, tree_map, tree_unflatten
 
 LIMIT = 8  # sizes of inputs
 WARM_UP = 2  # calls before the recording, which choose algorithms and compile kernels
@@ -99,7 +99,7 @@ def record_graph(function: Callable[..., Any], args: tuple) -> Replay:
     graph, outs = capture(lambda: function(*own_args), inputs[0].device)
 
     def replay(*new_args: Any) -> Any:
-        for own, new in zip(inputs, tree_leaves(new_args)):
+        for own, new in zip(inputs, tree_flatten(new_args)[0]):
             own.copy_(new)
         graph.replay()
         return tree_map(lambda x: x.clone() if isinstance(x, Tensor) else x, outs)

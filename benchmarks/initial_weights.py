@@ -79,7 +79,8 @@ def train(run: Run, folder: Path, weights: str, out: Path) -> dict[str, Any]:
     log = max(work_dir.glob('*/vis_data/scalars.json'), key=os.path.getmtime)
     entries = [json.loads(line) for line in log.read_text().splitlines()]
     metric = METRICS[run.framework]
-    score = [entry[metric] for entry in entries if metric in entry][-1]
+    # mmdet gives no AP where a detector finds nothing
+    score = [0.0, *(entry[metric] for entry in entries if metric in entry)][-1]
     in_percent = score if run.framework == 'upernet' else 100 * score
     return dict(asdict(run), score=round(in_percent, 2))
 

@@ -53,7 +53,7 @@ class Teacher(nn.Module):
         channels_last: bool = False,
     ) -> None:
         super().__init__()
-        self.network = network
+        self.network = network.to(memory_format=torch.channels_last)  # of images: faster convolutions
         self.channels_last = channels_last
         self.register_buffer('mean', torch.tensor([*mean]).view(-1, 1, 1))
         self.register_buffer('std', torch.tensor([*std]).view(-1, 1, 1))
@@ -88,7 +88,8 @@ class Teacher(nn.Module):
     @torch.no_grad()
     def forward(self, images: Tensor) -> dict[int, Tensor]:
         """Images (N, 3, H, W), RGB in [0, 255] -> level -> (N, C, H / 2^level, W / 2^level)."""
-        features = self.compute((images - self.mean) / self.std)
+        images = (images - self.mean) / self.std
+        features = self.compute(images.contiguous(memory_format=torch.channels_last))
         return {level: features[index] for level, index in self.indices.items()}
 
 

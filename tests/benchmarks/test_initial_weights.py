@@ -1,0 +1,55 @@
+"""benchmarks/initial_weights.py: real trainings, restart, table and figure."""
+
+import importlib
+import json
+
+import cv2
+import pytest
+
+from mmcednet.data.shapes import draw_dataset
+
+
+@pytest.fixture
+def benchmark(import_benchmarks):
+    return importlib.import_module('initial_weights')
+
+
+def test_table_compares_seeds(benchmark):
+    scores = {
+        'none': {5: {0: 10.0, 1: 20.0}, 10: {0: 30.0}},
+        'nano': {5: {0: 14.0, 1: 26.0}},
+    }
+    rows = benchmark.make_table(scores, 'retinanet').splitlines()
+    assert rows[0] == '| weights | epochs | seeds | box AP | gain over none |'
+    assert rows[2:] == [
+        '| none | 5 | 2 | 15.0 ± 5.0 |  |',
+        '| none | 10 | 1 | 30.0 |  |',
+        '| nano | 5 | 2 | 20.0 ± 6.0 | +5.0 ± 1.0 |',
+    ]
+
+
+def test_failed_command_is_named(benchmark, tmp_path):
+    run = benchmark.Run('cells', 'retinanet', 'none', 1, 0)
+    with pytest.raises(RuntimeError, match=r'tools/new_config\.py --data failed: error: .*cells'):
+        benchmark.train(run, tmp_path / 'cells', 'none', tmp_path / 'out')
+
+
+@pytest.mark.slow
+def test_trains_from_each_weights_once(benchmark, tmp_path, capsys):
+    data = draw_dataset(tmp_path / 'shapes', train=8, val=4, size=96, seed=0)
+    results, out = tmp_path / 'results.json', tmp_path / 'out'
+    command = ['--data', str(data), '--epochs', '1', '--seeds', '1', '--jobs', '2']
+    command += ['--results', str(results), '--out', str(out)]
+    benchmark.main(command)
+    rows = json.loads(results.read_text())['runs']
+    assert sorted((row['weights'], row['epochs'], row['seed']) for row in rows) == [
+        ('nano', 1, 0),
+        ('none', 1, 0),
+    ]
+    assert all(0 <= row['score'] <= 100 for row in rows)
+    assert cv2.imread(str(out / 'shapes-retinanet.png')) is not None
+    first = capsys.readouterr().out
+    assert '[2/2]' in first
+    benchmark.main(command)
+    again = capsys.readouterr().out
+    assert '/2]' not in again and again.strip() in first

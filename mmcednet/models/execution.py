@@ -82,7 +82,7 @@ class FastDepthwiseConv2d(DepthwiseConv2d):
     """A depth-wise convolution that uses the operators of :mod:`mmcednet.models.kernels`."""
 
     def forward(self, x: Tensor) -> Tensor:
-        compute = kernels.find('depthwise_conv', x, self.weight, self.bias)
+        compute = kernels.find('depthwise_conv', x, self.weight, self.bias, training=self.training)
         if compute is None:
             return super().forward(x)
         return compute(x, self.weight, self.bias, self.dilation[0])
@@ -137,7 +137,7 @@ class FastMLP(MLP):
         compute = None
         if has_original_layers(self):
             weights = get_weights(self)
-            compute = kernels.find('mlp', x, *weights)
+            compute = kernels.find('mlp', x, *weights, training=self.training)
             if compute is kernels.cpu.mlp and torch.is_grad_enabled() and not self.recomputes:
                 compute = None
         return super().forward(x) if compute is None else compute(x, *weights)

@@ -49,18 +49,22 @@ def import_triton() -> ModuleType | None:
 triton = import_triton()
 
 
-def find(operator: str, x: Tensor, *weights: Tensor | None) -> Callable[..., Tensor] | None:
+def find(
+    operator: str, x: Tensor, *weights: Tensor | None, training: bool = False
+) -> Callable[..., Tensor] | None:
     """Return the implementation of an operator that is the fastest for its operands.
 
     Args:
         operator: Name of a function of ``reference``.
         x: The operator's features.
         weights: Its other operands.
+        training: Whether the layer is in training mode. Default: False.
 
     Returns:
         The implementation; None if the layers should compute it themselves: where there is none, under
         an exporter or a transform of torch.func; on a CPU also under torch.compile, and in mixed
-        precision with gradients.
+        precision in training or with gradients: a pass without gradients in training may be computed
+        again with them.
     """
     if triton is None and is_traced():  # first: torch 2.1 cannot compile what follows
         return None
@@ -74,7 +78,7 @@ def find(operator: str, x: Tensor, *weights: Tensor | None) -> Callable[..., Ten
         compute, dtype = getattr(cpu, operator), get_autocast_dtype()
         if dtype is None:
             return compute
-        if not torch.is_grad_enabled() and x.dtype in FLOATS:
+        if not training and not torch.is_grad_enabled() and x.dtype in FLOATS:
             return functools.partial(compute_in_low_precision, compute, dtype)
     return None
 

@@ -47,8 +47,9 @@ def test_checkpoint_contains_the_config(example, checkpoint):
     meta = load_from_safetensors(str(checkpoint))['meta']
     inside = Config.fromstring(meta['cfg'], '.py')
     cfg = Config.fromfile(example / 'config.py')
-    for key in ('model', 'train_dataloader', 'test_pipeline', 'optim_wrapper', 'train_cfg'):
+    for key in ('model', 'train_pipeline', 'test_pipeline', 'optim_wrapper', 'max_epochs'):
         assert inside[key] == cfg[key], key
+    assert inside.train_dataloader.batch_size == cfg.train_dataloader.batch_size
     assert meta['dataset_meta']['classes'] == list(cfg.classes)
 
 

@@ -8,7 +8,10 @@ _base_ = [
 classes = ('nucleus',)
 data_root = 'data/nuclei/'
 model = dict(
-    backbone=dict(pyramid=dict(levels=(3, 4, 5, 6))),
+    backbone=dict(
+        pyramid=dict(levels=(3, 4, 5, 6)),
+        init_cfg=dict(type='Pretrained', checkpoint='mmcednet://nano'),
+    ),
     rpn_head=dict(anchor_generator=dict(scales=[2.0, 2.83], ratios=[1.0], strides=[8, 16, 32, 64])),
     roi_head=dict(
         bbox_roi_extractor=dict(featmap_strides=[8, 16, 32, 64], finest_scale=32),
@@ -16,6 +19,8 @@ model = dict(
         bbox_head=dict(num_classes=1),
         mask_head=dict(num_classes=1),
     ),
+    train_cfg=dict(rpn_proposal=dict(nms_pre=920, max_per_img=460)),
+    test_cfg=dict(rpn=dict(nms_pre=460, max_per_img=460), rcnn=dict(max_per_img=230)),
 )
 train_pipeline = [
     dict(type='LoadImageFromFile'),
@@ -40,7 +45,6 @@ train_dataloader = dict(
         ann_file='train.json',
         data_prefix=dict(img='images/'),
         metainfo=dict(classes=classes),
-        filter_cfg=dict(filter_empty_gt=True, min_size=1),
         pipeline=train_pipeline,
     ),
 )
@@ -53,7 +57,12 @@ val_dataloader = dict(
         pipeline=test_pipeline,
     ),
 )
-val_evaluator = dict(ann_file='data/nuclei/val.json', metric=['bbox', 'segm'])
+val_evaluator = dict(
+    type='CrowdedCocoMetric',
+    max_dets=230,
+    ann_file='data/nuclei/val.json',
+    metric=['bbox', 'segm'],
+)
 test_dataloader = dict(
     dataset=dict(
         data_root=data_root,
@@ -63,9 +72,15 @@ test_dataloader = dict(
         pipeline=test_pipeline,
     ),
 )
-test_evaluator = dict(ann_file='data/nuclei/test.json', metric=['bbox', 'segm'])
-max_epochs = 30
-train_cfg = dict(max_epochs=max_epochs, val_interval=3)
+test_evaluator = dict(
+    type='CrowdedCocoMetric',
+    max_dets=230,
+    ann_file='data/nuclei/test.json',
+    metric=['bbox', 'segm'],
+)
+custom_imports = dict(imports=['mmcednet', 'mmcednet.evaluation'])
+max_epochs = 29
+train_cfg = dict(max_epochs=max_epochs, val_interval=2)
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=100),
     dict(
@@ -77,5 +92,5 @@ param_scheduler = [
         convert_to_iter_based=True,
     ),
 ]
-default_hooks = dict(checkpoint=dict(max_keep_ckpts=1, save_best='auto'))
+default_hooks = dict(checkpoint=dict(max_keep_ckpts=1, save_best='coco/segm_mAP@230', rule='greater'))
 auto_scale_lr = dict(base_batch_size=4)

@@ -58,10 +58,13 @@ class Oracle:
     def select(self, sample, score):
         return sample
 
+    def reaches_limit(self, sample):
+        return False
+
     def describe(self, sample):
         return [dict(entry) for entry in self.objects[sample]]
 
-    def draw(self, image, sample):
+    def draw(self, image, sample, style):
         return image
 
 

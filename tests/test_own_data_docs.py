@@ -59,7 +59,7 @@ def test_commands(root, tmp_path, repository):
     )
     assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
     assert len(list((project / 'my' / 'browse').glob('*.jpg'))) == 12
-    assert len(list((project / 'my' / 'test').glob('*/drawn/*.jpg'))) == 4
+    assert len(list((project / 'my' / 'test').glob('*/drawn/JPEGImages/*.jpg'))) == 4
     assert len(list((project / 'my' / 'predictions' / 'drawn').rglob('*.jpg'))) == 20
     for name in ('report/training_images.png', 'evaluation/worst_images.png'):
         assert (project / 'my' / 'work' / name).is_file()

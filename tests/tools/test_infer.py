@@ -65,7 +65,7 @@ def test_process(run_tool, tmp_path, nano, checkpoint, shapes):
     entries = json.loads((out / 'predictions.json').read_text())
     assert {entry['file_name'] for entry in entries} == {'00000.png', '00002.png'}
     image, drawn = (cv2.imread(str(path)) for path in (folder / '00000.png', out / 'drawn/00000.jpg'))
-    assert np.abs(image.astype(int) - drawn).max() > 100
+    assert np.abs(image.astype(int) - drawn[:, : image.shape[1]]).max() > 100  # beside it: the legend
 
 
 @pytest.mark.slow

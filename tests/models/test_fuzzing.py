@@ -118,6 +118,7 @@ def test_any_settings_and_images(data):
         assert 'more than 1 value per channel' in str(error)
         assert has_single_values(model, images)
         return
+    low_precision = autocast or dtype == torch.bfloat16
     assert len(outs) == len(model.out_channels) == len(model.out_strides)
     for out, channels, stride in zip(outs, model.out_channels, model.out_strides):
         assert out.shape[:2] == (len(images), channels)
@@ -125,10 +126,12 @@ def test_any_settings_and_images(data):
             assert abs(length - image / stride) <= 1
         assert out.dtype == dtype or autocast
         assert out.is_contiguous()
-        assert out.isfinite().all()
-    # In torch 2.10 on a CPU with AVX-512, the weights' gradient of a 3x3 convolution with stride 2 is
-    # uninitialised memory for images of 1x1 in bfloat16
-    unreliable = 'pyramid.extras' if autocast or dtype == torch.bfloat16 else 'none'
+    # In torch 2.10 on a CPU with AVX-512 and in bfloat16, a 2x2 convolution with stride 2 of a feature that
+    # is 3 wide, and the weights' gradient of a 3x3 one of 1x1, depend on uninitialised memory
+    if not all(out.isfinite().all() for out in outs):
+        assert low_precision
+        return
+    unreliable = 'pyramid.extras' if low_precision else 'none'
     check_gradients(model, images, outs, unreliable)
 
 

@@ -53,7 +53,8 @@ class Teacher(nn.Module):
         channels_last: bool = False,
     ) -> None:
         super().__init__()
-        self.network = network.to(memory_format=torch.channels_last)  # of images: faster convolutions
+        # faster convolutions; torch's types lack the argument
+        self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.channels_last = channels_last
         self.register_buffer('mean', torch.tensor([*mean]).view(-1, 1, 1))
         self.register_buffer('std', torch.tensor([*std]).view(-1, 1, 1))

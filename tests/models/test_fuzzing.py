@@ -126,8 +126,8 @@ def test_any_settings_and_images(data):
             assert abs(length - image / stride) <= 1
         assert out.dtype == dtype or autocast
         assert out.is_contiguous()
-    # In torch 2.10 on a CPU with AVX-512 and in bfloat16, a 2x2 convolution with stride 2 of a feature that
-    # is 3 wide, and the weights' gradient of a 3x3 one of 1x1, depend on uninitialised memory
+    # In torch 2.10 on a CPU with AVX-512 and in bfloat16, a 2x2 convolution with stride 2 of a map
+    # that is 3 wide, and the weights' gradient of a 3x3 one of 1x1, depend on uninitialised memory
     if not all(out.isfinite().all() for out in outs):
         assert low_precision
         return

@@ -65,6 +65,13 @@ class CrowdedCocoMetric(CocoMetric):
         selected = {'mAP': precision}
         for name, threshold in THRESHOLDS.items():
             selected[name] = precision[np.isclose(self.iou_thrs, threshold)]
-        # as pycocotools: classes without objects have a precision of -1
-        means = {name: values[values > -1].mean() for name, values in selected.items()}
-        return {f'{kind}_{name}@{self.max_dets}': round(float(ap), 3) for name, ap in means.items()}
+        return {
+            f'{kind}_{name}@{self.max_dets}': round(average(values), 3)
+            for name, values in selected.items()
+        }
+
+
+def average(precision: np.ndarray) -> float:
+    """Mean over the classes that have objects, as pycocotools: others have -1; -1 if all are."""
+    found = precision[precision > -1]
+    return float(found.mean()) if found.size else -1.0

@@ -11,6 +11,7 @@ from pycocotools.cocoeval import COCOeval
 from pycocotools.mask import encode
 
 import mmcednet.evaluation  # noqa: F401
+from mmcednet.evaluation.crowded import average
 
 SIDE, OBJECTS = 128, 120
 COCO_STATS = ('mAP', 'mAP_50', 'mAP_75', 'mAP_s', 'mAP_m', 'mAP_l')
@@ -126,3 +127,10 @@ def test_a_model_that_finds_everything(annotations):
 
 def test_nothing_found(annotations):
     assert evaluate(annotations, [], 300) == {}
+
+
+def test_without_objects_the_ap_is_that_of_pycocotools():
+    """-1, as of COCO's summary, where no class has objects."""
+    assert average(np.full((10, 101, 2, 1, 1), -1.0)) == -1
+    precision = np.stack([np.full((10, 101), -1.0), np.full((10, 101), 0.5)], axis=-1)
+    assert average(precision) == 0.5

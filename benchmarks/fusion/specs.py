@@ -35,17 +35,22 @@ class Network(NamedTuple):
         return dict(self.backbone, arch=arch, out_indices=(0, 1, 2, 3))
 
 
-def make_cednet(title: str, channels: Sequence[int], *blocks: Any, **settings: Any) -> Network:
+def make_cednet(
+    title: str, channels: Sequence[int], *blocks: Any, layer_scale: float = 1.0, **settings: Any
+) -> Network:
     """CEDNet with a pyramid: one block in the stem, then ``blocks`` (n1, n2, n3) per stage."""
     arch = dict(channels=tuple(channels), blocks=(settings.pop('stem_blocks', 1), *blocks))
     pyramid = dict(levels=LEVELS, channels=WIDTH)
-    return Network(
-        title, dict(type='CEDNet', arch=arch, pyramid=pyramid, layer_scale=1.0, **settings), None
-    )
+    backbone = dict(type='CEDNet', arch=arch, pyramid=pyramid, layer_scale=layer_scale, **settings)
+    return Network(title, backbone, None)
 
 
 def make_convnext(
-    title: str, channels: Sequence[int], neck: dict[str, Any], depths: Sequence[int] = (1, 3, 6, 3)
+    title: str,
+    channels: Sequence[int],
+    neck: dict[str, Any],
+    depths: Sequence[int] = (1, 3, 6, 3),
+    layer_scale: float = 1.0,
 ) -> Network:
     """ConvNeXt, as mmpretrain has it, with a neck on strides 8 to 32."""
     backbone = dict(
@@ -53,7 +58,7 @@ def make_convnext(
         arch=dict(depths=list(depths), channels=list(channels)),
         out_indices=(1, 2, 3),
         gap_before_final_norm=False,
-        layer_scale_init_value=1.0,
+        layer_scale_init_value=layer_scale,
     )
     return Network(title, backbone, dict(neck, in_channels=list(channels[1:]), out_channels=WIDTH))
 
@@ -74,12 +79,21 @@ NETWORKS = {
     'convnext_fpn': make_convnext('ConvNeXt + FPN', (28, 40, 72, 136), FPN)._replace(
         raw_channels=(28, 44, 76, 136)
     ),
+    'convnext_fpn_scale_1e-6': make_convnext(
+        'ConvNeXt + FPN, layer scale 1e-6', (28, 40, 72, 136), FPN, layer_scale=1e-6
+    )._replace(raw_channels=(28, 44, 76, 136)),
     'convnext_bifpn': make_convnext('ConvNeXt + BiFPN', (20, 52, 72, 132), BIFPN),
     'convnext_nasfpn': make_convnext('ConvNeXt + NAS-FPN', (20, 40, 72, 144), NASFPN, (1, 3, 4, 2)),
     'plain_fpn': make_plain("CEDNet's blocks + FPN", (16, 40, 76, 136), (3, 5, 3)),
     'cednet_m1': make_cednet('CEDNet, 1 stage', (24, 40, 72, 136), (3, 6, 3)),
+    'cednet_m1_scale_1e-6': make_cednet(
+        'CEDNet, 1 stage, layer scale 1e-6', (24, 40, 72, 136), (3, 6, 3), layer_scale=1e-6
+    ),
     'cednet_m2': make_cednet('CEDNet, 2 stages', (20, 40, 76, 124), (2, 3, 1), (1, 3, 2)),
     'cednet_m3': make_cednet('CEDNet, 3 stages', (20, 40, 72, 120), *[(1, 2, 1)] * 3),
+    'cednet_m3_scale_1e-6': make_cednet(
+        'CEDNet, 3 stages, layer scale 1e-6', (20, 40, 72, 120), *[(1, 2, 1)] * 3, layer_scale=1e-6
+    ),
     'cednet_m4': make_cednet('CEDNet, 4 stages', (24, 40, 64, 116), *[(1, 1, 1)] * 4),
     'fusion_1_6': make_cednet('CEDNet, fusion after 1/6', TWO, (1, 1, 0), (2, 5, 3)),
     'fusion_2_6': make_cednet('CEDNet, fusion after 2/6', TWO, (1, 2, 1), (2, 4, 2)),

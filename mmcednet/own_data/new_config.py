@@ -237,6 +237,9 @@ def set_backbone(draft: Draft, arch: str, weights: Choice[str | None]) -> None:
         backbone = dict(pyramid=dict(levels=NANO_LEVELS))
     if weights.value:
         backbone['init_cfg'] = dict(type='Pretrained', checkpoint=weights.value)
+    elif draft.scope == 'mmseg':  # with the released segmenters' 1.0 features grow at stride 32
+        backbone['layer_scale'] = 1e-6
+        draft.comments['model.backbone.layer_scale'] = 'better than 1.0 from random weights'
     if backbone:
         draft.settings['model'] = dict(backbone=backbone, **draft.settings['model'])
 

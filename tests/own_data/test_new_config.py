@@ -79,6 +79,8 @@ def test_the_small_network_starts_from_shipped_weights(folder, root, tmp_path, f
     (tmp_path / 'my.py').unlink()
     _, scratch = write(folder, framework, 'nano', root, pretrained='none')
     assert 'init_cfg' not in scratch.model.backbone
+    assert scratch.model.backbone.layer_scale == (1e-6 if framework == 'upernet' else 1.0)
+    assert cfg.model.backbone.layer_scale == 1.0
     assert scratch.train_cfg.max_epochs >= cfg.train_cfg.max_epochs
     assert scratch.optim_wrapper == cfg.optim_wrapper
 

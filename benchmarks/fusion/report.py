@@ -17,7 +17,7 @@ from .training import METRICS
 
 TITLES = {'retinanet': 'box AP', 'mask_rcnn': 'mask AP', 'upernet': 'mIoU'}
 SIZES = {'small': '_s', 'medium': '_m', 'large': '_l'}
-HEADER = ('network', 'params (M)', 'GMAC', 'rate', 'decay', 'seeds', '{}', 'difference')
+HEADER = ('network', 'weights', 'params (M)', 'GMAC', 'rate', 'decay', 'seeds', '{}', 'difference')
 
 
 def format_mean(values: list[float], form: str = '{:.1f}') -> str:
@@ -29,21 +29,23 @@ def format_mean(values: list[float], form: str = '{:.1f}') -> str:
 
 
 MANY = 5  # groups; more are not drawn as curves
-Groups = dict[tuple[str, float, float], list[dict[str, Any]]]  # network and recipe -> runs
+# network, initial weights, learning rate, weight decay -> runs
+Groups = dict[tuple[str, str, float, float], list[dict[str, Any]]]
 
 
 def group_runs(results: Results, data: str, framework: str, iters: int) -> Groups:
     """The runs that are compared, by seed.
 
     Returns:
-        (network, learning rate, weight decay) -> runs; networks in the order of ``NETWORKS``, recipes
-        of a network in the order of their runs.
+        The runs; networks in the order of ``NETWORKS``, weights and recipes of a network in the order of
+        their runs.
     """
     models = list(NETWORKS)
     groups: Groups = {}
     for row in results.select(data=data, framework=framework, iters=iters):
         if row['seed'] != TUNING_SEED:
-            groups.setdefault((row['model'], row['lr'], row['weight_decay']), []).append(row)
+            key = (row['model'], row['weights'], row['lr'], row['weight_decay'])
+            groups.setdefault(key, []).append(row)
     return {
         key: sorted(groups[key], key=lambda row: row['seed'])
         for key in sorted(groups, key=lambda key: models.index(key[0]))
@@ -59,20 +61,24 @@ def get_scores(rows: list[dict[str, Any]], metric: str) -> dict[int, float]:
 def make_table(groups: Groups, framework: str, reference_model: str = REFERENCE) -> str:
     """Make a Markdown table: mean and standard error on the test images.
 
-    The difference to the reference (its first recipe) is that of the runs with the same seed.
+    The difference to the reference with such weights (its first recipe) is that of the runs with the
+    same seed.
     """
     metric, sizes = METRICS[framework], SIZES if framework != 'upernet' else {}
     header = [*HEADER, *sizes]
     lines = ['| ' + ' | '.join(header).format(TITLES[framework]) + ' |', '| --- ' * len(header) + '|']
-    references = [rows for key, rows in groups.items() if key[0] == reference_model]
-    reference = get_scores(references[0], metric) if references else {}
-    for (model, lr, weight_decay), rows in groups.items():
-        scores = get_scores(rows, metric)
+    references: dict[str, dict[int, float]] = {}
+    for (model, weights, _, _), rows in groups.items():
+        if model == reference_model:
+            references.setdefault(weights, get_scores(rows, metric))
+    for (model, weights, lr, weight_decay), rows in groups.items():
+        scores, reference = get_scores(rows, metric), references.get(weights, {})
         differences = [scores[seed] - reference[seed] for seed in scores if seed in reference]
         compared = differences and model != reference_model
         difference = format_mean(differences, '{:+.1f}') if compared else ''
         cells = [
             NETWORKS[model].title,
+            weights,
             f'{rows[0]["params"]:.3f}',
             f'{rows[0]["macs"]:.3f}',
             f'{lr:g}',
@@ -102,11 +108,14 @@ def draw_figure(groups: Groups, framework: str, title: str, out: Path) -> None:
 
 
 def get_labels(groups: Groups) -> list[str]:
-    """Titles of the networks, with the learning rate where a network has several recipes."""
+    """Titles of the networks, with the weights or the learning rate where a network has several."""
     models = [key[0] for key in groups]
+    starts = [key[:2] for key in groups]
     return [
-        NETWORKS[model].title + (f', rate {lr:g}' if models.count(model) > 1 else '')
-        for model, lr, _ in groups
+        NETWORKS[model].title
+        + (f', {weights}' if models.count(model) > starts.count((model, weights)) else '')
+        + (f', rate {lr:g}' if starts.count((model, weights)) > 1 else '')
+        for model, weights, lr, _ in groups
     ]
 
 

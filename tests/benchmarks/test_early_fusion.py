@@ -134,12 +134,30 @@ def test_table(fusion, run, tmp_path):
     rows = (tmp_path / 'cells-retinanet-8.md').read_text().splitlines()
     cells = [row.strip('| ').split(' | ') for row in rows[2:]]
     assert [row[0] for row in cells] == ['ConvNeXt + FPN', 'CEDNet, 3 stages', 'CEDNet, 3 stages']
-    assert cells[0][5:7] == ['3', '42.0 ± 1.2']
+    assert cells[0][6:8] == ['3', '42.0 ± 1.2']
     differences = np.subtract(scores['cednet_m3'], scores['convnext_fpn'])
     error = differences.std(ddof=1) / 3**0.5
-    assert cells[1][6:8] == ['45.0 ± 1.2', f'+{differences.mean():.1f} ± {error:.1f}']
-    assert cells[2][3:8] == ['0.002', '0.05', '1', '41.5', '+1.5']
+    assert cells[1][7:9] == ['45.0 ± 1.2', f'+{differences.mean():.1f} ± {error:.1f}']
+    assert cells[2][4:9] == ['0.002', '0.05', '1', '41.5', '+1.5']
     assert cv2.imread(str(tmp_path / 'cells-retinanet-8.png')) is not None
+
+
+def test_weights_are_compared_with_the_reference_of_the_same(fusion, run, tmp_path):
+    results = fusion.results.Results(tmp_path / 'results.json')
+    scores = {('convnext_fpn', 'none'): 30.0, ('convnext_fpn', 'labels'): 40.0}
+    scores |= {('cednet_m3', 'none'): 33.0, ('cednet_m3', 'labels'): 42.0, ('cednet_m3', 'selected'): 35.0}
+    for (model, weights), score in scores.items():
+        changed = fusion.training.Run(**dict(asdict(run), model=model, weights=weights))
+        results.add(make_row(changed, score))
+    groups = fusion.report.group_runs(results, 'cells', 'retinanet', 8)
+    rows = fusion.report.make_table(groups, 'retinanet').splitlines()[2:]
+    cells = [[cell.strip() for cell in row.split('|')[1:-1]] for row in rows]
+    assert [(row[1], row[8]) for row in cells if 'CEDNet' in row[0]] == [
+        ('none', '+3.0'),
+        ('labels', '+2.0'),
+        ('selected', ''),
+    ]
+    assert 'CEDNet, 3 stages, selected' in fusion.report.get_labels(groups)
 
 
 def test_many_networks_beside_another_reference(fusion, run, tmp_path):
@@ -152,8 +170,8 @@ def test_many_networks_beside_another_reference(fusion, run, tmp_path):
     rows = (tmp_path / 'cells-retinanet-8.md').read_text().splitlines()[2:]
     cells = [row.strip('| ').split(' | ') for row in rows]
     models = list(fusion.specs.NETWORKS)
-    assert cells[models.index('plain_conv')][7] == ''
-    assert cells[models.index('cednet_conv')][7] == '-1.0 ± 0.0'
+    assert cells[models.index('plain_conv')][8] == ''
+    assert cells[models.index('cednet_conv')][8] == '-1.0 ± 0.0'
     picture = cv2.imread(str(tmp_path / 'cells-retinanet-8.png'))
     assert picture.shape[0] > 30 * len(models)  # a line for each
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Pre-trains the networks of early_fusion.py to classify images, each with the same recipe.
 
-The images are those of Tiny ImageNet (docs/pretraining.md) or others in its folders. A second call continues
-where the first one stopped. early_fusion.py --weights OUT starts from what is written.
+The images are those of Tiny ImageNet (docs/pretraining.md) or others in its folders. A second call
+continues where the first one stopped. early_fusion.py --weights OUT starts from what is written.
 """
 
 import argparse
@@ -74,8 +74,7 @@ def build_config(run: Run, folder: Path, classes: int) -> Config:
     for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
         loader.dataset.data_root = str(folder)
     cfg.train_cfg.update(max_epochs=run.epochs, val_interval=run.epochs)
-    warmup, cosine = cfg.param_scheduler
-    cosine.update(end=run.epochs, T_max=run.epochs)
+    cfg.param_scheduler[1].update(end=run.epochs, T_max=run.epochs)
     cfg.optim_wrapper.optimizer.update(lr=run.lr, weight_decay=run.weight_decay)
     return cfg
 
@@ -85,7 +84,7 @@ def train(run: Run, folder: Path, out: Path) -> float:
 
     Args:
         run: What to train.
-        folder: Folder of the images: ``train`` with a folder of each class, ``val/images`` and ``val.txt``.
+        folder: Has ``train`` with a folder of images for each class, ``val/images`` and ``val.txt``.
         out: Folder of the written file; the logs and checkpoints are in a folder in it.
 
     Returns:

@@ -62,7 +62,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         '--amp',
         action='store_true',
-        help='without a GPU too, compute the teacher in low precision (bfloat16); with a GPU, everything is',
+        help='without a GPU, compute the teacher in bfloat16; with one, everything is in low precision',
     )
     parser.add_argument(
         '--work-dir', help='folder of logs and checkpoints; default: work_dirs/distill/OUT'

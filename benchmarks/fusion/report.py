@@ -37,8 +37,8 @@ def group_runs(results: Results, data: str, framework: str, iters: int) -> Group
     """The runs that are compared, by seed.
 
     Returns:
-        The runs; networks in the order of ``NETWORKS``, weights and recipes of a network in the order of
-        their runs.
+        The runs; networks in the order of ``NETWORKS``, weights and recipes of a network in the order
+        of their runs.
     """
     models = list(NETWORKS)
     groups: Groups = {}

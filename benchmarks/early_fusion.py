@@ -113,7 +113,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         else:
             tuned = trainer.tune(runs)
         trainer.train(replace(run, seed=seed) for seed in range(1, args.seeds + 1) for run in tuned)
-        write_report(results, name, args.framework, args.iters, args.out, args.reference)
+        pretrained = args.weights is not None
+        write_report(results, name, args.framework, args.iters, args.out, args.reference, pretrained)
     return 0
 
 

@@ -13,11 +13,11 @@ from mmcednet.files import atomic_write
 
 from .results import TUNING_SEED, Results
 from .specs import NETWORKS, REFERENCE
-from .training import METRICS
+from .training import METRICS, NONE
 
 TITLES = {'retinanet': 'box AP', 'mask_rcnn': 'mask AP', 'upernet': 'mIoU'}
 SIZES = {'small': '_s', 'medium': '_m', 'large': '_l'}
-HEADER = ('network', 'weights', 'params (M)', 'GMAC', 'rate', 'decay', 'seeds', '{}', 'difference')
+HEADER = ('network', 'params (M)', 'GMAC', 'rate', 'decay', 'seeds', '{}', 'difference')
 
 
 def format_mean(values: list[float], form: str = '{:.1f}') -> str:
@@ -33,17 +33,30 @@ MANY = 5  # groups; more are not drawn as curves
 Groups = dict[tuple[str, str, float, float], list[dict[str, Any]]]
 
 
-def group_runs(results: Results, data: str, framework: str, iters: int) -> Groups:
+def group_runs(
+    results: Results, data: str, framework: str, iters: int, pretrained: bool = False
+) -> Groups:
     """The runs that are compared, by seed.
+
+    Args:
+        results: Finished runs.
+        data: Name of the dataset.
+        framework: A key of ``METRICS``.
+        iters: Number of iterations.
+        pretrained: All runs of the networks that were started from pre-trained weights, too. Default:
+            False, all runs from random weights.
 
     Returns:
         The runs; networks in the order of ``NETWORKS``, weights and recipes of a network in the order
         of their runs.
     """
     models = list(NETWORKS)
+    rows = list(results.select(data=data, framework=framework, iters=iters))
+    compared = {row['model'] for row in rows if row['weights'] != NONE}
     groups: Groups = {}
-    for row in results.select(data=data, framework=framework, iters=iters):
-        if row['seed'] != TUNING_SEED:
+    for row in rows:
+        wanted = row['model'] in compared if pretrained else row['weights'] == NONE
+        if wanted and row['seed'] != TUNING_SEED:
             key = (row['model'], row['weights'], row['lr'], row['weight_decay'])
             groups.setdefault(key, []).append(row)
     return {
@@ -65,7 +78,10 @@ def make_table(groups: Groups, framework: str, reference_model: str = REFERENCE)
     same seed.
     """
     metric, sizes = METRICS[framework], SIZES if framework != 'upernet' else {}
+    pretrained = any(weights != NONE for _, weights, _, _ in groups)
     header = [*HEADER, *sizes]
+    if pretrained:
+        header.insert(1, 'weights')
     lines = ['| ' + ' | '.join(header).format(TITLES[framework]) + ' |', '| --- ' * len(header) + '|']
     references: dict[str, dict[int, float]] = {}
     for (model, weights, _, _), rows in groups.items():
@@ -78,7 +94,7 @@ def make_table(groups: Groups, framework: str, reference_model: str = REFERENCE)
         difference = format_mean(differences, '{:+.1f}') if compared else ''
         cells = [
             NETWORKS[model].title,
-            weights,
+            *([weights] if pretrained else []),
             f'{rows[0]["params"]:.3f}',
             f'{rows[0]["macs"]:.3f}',
             f'{lr:g}',
@@ -170,13 +186,19 @@ def get_mean_and_width(groups: list) -> tuple[list[float], list[float]]:
 
 
 def write_report(
-    results: Results, data: str, framework: str, iters: int, out: Path, reference: str = REFERENCE
+    results: Results,
+    data: str,
+    framework: str,
+    iters: int,
+    out: Path,
+    reference: str = REFERENCE,
+    pretrained: bool = False,
 ) -> None:
-    """Print the table, and write it and the figure into a folder."""
-    groups = group_runs(results, data, framework, iters)
+    """Print the table, and write it and the figure into a folder; see :func:`group_runs`."""
+    groups = group_runs(results, data, framework, iters, pretrained)
     table = make_table(groups, framework, reference)
     print(table)
-    name = f'{data}-{framework}-{iters}'
+    name = f'{data}-{framework}-{iters}' + ('-pretrained' if pretrained else '')
     with atomic_write(out / f'{name}.md') as temporary:
         temporary.write_text(table)
     draw_figure(groups, framework, f'{data}, {framework}', out / f'{name}.png')

@@ -1,6 +1,7 @@
 """benchmarks/early_fusion.py: networks of equal cost, tuning, restart, table and figure."""
 
 import importlib
+import itertools
 import json
 import os
 import subprocess
@@ -134,11 +135,11 @@ def test_table(fusion, run, tmp_path):
     rows = (tmp_path / 'cells-retinanet-8.md').read_text().splitlines()
     cells = [row.strip('| ').split(' | ') for row in rows[2:]]
     assert [row[0] for row in cells] == ['ConvNeXt + FPN', 'CEDNet, 3 stages', 'CEDNet, 3 stages']
-    assert cells[0][6:8] == ['3', '42.0 ± 1.2']
+    assert cells[0][5:7] == ['3', '42.0 ± 1.2']
     differences = np.subtract(scores['cednet_m3'], scores['convnext_fpn'])
     error = differences.std(ddof=1) / 3**0.5
-    assert cells[1][7:9] == ['45.0 ± 1.2', f'+{differences.mean():.1f} ± {error:.1f}']
-    assert cells[2][4:9] == ['0.002', '0.05', '1', '41.5', '+1.5']
+    assert cells[1][6:8] == ['45.0 ± 1.2', f'+{differences.mean():.1f} ± {error:.1f}']
+    assert cells[2][3:8] == ['0.002', '0.05', '1', '41.5', '+1.5']
     assert cv2.imread(str(tmp_path / 'cells-retinanet-8.png')) is not None
 
 
@@ -150,8 +151,11 @@ def test_weights_are_compared_with_the_reference_of_the_same(fusion, run, tmp_pa
     for (model, weights), score in scores.items():
         changed = fusion.training.Run(**dict(asdict(run), model=model, weights=weights))
         results.add(make_row(changed, score))
-    groups = fusion.report.group_runs(results, 'cells', 'retinanet', 8)
+    alone = fusion.training.Run(**dict(asdict(run), model='unet'))
+    results.add(make_row(alone, 31.0))
+    groups = fusion.report.group_runs(results, 'cells', 'retinanet', 8, pretrained=True)
     rows = fusion.report.make_table(groups, 'retinanet').splitlines()[2:]
+    assert not any('UNet' in row for row in rows)
     cells = [[cell.strip() for cell in row.split('|')[1:-1]] for row in rows]
     assert [(row[1], row[8]) for row in cells if 'CEDNet' in row[0]] == [
         ('none', '+3.0'),
@@ -159,6 +163,13 @@ def test_weights_are_compared_with_the_reference_of_the_same(fusion, run, tmp_pa
         ('selected', ''),
     ]
     assert 'CEDNet, 3 stages, selected' in fusion.report.get_labels(groups)
+    random = fusion.report.group_runs(results, 'cells', 'retinanet', 8)
+    assert [key[:2] for key in random] == [
+        ('convnext_fpn', 'none'),
+        ('cednet_m3', 'none'),
+        ('unet', 'none'),
+    ]
+    assert '| CEDNet, 3 stages | 1.000 |' in fusion.report.make_table(random, 'retinanet')
 
 
 def test_many_networks_beside_another_reference(fusion, run, tmp_path):
@@ -171,8 +182,8 @@ def test_many_networks_beside_another_reference(fusion, run, tmp_path):
     rows = (tmp_path / 'cells-retinanet-8.md').read_text().splitlines()[2:]
     cells = [row.strip('| ').split(' | ') for row in rows]
     models = list(fusion.specs.NETWORKS)
-    assert cells[models.index('plain_conv')][8] == ''
-    assert cells[models.index('cednet_conv')][8] == '-1.0 ± 0.0'
+    assert cells[models.index('plain_conv')][7] == ''
+    assert cells[models.index('cednet_conv')][7] == '-1.0 ± 0.0'
     picture = cv2.imread(str(tmp_path / 'cells-retinanet-8.png'))
     assert picture.shape[0] > 30 * len(models)  # a line for each
 
@@ -198,6 +209,6 @@ def test_docs_are_up_to_date(fusion, root):
     }
     assert finals
     text = (root / 'docs' / 'evidence.md').read_text()
-    for data, framework, iters in finals:
-        groups = fusion.report.group_runs(results, data, framework, iters)
-        assert fusion.report.make_table(groups, framework) in text
+    for (data, framework, iters), pretrained in itertools.product(finals, (False, True)):
+        groups = fusion.report.group_runs(results, data, framework, iters, pretrained)
+        assert not groups or fusion.report.make_table(groups, framework) in text

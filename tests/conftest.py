@@ -1,4 +1,3 @@
-import functools
 import os
 import shutil
 from collections.abc import Iterator
@@ -7,9 +6,9 @@ from pathlib import Path
 os.environ['OMP_NUM_THREADS'] = '1'  # tests run in one process per core; before torch is imported
 
 import cv2
+import fast_configs  # noqa: F401
 import pytest
 import torch
-from mmengine.config import utils as config_utils
 from mmengine.logging import MMLogger
 from mmengine.runner import CheckpointLoader
 
@@ -17,11 +16,6 @@ from mmcednet.checkpoints import safe_loading
 
 ROOT = Path(__file__).resolve().parents[1]
 SMALL = dict(channels=(8, 16, 24, 32), blocks=(1, 1, 2, 1), num_stages=2)
-
-
-# To find a config of a toolbox, mmengine reads all metafiles of it, 0.2 s for each that is inherited.
-# The files are kept, not what is found in them: configs in _base_ are in no metafile, an error
-config_utils.load = functools.cache(config_utils.load)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

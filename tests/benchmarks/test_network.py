@@ -2,9 +2,6 @@
 
 import importlib
 import json
-import os
-import subprocess
-import sys
 
 import pytest
 import torch
@@ -92,17 +89,16 @@ def test_memory_in_mixed_precision(network, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize('mode', ['infer', 'train'])
-def test_whole_detectors(root, mode):
+def test_whole_detectors(network, root, mode, capsys, monkeypatch):
     """Dense, two-stage with masks, and DETR-like ones."""
     names = ('retinanet/cednet_nano_shapes', 'mask_rcnn/cednet_nano_shapes')
     names += ('deformable_detr/cednet_nano_shapes', 'retinanet/r50_fpn')
     configs = [f'configs/{name}.py' for name in names]
-    command = [sys.executable, 'benchmarks/network.py', *configs, '--size', '64', '96', '--rounds', '1']
-    command += ['--mode', mode, '--device', 'cpu']
-    env = dict(os.environ, PYTHONPATH=str(root))
-    done = subprocess.run(command, cwd=root, env=env, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    rows = [line.split(' | ') for line in done.stdout.splitlines() if line.startswith('| configs/')]
+    args = [*configs, '--size', '64', '96', '--rounds', '1', '--mode', mode, '--device', 'cpu']
+    monkeypatch.chdir(root)
+    assert network.main(args) == 0
+    out = capsys.readouterr().out
+    rows = [line.split(' | ') for line in out.splitlines() if line.startswith('| configs/')]
     assert [row[0] for row in rows] == [f'| {config}' for config in configs]
     assert float(rows[-1][1]) == pytest.approx(
         38.0, abs=0.1
@@ -118,12 +114,16 @@ def test_segmenter(network, root, capsys):
 
 
 @pytest.mark.slow
-def test_compiled(network, root, capsys):
-    config = str(root / 'configs' / 'retinanet' / 'cednet_nano_shapes.py')
-    args = [config, '--part', 'backbone', '--size', '64', '64', '--rounds', '1', '--compile']
+def test_compiled(network, root, tmp_path, capsys):
+    """A single block, since torch's own compiler takes a while for each."""
+    base = root / 'configs' / 'retinanet' / 'cednet_nano_shapes.py'
+    config = tmp_path / 'small.py'
+    arch = dict(blocks=(0, 1, 0, 0), num_stages=1)
+    config.write_text(f'_base_ = {str(base)!r}\nmodel = dict(backbone=dict(arch={arch!r}))\n')
+    args = [str(config), '--part', 'backbone', '--size', '64', '64', '--rounds', '1', '--compile']
     args += ['--device', 'cpu']
     assert network.main(args) == 0
-    assert f'| {config} | 0.5 |' in capsys.readouterr().out
+    assert f'| {config} | 0.' in capsys.readouterr().out
 
 
 def test_networks_of_timm(network):

@@ -44,7 +44,7 @@ def test_config(benchmark, model, segmenter, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('model', ['convnext_fpn', 'cednet_m1', 'cednet_m3'])
+@pytest.mark.parametrize('model', ['convnext_fpn', 'cednet_m1'])
 def test_detectors_start_from_the_weights(benchmark, model, images, tmp_path, capfd):
     out = tmp_path / 'labels'
     command = ['--data', str(images), '--models', model, '--epochs', '1', '-o', str(out)]

@@ -1,9 +1,6 @@
 """tools/distill.py and tools/model_converters/convnext_to_cednet.py, as users run them."""
 
 import json
-import os
-import subprocess
-import sys
 
 import pytest
 import torch
@@ -61,22 +58,12 @@ def test_a_distillation_and_its_continuation(run_tool, arguments, small, tmp_pat
 
 
 @pytest.mark.slow
-def test_two_processes_give_the_weights_of_one(run_tool, root, arguments, free_port, tmp_path):
+def test_two_processes_give_the_weights_of_one(run_tool, run_in_two, arguments, tmp_path):
     options = ['--iterations', 5, '--lr', 0.01]  # each iteration is an epoch of the six images
     one = [*arguments, *options, '--batch-size', 6, '--work-dir', 'one', '-o', tmp_path / 'one.pth']
     run_tool('distill.py', *one)
     two = [*arguments, *options, '--batch-size', 3, '--work-dir', 'two', '-o', tmp_path / 'two.pth']
-    command = [sys.executable, '-m', 'torch.distributed.run', '--nproc-per-node', 2]
-    command += [
-        '--master-port',
-        free_port,
-        root / 'tools' / 'distill.py',
-        *two,
-        '--launcher',
-        'pytorch',
-    ]
-    env = dict(os.environ, OMP_NUM_THREADS='1')
-    subprocess.run([*map(str, command)], check=True, cwd=tmp_path, env=env, capture_output=True)
+    run_in_two('distill.py', *two)
     first, second = (load_file(tmp_path / f'{name}.pth')['state_dict'] for name in ('one', 'two'))
     assert first.keys() == second.keys()
     for key in first:

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..autocast import LOW_PRECISION, get_autocast_dtype
 from . import tiles
 from .convolution import convolve
 from .cublas_mlp import mlp as compute_mlp
@@ -19,13 +20,10 @@ from .norm import norm_act as normalise
 
 __all__ = ['INTERPRETED', 'depthwise_conv', 'mlp', 'norm_act', 'norm_mlp', 'residual_mlp', 'tiles']
 
-LOW_PRECISION = (torch.bfloat16, torch.float16)
-
 
 def choose_dtype(x: Tensor) -> torch.dtype:
     """The type in which an operator on ``x`` computes: autocast's, if it is enabled."""
-    device = x.device.type
-    return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
+    return get_autocast_dtype(x.device.type) or x.dtype
 
 
 def depthwise_conv(x: Tensor, weight: Tensor, bias: Tensor | None, dilation: int) -> Tensor:

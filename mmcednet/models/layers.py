@@ -70,8 +70,9 @@ class DepthwiseConv2d(nn.Conv2d):
 
 
 class StridedConv2d(nn.Conv2d):
-    """A convolution with a stride that is right in low precision on a CPU, too. Arguments as of nn.Conv2d.
+    """A convolution with a stride that is right in low precision on a CPU, too.
 
+    Arguments as of nn.Conv2d.
     oneDNN's kernels for AMX (torch 2.10, bfloat16) read uninitialised memory where the output is one
     pixel wide: forward if it is at least four high, and for the weights' gradient of 3x3 kernels. Such
     an output is computed in float32.

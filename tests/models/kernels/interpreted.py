@@ -26,22 +26,12 @@ each_dtype = pytest.mark.parametrize('dtype', TOLERANCES, ids=str)
 
 def each_case(names, variants):
     """A pixel in each type and variant of an operator; several, and each width of T, S and B, once."""
-    number = max(len(TOLERANCES), len(variants))
-    dtypes = itertools.islice(itertools.cycle(TOLERANCES), number)
-    several = zip(
-        itertools.repeat(SMALL), itertools.repeat((3, 2, 9)), dtypes, itertools.cycle(variants)
-    )
-    widths = zip(
-        WIDTHS, itertools.repeat((1, 2, 3)), itertools.cycle(TOLERANCES), itertools.cycle(variants)
-    )
-    cases = [
-        (SMALL, (1, 1, 1), dtype, *variant)
-        for dtype, variant in itertools.product(TOLERANCES, variants)
-    ]
-    cases += [
-        pytest.param(width, size, dtype, *variant, marks=pytest.mark.slow)
-        for width, size, dtype, variant in itertools.chain(several, widths)
-    ]
+    pairs = list(itertools.product(TOLERANCES, variants))
+    cases = [(SMALL, (1, 1, 1), dtype, *variant) for dtype, variant in pairs]
+    sizes = [(SMALL, (3, 2, 9))] * 4 + [(width, (1, 2, 3)) for width in WIDTHS]
+    combinations = zip(sizes, itertools.cycle(TOLERANCES), itertools.cycle(variants))
+    for (width, size), dtype, variant in combinations:
+        cases.append(pytest.param(width, size, dtype, *variant, marks=pytest.mark.slow))
     return pytest.mark.parametrize(('channels', 'size', 'dtype', *names), cases, ids=str)
 
 

@@ -63,14 +63,24 @@ class Trainer:
         out: Folder of the logs.
         jobs: Number of processes, of one thread each.
         device: 'cpu' or 'cuda'.
+        weights: Folder of the initial weights; None for random ones.
     """
 
-    def __init__(self, results: Results, folder: Path, out: Path, jobs: int, device: str) -> None:
+    def __init__(
+        self,
+        results: Results,
+        folder: Path,
+        out: Path,
+        jobs: int,
+        device: str,
+        weights: Path | None = None,
+    ) -> None:
         self.results = results
         self.folder = folder
         self.out = out
         self.jobs = jobs
         self.device = device
+        self.weights = weights
 
     def train(self, runs: Iterable[Run]) -> None:
         """Train, in the given order, and print a line per finished run."""
@@ -88,7 +98,7 @@ class Trainer:
 
     def train_one(self, run: Run) -> dict[str, Any]:
         try:
-            return train(run, self.folder, self.out, self.device)
+            return train(run, self.folder, self.out, self.device, self.weights)
         except Exception as error:
             log = self.out / run.name / 'output.log'
             raise RuntimeError(f'the run {run.name} failed, see {log}: {error}') from error

@@ -1,6 +1,7 @@
 """benchmarks/early_fusion.py: networks of equal cost, tuning, restart, table and figure."""
 
 import importlib
+import itertools
 import json
 import os
 import subprocess
@@ -142,6 +143,35 @@ def test_table(fusion, run, tmp_path):
     assert cv2.imread(str(tmp_path / 'cells-retinanet-8.png')) is not None
 
 
+def test_weights_are_compared_with_the_reference_of_the_same(fusion, run, tmp_path):
+    results = fusion.results.Results(tmp_path / 'results.json')
+    scores = {('convnext_fpn', 'none'): 30.0, ('convnext_fpn', 'labels'): 40.0}
+    scores |= {('cednet_m3', 'none'): 33.0, ('cednet_m3', 'labels'): 42.0}
+    scores |= {('cednet_m3', 'selected'): 35.0}
+    for (model, weights), score in scores.items():
+        changed = fusion.training.Run(**dict(asdict(run), model=model, weights=weights))
+        results.add(make_row(changed, score))
+    alone = fusion.training.Run(**dict(asdict(run), model='unet'))
+    results.add(make_row(alone, 31.0))
+    groups = fusion.report.group_runs(results, 'cells', 'retinanet', 8, pretrained=True)
+    rows = fusion.report.make_table(groups, 'retinanet').splitlines()[2:]
+    assert not any('UNet' in row for row in rows)
+    cells = [[cell.strip() for cell in row.split('|')[1:-1]] for row in rows]
+    assert [(row[1], row[8]) for row in cells if 'CEDNet' in row[0]] == [
+        ('none', '+3.0'),
+        ('labels', '+2.0'),
+        ('selected', ''),
+    ]
+    assert 'CEDNet, 3 stages, selected' in fusion.report.get_labels(groups)
+    random = fusion.report.group_runs(results, 'cells', 'retinanet', 8)
+    assert [key[:2] for key in random] == [
+        ('convnext_fpn', 'none'),
+        ('cednet_m3', 'none'),
+        ('unet', 'none'),
+    ]
+    assert '| CEDNet, 3 stages | 1.000 |' in fusion.report.make_table(random, 'retinanet')
+
+
 def test_many_networks_beside_another_reference(fusion, run, tmp_path):
     results = fusion.results.Results(tmp_path / 'results.json')
     for index, model in enumerate(fusion.specs.NETWORKS):
@@ -179,6 +209,6 @@ def test_docs_are_up_to_date(fusion, root):
     }
     assert finals
     text = (root / 'docs' / 'evidence.md').read_text()
-    for data, framework, iters in finals:
-        groups = fusion.report.group_runs(results, data, framework, iters)
-        assert fusion.report.make_table(groups, framework) in text
+    for (data, framework, iters), pretrained in itertools.product(finals, (False, True)):
+        groups = fusion.report.group_runs(results, data, framework, iters, pretrained)
+        assert not groups or fusion.report.make_table(groups, framework) in text

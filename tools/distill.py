@@ -91,7 +91,7 @@ def prepare(args: argparse.Namespace) -> 'Runner':
 
     from mmcednet.checkpoints.publishing import check_suffix
     from mmcednet.checkpoints.safe_loading import refuse_code
-    from mmcednet.distillation.config import build_config
+    from mmcednet.distillation.config import build_config, build_dataloader, build_model
     from mmcednet.distillation.student import find_backbone
     from mmcednet.files import check_writable
     from mmcednet.launch.config import set_pretrained, set_resume
@@ -110,16 +110,13 @@ def prepare(args: argparse.Namespace) -> 'Runner':
             raise ValueError(f'the image folder {folder} does not exist')
     check_writable(work_dir)
     check_writable(args.out.parent)
+    backbone = find_backbone(args.arch, args.config, ROOT / 'configs')
     cfg = build_config(
-        find_backbone(args.arch, args.config, ROOT / 'configs'),
-        args.teacher,
-        args.images,
-        work_dir,
+        build_model(backbone, args.teacher, args.teacher_scale),
+        build_dataloader(args.images, args.batch_size, args.size),
         args.iterations,
-        args.batch_size,
-        args.size,
-        args.teacher_scale,
         args.lr,
+        work_dir,
     )
     cfg.launcher = args.launcher
     cfg.model.select = args.pretrained is None

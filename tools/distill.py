@@ -61,6 +61,11 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument('--lr', type=float, default=2e-3, help='learning rate; default: 2e-3')
     parser.add_argument(
+        '--amp',
+        action='store_true',
+        help='without a GPU, compute the teacher in bfloat16; with one, everything is in low precision',
+    )
+    parser.add_argument(
         '--work-dir', help='folder of logs and checkpoints; default: work_dirs/distill/OUT'
     )
     parser.add_argument(
@@ -82,12 +87,15 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
 def prepare(args: argparse.Namespace) -> 'Runner':
     """Build the runner of the options; files and folders that the end needs are checked."""
     # not above: they import torch, which --help does not need
+    import torch
+
     from mmcednet.checkpoints.publishing import check_suffix
     from mmcednet.checkpoints.safe_loading import refuse_code
-    from mmcednet.distillation.config import build_config
+    from mmcednet.distillation.config import build_config, build_dataloader, build_model
     from mmcednet.distillation.student import find_backbone
     from mmcednet.files import check_writable
     from mmcednet.launch.config import set_pretrained, set_resume
+    from mmcednet.launch.prediction import choose_dtype
     from mmcednet.launch.processes import is_restarted
     from mmcednet.launch.runner import prepare_runner
 
@@ -102,19 +110,19 @@ def prepare(args: argparse.Namespace) -> 'Runner':
             raise ValueError(f'the image folder {folder} does not exist')
     check_writable(work_dir)
     check_writable(args.out.parent)
+    backbone = find_backbone(args.arch, args.config, ROOT / 'configs')
     cfg = build_config(
-        find_backbone(args.arch, args.config, ROOT / 'configs'),
-        args.teacher,
-        args.images,
-        work_dir,
+        build_model(backbone, args.teacher, args.teacher_scale),
+        build_dataloader(args.images, args.batch_size, args.size),
         args.iterations,
-        args.batch_size,
-        args.size,
-        args.teacher_scale,
         args.lr,
+        work_dir,
     )
     cfg.launcher = args.launcher
     cfg.model.select = args.pretrained is None
+    if args.amp:
+        dtype = choose_dtype(torch.device('cuda' if torch.cuda.is_available() else 'cpu'))
+        cfg.model.teacher_dtype = str(dtype).removeprefix('torch.')
     if args.pretrained not in (None, 'none'):
         set_pretrained(cfg, args.pretrained)
     if args.cfg_options:

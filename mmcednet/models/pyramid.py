@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from torch import Tensor, nn
 
-from .layers import LayerNorm2d, resize_to
+from .layers import LayerNorm2d, StridedConv2d, resize_to
 from .stage import Features
 from .utils import are_integers
 
@@ -14,7 +14,8 @@ Norm = Callable[[int], nn.Module]
 def build_conv_norm(
     in_channels: int, out_channels: int, kernel: int, stride: int, norm: Norm
 ) -> nn.Sequential:
-    conv = nn.Conv2d(in_channels, out_channels, kernel, stride, padding=kernel // 2)
+    layer = StridedConv2d if stride > 1 else nn.Conv2d
+    conv = layer(in_channels, out_channels, kernel, stride, padding=kernel // 2)
     return nn.Sequential(conv, norm(out_channels))
 
 

@@ -39,7 +39,7 @@ summarize() {
     {
         printf '| step | result | seconds |\n| --- | --- | --- |\n'
         cat "$folder"/steps/*
-        printf '\n| run | model | ms | speed | GPU alone: ms | speed | MiB |\n'
+        printf '\n| run | model | ms | speed, ConvNeXt: 1 | GPU alone: ms | speed | MiB |\n'
         printf '| --- | --- | --- | --- | --- | --- | --- |\n'
         "$python" - "$folder"/figures_*.json <<'END'
 import json, sys

@@ -19,8 +19,9 @@ ROOT = Path(__file__).resolve().parents[1]
 SMALL = dict(channels=(8, 16, 24, 32), blocks=(1, 1, 2, 1), num_stages=2)
 
 
-# To find a config of a toolbox, mmengine reads all metafiles of it, 0.2 s for each that is inherited
-config_utils._get_cfg_metainfo = functools.cache(config_utils._get_cfg_metainfo)
+# To find a config of a toolbox, mmengine reads all metafiles of it, 0.2 s for each that is inherited.
+# The files are kept, not what is found in them: configs in _base_ are in no metafile, an error
+config_utils.load = functools.cache(config_utils.load)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -37,6 +38,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     if config.getoption('no_mkldnn'):
         torch.backends.mkldnn.set_flags(False)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """In several processes, the slow tests come first: at the end, none waits for another."""
+    if hasattr(config, 'workerinput'):
+        items.sort(key=lambda item: item.get_closest_marker('slow') is None)
 
 
 @pytest.fixture(scope='session')

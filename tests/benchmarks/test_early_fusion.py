@@ -53,25 +53,22 @@ def test_networks_have_the_same_cost(fusion, framework, tmp_path):
 
 
 @pytest.mark.slow
-def test_runs_are_tuned_and_trained_once(fusion, root, tmp_path):
-    draw_dataset(tmp_path / 'cells', train=6, val=3, size=64, seed=0, test=2)
-    command = [sys.executable, root / 'benchmarks' / 'early_fusion.py', '--data', 'cells']
-    command += ['--models', 'cednet_m1', '--seeds', '1', '--iters', '8']
-    command += ['--results', 'results.json', '--out', 'out', '--jobs', '2']
-    env = dict(os.environ, PYTHONPATH=str(root))
+def test_runs_are_tuned_and_trained_once(fusion, tmp_path, capsys):
+    data = draw_dataset(tmp_path / 'cells', train=6, val=3, size=64, seed=0, test=2)
+    out = tmp_path / 'out'
+    args = ['--data', data, '--models', 'cednet_m1', '--seeds', '1', '--iters', '8', '--jobs', '2']
+    args += ['--results', tmp_path / 'results.json', '--out', out]
+    main = importlib.import_module('early_fusion').main
     for expected in (5, 0):
-        done = subprocess.run(
-            list(map(str, command)), cwd=tmp_path, env=env, capture_output=True, text=True
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        assert done.stdout.count('cednet_m1, learning rate') == expected
+        assert main([*map(str, args)]) == 0
+        assert capsys.readouterr().out.count('cednet_m1, learning rate') == expected
     rows = json.loads((tmp_path / 'results.json').read_text())['runs']
     assert [row['iters'] for row in rows] == [4, 4, 4, 4, 8]
     # two at a time: in the order in which they end
     assert sorted(row['lr'] for row in rows[:3]) == list(fusion.results.LEARNING_RATES)
     assert all(np.isfinite(row['loss']).all() for row in rows)
-    assert '| CEDNet, 1 stage |' in (tmp_path / 'out' / 'cells-retinanet-8.md').read_text()
-    assert cv2.imread(str(tmp_path / 'out' / 'cells-retinanet-8.png')) is not None
+    assert '| CEDNet, 1 stage |' in (out / 'cells-retinanet-8.md').read_text()
+    assert cv2.imread(str(out / 'cells-retinanet-8.png')) is not None
 
 
 def test_best_recipe_on_validation_images(fusion, run, tmp_path):

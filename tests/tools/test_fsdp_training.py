@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from mmcednet.checkpoints.safe_loading import load_file
+from mmcednet.checkpoints.safe_loading import load_from_file
 from mmcednet.requirements import parse_release
 
 pytestmark = [
@@ -64,7 +64,7 @@ def test_fsdp_has_the_losses_of_ddp(run_tool, root, config, tmp_path):
     np.testing.assert_allclose(found, expected, rtol=1e-4)
 
     checkpoint = tmp_path / 'fsdp' / 'epoch_4.pth'
-    state = load_file(checkpoint)['optimizer']['state']
+    state = load_from_file(checkpoint)['optimizer']['state']
     assert all(isinstance(key, str) for key in state)  # as FSDP has it, not by number as DDP
     ordinary = run_tool('test.py', whole, checkpoint, '--work-dir', tmp_path / 'test')
     by_two = run_tool('dist_test.sh', sharded, checkpoint, 2, '--work-dir', tmp_path / 'test')

@@ -10,7 +10,7 @@ import pytest
 import torch
 from short_runs import list_options, write_config, write_interruption
 
-from mmcednet.checkpoints.safe_loading import load_file
+from mmcednet.checkpoints.safe_loading import load_from_file
 from mmcednet.data.shapes import draw_dataset
 
 pytestmark = pytest.mark.slow
@@ -38,7 +38,7 @@ def images(tmp_path_factory):
 
 
 def load_weights(path):
-    return load_file(path)['state_dict']
+    return load_from_file(path)['state_dict']
 
 
 def measure_distance(first, second):

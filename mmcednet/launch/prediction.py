@@ -12,7 +12,7 @@ from torch.utils._pytree import tree_map
 from mmcednet.checks.unwrap import unwrap_model
 from mmcednet.models import CEDNet
 from mmcednet.models.cuda_graphs import CUDAGraphs
-from mmcednet.models.layers import StridedConv2d
+from mmcednet.models.strided_conv import StridedConv2d
 
 # Parts of the toolboxes' models that compute features from images, or outputs from features. What
 # follows them, such as boxes, stays in float32 and has another size in each call.

@@ -4,8 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 from torch import Tensor, nn
 
-from .layers import LayerNorm2d, StridedConv2d, resize_to
+from .layers import LayerNorm2d, resize_to
 from .stage import Features
+from .strided_conv import StridedConv2d
 from .utils import are_integers
 
 Norm = Callable[[int], nn.Module]

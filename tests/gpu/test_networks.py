@@ -13,8 +13,8 @@ from mmcednet.models.layers import DropPath
 
 STYLES = ('hourglass', 'unet', 'fpn')
 MIXERS = ('dwconv', 'conv', 'window', 'cross_window')
-# of the norm of all gradients; BatchNorm of few values magnifies the rounding
-TOLERANCES = {torch.float32: (1e-4, 1e-3), torch.bfloat16: (0.1, 0.3)}
+# of outputs, and of all gradients, by their norms; ReLU and BatchNorm magnify the rounding of gradients
+TOLERANCES = {torch.float32: (1e-4, 1e-3), torch.bfloat16: (0.1, 0.5)}
 
 
 def build(style='fpn', mixer='dwconv', **settings):

@@ -267,16 +267,20 @@ def test_networks(calls, style, mixer):
 @pytest.mark.slow
 @pytest.mark.parametrize(('style', 'mixer'), [('fpn', 'dwconv'), ('unet', 'window')])
 def test_networks_in_mixed_precision(calls, style, mixer):
-    """Against float64."""
+    """Against float64: at most three times as far from it as plain torch in bfloat16."""
     network, images = build(style, mixer)
-    with torch.autocast('cpu', torch.bfloat16):
-        outs, grads = compute(network, images)
-    assert calls['depthwise_conv'] and grads.isfinite().all()
-    use_kernels(network, False)
-    expected, expected_grads = compute(to_double(network), images.double())
-    for ours, theirs in zip(outs, expected, strict=True):
-        assert (ours - theirs).norm() < 0.03 * theirs.norm()
-    assert (grads - expected_grads).norm() < 0.05 * expected_grads.norm()
+    results = []
+    for enabled in (True, False):
+        use_kernels(network, enabled)
+        with torch.autocast('cpu', torch.bfloat16):
+            results.append(compute(network, images))
+        assert calls['depthwise_conv']
+    outs, grads = compute(to_double(network), images.double())
+    ours, theirs = (
+        [(own[1] - grads).norm(), *((out - their).norm() for out, their in zip(own[0], outs))]
+        for own in results
+    )
+    assert all(our < 3 * their for our, their in zip(ours, theirs, strict=True))
 
 
 def test_hooks_are_called(calls):

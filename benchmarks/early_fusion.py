@@ -21,7 +21,7 @@ if __name__ == '__main__':
 from fusion.report import write_report
 from fusion.results import Results, Trainer
 from fusion.specs import MAIN, NETWORKS, REFERENCE
-from fusion.training import METRICS, Run
+from fusion.training import METRICS, NONE, Run
 
 from mmcednet.command_line import check_positive, exit_on_error
 
@@ -64,6 +64,13 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         help='learning rate and weight decay of all models; default: chosen for each on the validation '
         'images',
     )
+    parser.add_argument(
+        '--weights',
+        type=Path,
+        metavar='FOLDER',
+        help='initial weights of the backbones, MODEL.safetensors, as pretraining.py writes them; '
+        'default: random ones',
+    )
     parser.add_argument('--device', choices=('cpu', 'cuda'), default='cpu', help='default: cpu')
     parser.add_argument(
         '--jobs',
@@ -94,17 +101,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         results = Results(args.results)
         scale = tuple(args.scale) if args.scale else None
         name = args.data.resolve().name
+        weights = NONE if args.weights is None else args.weights.resolve().name
         runs = [
-            Run(name, args.framework, model, 1, args.iters, 0.0, 0.0, scale) for model in args.models
+            Run(name, args.framework, model, 1, args.iters, 0.0, 0.0, scale, weights)
+            for model in args.models
         ]
-        trainer = Trainer(results, args.data, args.out, args.jobs, args.device)
+        trainer = Trainer(results, args.data, args.out, args.jobs, args.device, args.weights)
         if args.recipe:
             lr, weight_decay = args.recipe
             tuned = [replace(run, lr=lr, weight_decay=weight_decay) for run in runs]
         else:
             tuned = trainer.tune(runs)
         trainer.train(replace(run, seed=seed) for seed in range(1, args.seeds + 1) for run in tuned)
-        write_report(results, name, args.framework, args.iters, args.out, args.reference)
+        pretrained = args.weights is not None
+        write_report(results, name, args.framework, args.iters, args.out, args.reference, pretrained)
     return 0
 
 

@@ -14,6 +14,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 from mmcednet_threads import limit_threads
@@ -38,6 +39,7 @@ STRIDES = (4, 8, 16, 32)
 CALLS = 10  # in one graph, so that a replay takes longer than its launch
 HEADER = ('operator', 'C', 'floor (us)', 'torch (us)', 'now (us)', 'best (us)', 'best tiles')
 
+Operands = dict[str, Tensor]
 Settings = dict[str, Any]  # name of a constant of tiles.py -> value
 
 
@@ -62,7 +64,7 @@ def combine(**choices: Sequence[int]) -> list[dict[str, int]]:
     return [dict(zip(choices, values)) for values in itertools.product(*choices.values())]
 
 
-def make_operands(channels: int, stride: int, args: argparse.Namespace) -> dict[str, Tensor]:
+def make_operands(channels: int, stride: int, args: argparse.Namespace) -> Operands:
     size = [max(1, length // stride) for length in args.size]
 
     def draw(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -95,94 +97,99 @@ def differentiate(
     return compute
 
 
+def convolve(module: Any, t: Operands, dilation: int) -> Callable[[], Any]:
+    x = t['x'].permute(0, 3, 1, 2)
+    return lambda: module.depthwise_conv(x, t['kernel'], t['bias'], dilation)
+
+
+def sum_kernel_gradient(module: Any, t: Operands) -> Callable[[], Any]:
+    x, grad = t['x'].permute(0, 3, 1, 2), t['grad'].permute(0, 3, 1, 2)
+    return differentiate(
+        lambda kernel: module.depthwise_conv(x, kernel, None, 3), [t['kernel']], grad, ()
+    )
+
+
+def normalise(module: Any, t: Operands) -> Callable[[], Any]:
+    return lambda: module.norm_act(t['x'], t['weight'], t['bias'], 1e-6, True, t['grad'])
+
+
+def differentiate_norm(module: Any, t: Operands) -> Callable[[], Any]:
+    inputs = [t['x'], t['weight'], t['bias']]
+    return differentiate(module.norm_act, inputs, t['grad'], (1e-6, True))
+
+
+def differentiate_mlp(module: Any, t: Operands) -> Callable[[], Any]:
+    names = ('x', 'weight1', 'bias1', 'weight2', 'bias')
+    return differentiate(module.mlp, [t[name] for name in names], t['grad'], (t['weight'],))
+
+
+def compute_mlp(module: Any, t: Operands) -> Callable[[], Any]:
+    names = ('weight1', 'bias1', 'weight2', 'bias', 'weight')
+    weights, norm = [t[name] for name in names], (t['weight'], t['bias'], 1e-6, False, None)
+    return lambda: module.norm_mlp(t['x'], *norm, *weights, t['grad'], None)
+
+
+def make_case(make: Callable, t: Operands, features: int) -> Case:
+    """An operator's case, which reads or writes the features so many times."""
+    channels, moved = t['x'].shape[-1], features * t['x'].nbytes
+    return Case(channels, make(kernels.triton, t), make(reference, t), moved)
+
+
 def list_tunables(args: argparse.Namespace) -> Iterator[Tunable]:
-    triton = kernels.triton
-    assert triton is not None
-    tiles = triton.tiles
-    operands = {
-        channels: make_operands(channels, stride, args)
+    tiles = get_tiles()
+    operands = [
+        make_operands(channels, stride, args)
         for channels, stride in zip(ARCHS[args.arch]['channels'], STRIDES)
         if channels in (args.channels or [channels])
-    }
-
-    def make_cases(make: Callable[[Any, dict], Callable], features: int) -> list[Case]:
-        return [
-            Case(
-                channels,
-                make(triton, tensors),
-                make(reference, tensors),
-                features * tensors['x'].nbytes,
-            )
-            for channels, tensors in operands.items()
-        ]
-
-    conv_tiles = combine(rows=(4, 8), columns=(8, 16, 32), channels=(32, 64), warps=(4, 8))
-    for dilation in tiles.CONV:
-
-        def convolve(module: Any, t: dict, dilation: int = dilation) -> Callable:
-            x = t['x'].permute(0, 3, 1, 2)
-            return lambda: module.depthwise_conv(x, t['kernel'], t['bias'], dilation)
-
-        settings = [{'CONV': {dilation: tiles.ConvTile(**tile)}} for tile in conv_tiles]
-        yield Tunable(f'convolution, dilation {dilation}', settings, make_cases(convolve, 2))
-
-    def sum_kernel_gradient(module: Any, t: dict) -> Callable:
-        x, grad = t['x'].permute(0, 3, 1, 2), t['grad'].permute(0, 3, 1, 2)
-        return differentiate(
-            lambda kernel: module.depthwise_conv(x, kernel, None, 3), [t['kernel']], grad, ()
-        )
-
-    weight_tiles = combine(rows=(1,), columns=(8, 16, 32), channels=(32, 64), warps=(4, 8))
-    settings = [{'CONV_WEIGHT': tiles.ConvTile(**tile)} for tile in weight_tiles]
+    ]
+    weights = combine(rows=(1,), columns=(8, 16, 32), channels=(32, 64), warps=(4, 8))
     name = "dilated convolution with its weights' gradient"
-    yield Tunable(name, settings, make_cases(sum_kernel_gradient, 4))
-
-    def normalise(module: Any, t: dict) -> Callable:
-        return lambda: module.norm_act(t['x'], t['weight'], t['bias'], 1e-6, True, t['grad'])
-
+    rows: list[tuple[str, Callable, int, list[Settings]]] = [
+        (name, sum_kernel_gradient, 4, [{'CONV_WEIGHT': tiles.ConvTile(**tile)} for tile in weights])
+    ]
+    outputs = combine(rows=(4, 8), columns=(8, 16, 32), channels=(32, 64), warps=(4, 8))
+    for dilation in tiles.CONV:
+        settings = [{'CONV': {dilation: tiles.ConvTile(**tile)}} for tile in outputs]
+        compute = partial(convolve, dilation=dilation)
+        rows.append((f'convolution, dilation {dilation}', compute, 2, settings))
     settings = combine(NORM_ELEMENTS=(2048, 4096, 8192), NORM_WARPS=(4, 8))
-    yield Tunable('LayerNorm, GELU, shortcut', settings, make_cases(normalise, 3))
-
-    def differentiate_norm(module: Any, t: dict) -> Callable:
-        inputs = [t['x'], t['weight'], t['bias']]
-        return differentiate(module.norm_act, inputs, t['grad'], (1e-6, True))
-
+    rows.append(('LayerNorm, GELU, shortcut', normalise, 3, settings))
     settings = combine(NORM_BACKWARD_WARPS=(4, 8, 16))
-    yield Tunable('LayerNorm, GELU with gradients', settings, make_cases(differentiate_norm, 5))
-
-    def differentiate_mlp(module: Any, t: dict) -> Callable:
-        names = ('x', 'weight1', 'bias1', 'weight2', 'bias')
-        return differentiate(module.mlp, [t[name] for name in names], t['grad'], (t['weight'],))
-
+    rows.append(('LayerNorm, GELU with gradients', differentiate_norm, 5, settings))
     settings = combine(ROWS=(16, 32, 64), COLUMNS=(64, 128), GELU_BACKWARD_WARPS=(4, 8))
-    yield Tunable('MLP with gradients', settings, make_cases(differentiate_mlp, 5))
+    rows.append(('MLP with gradients', differentiate_mlp, 5, settings))
+    for name, make, features, settings in rows:
+        yield Tunable(name, settings, [make_case(make, t, features) for t in operands])
+    for t in operands:  # each width has its own tiles
+        yield tune_mlp(make_case(compute_mlp, t, 3))
 
-    def compute_mlp(module: Any, t: dict) -> Callable:
-        names = ('weight1', 'bias1', 'weight2', 'bias', 'weight')
-        weights, norm = [t[name] for name in names], (t['weight'], t['bias'], 1e-6, False, None)
-        return lambda: module.norm_mlp(t['x'], *norm, *weights, t['grad'], None)
 
-    mlp_tiles = combine(pixels=(64, 128), hidden=(32, 64), warps=(4, 8), stages=(2, 3))
-    for case in make_cases(compute_mlp, 3):
-        keys = [limit for limit in tiles.MLP_LARGE if case.channels <= limit]
-        settings = [
-            {'MLP_LARGE': {key: tiles.MLPTile(**tile)}} for key in keys[:1] for tile in mlp_tiles
-        ]
-        name = 'LayerNorm, MLP, residual' + (' in one kernel' if keys else '')
-        yield Tunable(name, settings, [case])
+def tune_mlp(case: Case) -> Tunable:
+    """The second half of a block, which is one kernel where it is narrow."""
+    tiles = get_tiles()
+    limit = next((limit for limit in tiles.MLP_LARGE if case.channels <= limit), None)
+    if limit is None:
+        return Tunable('LayerNorm, MLP, residual', [], [case])
+    choices = combine(pixels=(64, 128), hidden=(32, 64), warps=(4, 8), stages=(2, 3))
+    settings = [{'MLP_LARGE': {limit: tiles.MLPTile(**tile)}} for tile in choices]
+    return Tunable('LayerNorm, MLP, residual in one kernel', settings, [case])
+
+
+def get_tiles() -> Any:
+    """The module of the tiles, whose constants are changed."""
+    assert kernels.triton is not None
+    return kernels.triton.tiles
 
 
 def set_tiles(settings: Settings) -> None:
     """Set constants of tiles.py; of those that are dicts, the given keys."""
-    assert kernels.triton is not None
-    tiles = kernels.triton.tiles
+    tiles = get_tiles()
     for name, value in settings.items():
         setattr(tiles, name, {**getattr(tiles, name), **value} if isinstance(value, dict) else value)
 
 
 def get_settings(names: Sequence[str]) -> Settings:
-    assert kernels.triton is not None
-    return {name: getattr(kernels.triton.tiles, name) for name in names}
+    return {name: getattr(get_tiles(), name) for name in names}
 
 
 def measure(function: Callable[[], Any], args: argparse.Namespace) -> float:
@@ -224,8 +231,7 @@ def tune(tunable: Tunable, bandwidth: float, args: argparse.Namespace) -> Iterat
 
 def write_tiles() -> None:
     """Write the constants into tiles.json."""
-    assert kernels.triton is not None
-    tiles = kernels.triton.tiles
+    tiles = get_tiles()
 
     def to_json(value: Any) -> Any:
         if isinstance(value, dict):

@@ -1,4 +1,3 @@
-import functools
 import os
 import shutil
 from collections.abc import Iterator
@@ -7,9 +6,9 @@ from pathlib import Path
 os.environ['OMP_NUM_THREADS'] = '1'  # tests run in one process per core; before torch is imported
 
 import cv2
+import fast_configs  # noqa: F401
 import pytest
 import torch
-from mmengine.config import utils as config_utils
 from mmengine.logging import MMLogger
 from mmengine.runner import CheckpointLoader
 
@@ -17,10 +16,6 @@ from mmcednet.checkpoints import safe_loading
 
 ROOT = Path(__file__).resolve().parents[1]
 SMALL = dict(channels=(8, 16, 24, 32), blocks=(1, 1, 2, 1), num_stages=2)
-
-
-# To find a config of a toolbox, mmengine reads all metafiles of it, 0.2 s for each that is inherited
-config_utils._get_cfg_metainfo = functools.cache(config_utils._get_cfg_metainfo)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -37,6 +32,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     if config.getoption('no_mkldnn'):
         torch.backends.mkldnn.set_flags(False)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """In several processes, the slow tests come first: at the end, none waits for another."""
+    if hasattr(config, 'workerinput'):
+        items.sort(key=lambda item: item.get_closest_marker('slow') is None)
 
 
 @pytest.fixture(scope='session')

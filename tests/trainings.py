@@ -1,6 +1,7 @@
 """Tools in processes that have everything imported already, so that each starts in seconds."""
 
 import multiprocessing
+import multiprocessing.connection
 import os
 import resource
 import runpy
@@ -8,10 +9,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import fast_configs  # noqa: F401
 import psutil
 
+PRELOADED = ['mmdet.datasets', 'mmdet.models', 'mmdet.evaluation', 'mmseg.models', 'mmcednet']
 context = multiprocessing.get_context('forkserver')
-context.set_forkserver_preload(['mmdet.datasets', 'mmdet.models', 'mmdet.evaluation', 'mmcednet'])
+context.set_forkserver_preload(PRELOADED)
 
 # A nano detector on few generated shapes that draws random numbers in the data and in the model
 CONFIG = """
@@ -84,14 +87,29 @@ def run_script(tool: Path, args: list[str], folder: Path, output: Path, env: dic
 
 
 def serve(
-    tool: Path, args: list[str], folder: Path, output: Path, env: dict[str, str]
+    tool: Path, args: list[str], folder: Path, outputs: list[Path], env: dict[str, str]
 ) -> subprocess.CompletedProcess:
-    """What ``subprocess.run`` returns for a tool in a folder; ``output`` is an empty folder."""
-    process = context.Process(target=run_script, args=(tool, args, folder, output, env))
-    process.start()
-    process.join()
-    stdout, stderr = ((output / name).read_text() for name in ('stdout', 'stderr'))
-    return subprocess.CompletedProcess([tool, *args], process.exitcode, stdout, stderr)
+    """What ``subprocess.run`` returns for a tool in a folder, in a process for each of ``outputs``.
+
+    Each of these is an empty folder. Several processes have the variables that torchrun sets; if one
+    fails, the others are ended.
+    """
+    processes = []
+    for rank, output in enumerate(outputs):
+        own = dict(env, RANK=str(rank), LOCAL_RANK=str(rank)) if len(outputs) > 1 else env
+        process = context.Process(target=run_script, args=(tool, args, folder, output, own))
+        process.start()
+        processes.append(process)
+    while running := [process for process in processes if process.exitcode is None]:
+        multiprocessing.connection.wait([process.sentinel for process in running])
+        if any(process.exitcode for process in processes):
+            for process in running:
+                process.terminate()
+    stdout, stderr = (
+        ''.join((output / name).read_text() for output in outputs) for name in ('stdout', 'stderr')
+    )
+    code = next((process.exitcode for process in processes if process.exitcode), 0)
+    return subprocess.CompletedProcess([tool, *args], code, stdout, stderr)
 
 
 def read_log(work: Path) -> str:

@@ -7,6 +7,7 @@ The written weights are initial weights: train.py --pretrained FILE, new_config.
 import argparse
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ from mmengine.config import DictAction
 from mmcednet_threads import limit_threads
 
 if TYPE_CHECKING:
-    from mmengine.config import Config
+    from mmengine.runner import Runner
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -60,6 +61,11 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument('--lr', type=float, default=2e-3, help='learning rate; default: 2e-3')
     parser.add_argument(
+        '--amp',
+        action='store_true',
+        help='without a GPU, compute the teacher in bfloat16; with one, everything is in low precision',
+    )
+    parser.add_argument(
         '--work-dir', help='folder of logs and checkpoints; default: work_dirs/distill/OUT'
     )
     parser.add_argument(
@@ -78,16 +84,22 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def build(args: argparse.Namespace) -> 'Config':
-    """The config of the options; files and folders that the end needs are checked."""
+def prepare(args: argparse.Namespace) -> 'Runner':
+    """Build the runner of the options; files and folders that the end needs are checked."""
     # not above: they import torch, which --help does not need
+    import torch
+
     from mmcednet.checkpoints.publishing import check_suffix
-    from mmcednet.distillation.config import build_config
+    from mmcednet.checkpoints.safe_loading import refuse_code
+    from mmcednet.distillation.config import build_config, build_dataloader, build_model
     from mmcednet.distillation.student import find_backbone
     from mmcednet.files import check_writable
     from mmcednet.launch.config import set_pretrained, set_resume
+    from mmcednet.launch.prediction import choose_dtype
     from mmcednet.launch.processes import is_restarted
+    from mmcednet.launch.runner import prepare_runner
 
+    refuse_code()
     for name in ('iterations', 'batch_size'):
         if getattr(args, name) < 1:
             raise ValueError(f'--{name.replace("_", "-")} {getattr(args, name)} must be at least 1')
@@ -98,67 +110,49 @@ def build(args: argparse.Namespace) -> 'Config':
             raise ValueError(f'the image folder {folder} does not exist')
     check_writable(work_dir)
     check_writable(args.out.parent)
+    backbone = find_backbone(args.arch, args.config, ROOT / 'configs')
     cfg = build_config(
-        find_backbone(args.arch, args.config, ROOT / 'configs'),
-        args.teacher,
-        args.images,
-        work_dir,
+        build_model(backbone, args.teacher, args.teacher_scale),
+        build_dataloader(args.images, args.batch_size, args.size),
         args.iterations,
-        args.batch_size,
-        args.size,
-        args.teacher_scale,
         args.lr,
+        work_dir,
     )
     cfg.launcher = args.launcher
     cfg.model.select = args.pretrained is None
+    if args.amp:
+        dtype = choose_dtype(torch.device('cuda' if torch.cuda.is_available() else 'cpu'))
+        cfg.model.teacher_dtype = str(dtype).removeprefix('torch.')
     if args.pretrained not in (None, 'none'):
         set_pretrained(cfg, args.pretrained)
     if args.cfg_options:
         cfg.merge_from_dict(args.cfg_options)
     if args.resume or is_restarted():
         set_resume(cfg, 'auto')
-    return cfg
+    return prepare_runner(cfg, 'train')
 
 
-def distill(args: argparse.Namespace) -> None:
-    """Train, and write the backbone's weights."""
+def write_weights(runner: 'Runner', out: Path) -> None:
+    """Write the weights of the trained backbone; the first process does."""
     from mmengine.dist import is_main_process
 
     from mmcednet.checkpoints.publishing import serialize
-    from mmcednet.checkpoints.safe_loading import refuse_code
-    from mmcednet.command_line import exit_on_error
     from mmcednet.files import atomic_write
-    from mmcednet.images import ImageError
-    from mmcednet.launch.console import show_bar
-    from mmcednet.launch.runner import prepare_runner
-    from mmcednet.training import explain_faults
 
-    with exit_on_error():
-        refuse_code()
-        runner = prepare_runner(build(args), 'train')
-    with explain_faults(runner), exit_on_error(ImageError), show_bar(runner):
-        runner.train()
     if is_main_process():
         last = runner.message_hub.get_info('last_ckpt')
-        content = serialize(last, args.out.suffix, backbone_only=True)
-        with atomic_write(args.out) as temporary:
+        content = serialize(last, out.suffix, backbone_only=True)
+        with atomic_write(out) as temporary:
             temporary.write_bytes(content)
-        print(f'{args.out}: {len(content) / 2**20:.1f} MiB; losses: {runner.work_dir}/losses.png')
+        print(f'{out}: {len(content) / 2**20:.1f} MiB; losses: {runner.work_dir}/losses.png')
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
-    from mmcednet.launch.console import quiet_console
-    from mmcednet.launch.processes import destroy_process_group
+    from mmcednet.launch.commands import run_training
+    from mmcednet.launch.console import show_bar
 
-    try:
-        with quiet_console():
-            distill(args)
-    except SystemExit as error:
-        raise error.with_traceback(None) from None  # the traceback would keep the runner
-    finally:
-        destroy_process_group()
-    return 0
+    return run_training(partial(prepare, args), show_bar, partial(write_weights, out=args.out))
 
 
 if __name__ == '__main__':

@@ -4,6 +4,7 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -61,28 +62,11 @@ def prepare(args: argparse.Namespace) -> 'Runner':
     return runner
 
 
-def evaluate(args: argparse.Namespace) -> None:
-    """Evaluate, with errors of one sentence."""
-    from mmcednet.command_line import exit_on_error
-    from mmcednet.images import ImageError
-
-    with exit_on_error():
-        runner = prepare(args)
-    with exit_on_error(ImageError):
-        runner.test()
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
-    from mmcednet.launch.console import quiet_console
-    from mmcednet.launch.processes import destroy_process_group
+    from mmcednet.launch.commands import run_test
 
-    try:
-        with quiet_console():
-            evaluate(args)
-    finally:
-        destroy_process_group()
-    return 0
+    return run_test(partial(prepare, args))
 
 
 if __name__ == '__main__':

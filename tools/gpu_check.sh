@@ -1,53 +1,100 @@
 #!/usr/bin/env bash
-# Everything that needs a GPU, in one run: the operators, the suite, the figures. From the repository's
-# root; each step's output is in FOLDER as it comes, FOLDER/summary.md has one table of steps, then their
-# tables. A step that fails does not stop the others.
+# Everything that needs a GPU: the tests, the tiles of the operators, the figures. From the repository's root:
 #   tools/gpu_check.sh FOLDER
-#   PYTHON=/opt/mmcednet/bin/python tools/gpu_check.sh FOLDER     # another environment
-#   DEVICE=cpu tools/gpu_check.sh FOLDER                          # a rehearsal, on small images
+#   PYTHON=/opt/mmcednet/bin/python tools/gpu_check.sh FOLDER     # with another environment
+#   DEVICE=cpu tools/gpu_check.sh FOLDER                          # a rehearsal: all steps, small, without a GPU
+# FOLDER gets the output of each step as it comes, and summary.md: a table of the steps and one of the figures.
+# A step that fails does not stop the others. Called again with the same FOLDER, it does what has not passed.
+# No step is begun that could end after LIMIT seconds, 570 by default: it then says so and returns 3.
 set -uo pipefail
 folder=${1:?the folder to write}
 python=${PYTHON:-.venv/bin/python}
 device=${DEVICE:-cuda}
-mkdir -p "$folder"
+limit=${LIMIT:-570}
+tiles=mmcednet/models/kernels/triton/tiles.json
+mkdir -p "$folder/steps"
 folder=$(realpath "$folder")
-summary=$folder/summary.md
 export PYTHONPATH=$PWD MMCEDNET_TRITON=1
-if [ "$device" = cpu ]; then
-    interpreted="TRITON_INTERPRET=1"  # whole networks would take hours
-    small="--size 64 64 --rounds 1" large="--size 64 64 --rounds 1" graph="" batch=2
-    operators="--size 4 4 --channels 96 --batch 1 --rounds 1 --candidates 1" suite="-k imagenet" kernels="-k norm_act" speed="--size 128 128"
+
+if [ "$device" = cpu ]; then  # of each step the least; the operators in Triton's interpreter
+    interpreter=(env TRITON_INTERPRET=1)
+    operators=(-k '96 and bfloat16 and not 3-96')  # dilation 3: minutes, and in the tiles
+    suite=(-k 'imagenet or compiled')
+    tuning=(--size 4 4 --channels 96 --batch 1 --rounds 1 --candidates 1)
+    one=(--size 64 64 --rounds 1)
+    eight=("${one[@]}" --batch 2)
+    training=("${eight[@]}" --mode train)
+    table=(--size 128 128)
+    patience=10 limit=${LIMIT:-36000}
 else
-    small="--rounds 20" large="--rounds 10 --size 1024 1024" graph="--cuda-graph" batch=8
-    interpreted="" operators="" suite="" kernels="" speed=""
+    interpreter=() operators=() suite=() table=() patience=1
+    tuning=(--write)
+    one=(--cuda-graph --rounds 20)
+    eight=("${one[@]}" --batch 8)
+    training=(--cuda-graph --rounds 10 --batch 8 --size 1024 1024 --mode train)
 fi
-printf '| step | result | seconds |\n| --- | --- | --- |\n' > "$summary"
 
-# step NAME COMMAND...: runs it, keeps its output, and adds a line to the summary
+# summarize: write summary.md from what there is
+summarize() {
+    {
+        printf '| step | result | seconds |\n| --- | --- | --- |\n'
+        cat "$folder"/steps/*
+        printf '\n| run | model | ms | speed, ConvNeXt: 1 | GPU alone: ms | speed | MiB |\n'
+        printf '| --- | --- | --- | --- | --- | --- | --- |\n'
+        "$python" - "$folder"/figures_*.json <<'END'
+import json, sys
+from pathlib import Path
+for path in map(Path, sys.argv[1:]):
+    for row in json.loads(path.read_text()) if path.exists() else []:
+        names = ('median (ms)', 'speed', 'graph (ms)', 'graph speed', 'memory (MiB)')
+        values = [row[name] if name in row else float('nan') for name in names]
+        cells = [path.stem.partition('_')[2], row['model'], *(f'{value:.2f}' for value in values)]
+        print('| ' + ' | '.join(cells) + ' |')
+END
+    } > "$folder/summary.part" && mv "$folder/summary.part" "$folder/summary.md"
+}
+
+# step NAME SECONDS COMMAND...: run a command for at most SECONDS, unless it has passed in an earlier call
+number=10
 step() {
-    local name=$1 start=$SECONDS result
-    shift
-    if "$@" > "$folder/$name.log" 2>&1; then result=passed; else result="failed ($?)"; fi
-    echo "| $name | $result | $((SECONDS - start)) |" | tee -a "$summary"
-}
-network() {
-    "$python" benchmarks/network.py tiny plain:tiny timm:convnext_tiny --device "$device" "$@"
+    local name=$1 seconds=$(($2 * patience)) start=$SECONDS result=passed
+    local record="$folder/steps/$((number++))_$name"
+    shift 2
+    grep -qs passed "$record" && return
+    if ((SECONDS + seconds > limit)); then
+        echo "$name may take $seconds s, and is left for another call" >&2
+        exit 3
+    fi
+    timeout "$seconds" "$@" > "$folder/$name.log" 2>&1 || result="failed ($?)"
+    echo "| $name | $result | $((SECONDS - start)) |" | tee "$record"
+    summarize
 }
 
-step machine "$python" -c 'import torch; from mmcednet.models import kernels as k
-print(torch.__version__, torch.cuda.is_available() and torch.cuda.get_device_name(), k.describe(torch.device("'"$device"'")))'
-# shellcheck disable=SC2086  # the options are words
-{
-    step suite_operators env $interpreted "$python" -m pytest -q -m gpu tests/gpu/test_gpu_operators.py --device "$device" $kernels
-    step suite "$python" -m pytest -q -m gpu tests/gpu --ignore tests/gpu/test_gpu_operators.py --device "$device" $suite
-    step infer_1 network --dtype bfloat16 $graph $small
-    step infer_batch network --dtype bfloat16 --batch $batch $graph $small
-    step train network --dtype bfloat16 --batch $batch --mode train $graph $large
-    step operators env $interpreted "$python" benchmarks/operators.py --device "$device" $operators
-    step table_1 "$python" tools/analysis/paper_tables.py --table 1 --speed --dtype bfloat16 $speed
+# compare NAME OPTION...: time ConvNeXt-T with FPN, CEDNet-T with its pyramid, and the same in plain torch
+compare() {
+    local name=$1
+    shift
+    step "$name" 70 "$python" benchmarks/network.py timm:convnext_tiny tiny plain:tiny \
+        --device "$device" --dtype bfloat16 --json "$folder/$name.json" "$@"
 }
-for log in "$folder"/*.log; do
-    printf '\n%s\n\n' "$(basename "$log" .log)"
-    grep -E '^\||passed|failed|^error|torch ' "$log" | tail -60
-done >> "$summary"
-echo "$summary"
+
+step setup 40 "${interpreter[@]}" "$python" -c "
+import pytest, timm, torch, triton, mmdet, mmseg, mmpretrain, mmcv.ops
+from mmcednet.models import kernels
+device = torch.device('$device')
+print(torch.__version__, triton.__version__, device.type == 'cuda' and torch.cuda.get_device_name())
+if kernels.triton is None or not kernels.runs_triton(device):
+    raise SystemExit('no operators in Triton: ' + kernels.describe(device))"
+grep -qs passed "$folder"/steps/*_setup || { cat "$folder/setup.log" >&2; exit 1; }
+step suite_operators 130 "${interpreter[@]}" "$python" -m pytest -q -m gpu tests/gpu/test_gpu_operators.py \
+    --device "$device" --durations 5 "${operators[@]}"
+step suite 180 "$python" -m pytest -q -m gpu tests/gpu --ignore tests/gpu/test_gpu_operators.py \
+    --device "$device" --durations 20 "${suite[@]}"
+[ -f "$folder/tiles.json" ] && cp "$folder/tiles.json" $tiles  # of an earlier call, in another copy of the tree
+step tiles 180 "${interpreter[@]}" "$python" benchmarks/operators.py --device "$device" "${tuning[@]}"
+cp $tiles "$folder"
+compare figures_infer_1 "${one[@]}"
+compare figures_infer_8 "${eight[@]}"
+compare figures_train_8 "${training[@]}"
+step table_1 90 "$python" tools/analysis/paper_tables.py --table 1 --speed --dtype bfloat16 "${table[@]}"
+cat "$folder/summary.md"

@@ -45,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     # not above: they import torch, which --help does not need
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
 
     from mmcednet.checkpoints.safe_loading import refuse_code
     from mmcednet.command_line import exit_on_error
@@ -64,7 +64,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             hours=args.hours,
             timed=True,
         )
-    table = Table('setting', 'value', 'because')
+    # names of files and folders are whole
+    table = Table(*(Column(name, overflow='fold') for name in ('setting', 'value', 'because')))
     for reason in draft.reasons:
         table.add_row(*reason)
     Console().print(draft.summary, table)

@@ -4,6 +4,7 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from mmcednet_arguments import add_common_arguments, add_prediction_arguments
@@ -52,28 +53,11 @@ def prepare(args: argparse.Namespace) -> 'Runner':
     return prepare_runner(cfg, 'test', args.compile, args.amp, args.cuda_graph)
 
 
-def test(args: argparse.Namespace) -> None:
-    """Test, with errors of one sentence."""
-    from mmcednet.command_line import exit_on_error
-    from mmcednet.images import ImageError
-
-    with exit_on_error():
-        runner = prepare(args)
-    with exit_on_error(ImageError):
-        runner.test()
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
-    from mmcednet.launch.console import quiet_console
-    from mmcednet.launch.processes import destroy_process_group
+    from mmcednet.launch.commands import run_test
 
-    try:
-        with quiet_console():
-            test(args)
-    finally:
-        destroy_process_group()
-    return 0
+    return run_test(partial(prepare, args))
 
 
 if __name__ == '__main__':

@@ -4,6 +4,7 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -80,32 +81,12 @@ def prepare(args: argparse.Namespace) -> 'Runner':
     return prepare_runner(cfg, 'train', args.compile)
 
 
-def train(args: argparse.Namespace) -> None:
-    """Train, with errors of one sentence."""
-    from mmcednet.command_line import exit_on_error
-    from mmcednet.images import ImageError
-    from mmcednet.launch.console import show_training
-    from mmcednet.training import explain_faults
-
-    with exit_on_error():
-        runner = prepare(args)
-    with explain_faults(runner), exit_on_error(ImageError), show_training(runner):
-        runner.train()
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
-    from mmcednet.launch.console import quiet_console
-    from mmcednet.launch.processes import destroy_process_group
+    from mmcednet.launch.commands import run_training
+    from mmcednet.launch.console import show_training
 
-    try:
-        with quiet_console():
-            train(args)
-    except SystemExit as error:
-        raise error.with_traceback(None) from None  # the traceback would keep the runner
-    finally:
-        destroy_process_group()
-    return 0
+    return run_training(partial(prepare, args), show_training)
 
 
 if __name__ == '__main__':

@@ -36,8 +36,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     from mmcednet.inference.inputs import find_validation_images, list_examples
     from mmcednet.inference.predict import load_predictor
     from mmcednet.inference.toolboxes import import_toolbox
+    from mmcednet.launch.quiet import quiet_console
 
-    with exit_on_error():
+    with exit_on_error(), quiet_console():
         refuse_code()
         if find_spec('gradio') is None:
             raise ValueError("the web demo needs gradio: pip install 'mmcednet[web]'")

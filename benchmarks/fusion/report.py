@@ -13,7 +13,7 @@ from mmcednet.files import atomic_write
 
 from .results import TUNING_SEED, Results
 from .specs import NETWORKS, REFERENCE
-from .training import METRICS
+from .training import METRICS, NONE
 
 TITLES = {'retinanet': 'box AP', 'mask_rcnn': 'mask AP', 'upernet': 'mIoU'}
 SIZES = {'small': '_s', 'medium': '_m', 'large': '_l'}
@@ -29,21 +29,36 @@ def format_mean(values: list[float], form: str = '{:.1f}') -> str:
 
 
 MANY = 5  # groups; more are not drawn as curves
-Groups = dict[tuple[str, float, float], list[dict[str, Any]]]  # network and recipe -> runs
+# network, initial weights, learning rate, weight decay -> runs
+Groups = dict[tuple[str, str, float, float], list[dict[str, Any]]]
 
 
-def group_runs(results: Results, data: str, framework: str, iters: int) -> Groups:
+def group_runs(
+    results: Results, data: str, framework: str, iters: int, pretrained: bool = False
+) -> Groups:
     """The runs that are compared, by seed.
 
+    Args:
+        results: Finished runs.
+        data: Name of the dataset.
+        framework: A key of ``METRICS``.
+        iters: Number of iterations.
+        pretrained: All runs of the networks that were started from pre-trained weights, too. Default:
+            False, all runs from random weights.
+
     Returns:
-        (network, learning rate, weight decay) -> runs; networks in the order of ``NETWORKS``, recipes
-        of a network in the order of their runs.
+        The runs; networks in the order of ``NETWORKS``, weights and recipes of a network in the order
+        of their runs.
     """
     models = list(NETWORKS)
+    rows = list(results.select(data=data, framework=framework, iters=iters))
+    compared = {row['model'] for row in rows if row['weights'] != NONE}
     groups: Groups = {}
-    for row in results.select(data=data, framework=framework, iters=iters):
-        if row['seed'] != TUNING_SEED:
-            groups.setdefault((row['model'], row['lr'], row['weight_decay']), []).append(row)
+    for row in rows:
+        wanted = row['model'] in compared if pretrained else row['weights'] == NONE
+        if wanted and row['seed'] != TUNING_SEED:
+            key = (row['model'], row['weights'], row['lr'], row['weight_decay'])
+            groups.setdefault(key, []).append(row)
     return {
         key: sorted(groups[key], key=lambda row: row['seed'])
         for key in sorted(groups, key=lambda key: models.index(key[0]))
@@ -59,20 +74,27 @@ def get_scores(rows: list[dict[str, Any]], metric: str) -> dict[int, float]:
 def make_table(groups: Groups, framework: str, reference_model: str = REFERENCE) -> str:
     """Make a Markdown table: mean and standard error on the test images.
 
-    The difference to the reference (its first recipe) is that of the runs with the same seed.
+    The difference to the reference with such weights (its first recipe) is that of the runs with the
+    same seed.
     """
     metric, sizes = METRICS[framework], SIZES if framework != 'upernet' else {}
+    pretrained = any(weights != NONE for _, weights, _, _ in groups)
     header = [*HEADER, *sizes]
+    if pretrained:
+        header.insert(1, 'weights')
     lines = ['| ' + ' | '.join(header).format(TITLES[framework]) + ' |', '| --- ' * len(header) + '|']
-    references = [rows for key, rows in groups.items() if key[0] == reference_model]
-    reference = get_scores(references[0], metric) if references else {}
-    for (model, lr, weight_decay), rows in groups.items():
-        scores = get_scores(rows, metric)
+    references: dict[str, dict[int, float]] = {}
+    for (model, weights, _, _), rows in groups.items():
+        if model == reference_model:
+            references.setdefault(weights, get_scores(rows, metric))
+    for (model, weights, lr, weight_decay), rows in groups.items():
+        scores, reference = get_scores(rows, metric), references.get(weights, {})
         differences = [scores[seed] - reference[seed] for seed in scores if seed in reference]
         compared = differences and model != reference_model
         difference = format_mean(differences, '{:+.1f}') if compared else ''
         cells = [
             NETWORKS[model].title,
+            *([weights] if pretrained else []),
             f'{rows[0]["params"]:.3f}',
             f'{rows[0]["macs"]:.3f}',
             f'{lr:g}',
@@ -102,11 +124,14 @@ def draw_figure(groups: Groups, framework: str, title: str, out: Path) -> None:
 
 
 def get_labels(groups: Groups) -> list[str]:
-    """Titles of the networks, with the learning rate where a network has several recipes."""
+    """Titles of the networks, with the weights or the learning rate where a network has several."""
     models = [key[0] for key in groups]
+    starts = [key[:2] for key in groups]
     return [
-        NETWORKS[model].title + (f', rate {lr:g}' if models.count(model) > 1 else '')
-        for model, lr, _ in groups
+        NETWORKS[model].title
+        + (f', {weights}' if models.count(model) > starts.count((model, weights)) else '')
+        + (f', rate {lr:g}' if starts.count((model, weights)) > 1 else '')
+        for model, weights, lr, _ in groups
     ]
 
 
@@ -161,13 +186,19 @@ def get_mean_and_width(groups: list) -> tuple[list[float], list[float]]:
 
 
 def write_report(
-    results: Results, data: str, framework: str, iters: int, out: Path, reference: str = REFERENCE
+    results: Results,
+    data: str,
+    framework: str,
+    iters: int,
+    out: Path,
+    reference: str = REFERENCE,
+    pretrained: bool = False,
 ) -> None:
-    """Print the table, and write it and the figure into a folder."""
-    groups = group_runs(results, data, framework, iters)
+    """Print the table, and write it and the figure into a folder; see :func:`group_runs`."""
+    groups = group_runs(results, data, framework, iters, pretrained)
     table = make_table(groups, framework, reference)
     print(table)
-    name = f'{data}-{framework}-{iters}'
+    name = f'{data}-{framework}-{iters}' + ('-pretrained' if pretrained else '')
     with atomic_write(out / f'{name}.md') as temporary:
         temporary.write_text(table)
     draw_figure(groups, framework, f'{data}, {framework}', out / f'{name}.png')

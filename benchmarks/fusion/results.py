@@ -3,7 +3,8 @@
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, replace
-from multiprocessing import get_context
+from multiprocessing import get_all_start_methods, get_context
+from multiprocessing.pool import Pool
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,15 @@ class Results:
                 yield row
 
 
+def start_processes(jobs: int) -> Pool:
+    """Start a process for each of ``jobs`` tasks at a time, with the toolbox imported once for all."""
+    if 'forkserver' not in get_all_start_methods():  # Windows
+        return get_context('spawn').Pool(jobs, maxtasksperchild=1)
+    context = get_context('forkserver')
+    context.set_forkserver_preload(['mmdet.models', 'mmcednet'])
+    return context.Pool(jobs, maxtasksperchild=1)
+
+
 class Trainer:
     """Trains the runs that have not finished yet, several at once.
 
@@ -63,20 +73,32 @@ class Trainer:
         out: Folder of the logs.
         jobs: Number of processes, of one thread each.
         device: 'cpu' or 'cuda'.
+        weights: Folder of the initial weights; None for random ones.
     """
 
-    def __init__(self, results: Results, folder: Path, out: Path, jobs: int, device: str) -> None:
+    def __init__(
+        self,
+        results: Results,
+        folder: Path,
+        out: Path,
+        jobs: int,
+        device: str,
+        weights: Path | None = None,
+    ) -> None:
         self.results = results
         self.folder = folder
         self.out = out
         self.jobs = jobs
         self.device = device
+        self.weights = weights
 
     def train(self, runs: Iterable[Run]) -> None:
         """Train, in the given order, and print a line per finished run."""
         missing = [run for run in runs if self.results.find(run) is None]
+        if not missing:
+            return
         # a process for each run: mmengine keeps visualizers and loggers of earlier runs
-        with get_context('spawn').Pool(self.jobs, maxtasksperchild=1) as pool:
+        with start_processes(min(self.jobs, len(missing))) as pool:
             for number, row in enumerate(pool.imap_unordered(self.train_one, missing, 1), 1):
                 self.results.add(row)
                 recipe = f'learning rate {row["lr"]:g}, weight decay {row["weight_decay"]:g}'
@@ -88,7 +110,7 @@ class Trainer:
 
     def train_one(self, run: Run) -> dict[str, Any]:
         try:
-            return train(run, self.folder, self.out, self.device)
+            return train(run, self.folder, self.out, self.device, self.weights)
         except Exception as error:
             log = self.out / run.name / 'output.log'
             raise RuntimeError(f'the run {run.name} failed, see {log}: {error}') from error

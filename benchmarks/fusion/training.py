@@ -25,6 +25,7 @@ CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 WARMUP = 100  # iterations
 VALIDATIONS = 4
 METRICS = {'retinanet': 'coco/bbox_mAP', 'mask_rcnn': 'coco/segm_mAP', 'upernet': 'mIoU'}
+NONE = 'none'  # random weights
 # Not 0: where an image is 0, networks whose first convolution has no bias have huge gradients
 PAD_VALUE = 1.0
 
@@ -42,6 +43,7 @@ class Run:
         lr: Learning rate.
         weight_decay: Weight decay.
         scale: Width and height in px that images are resized to; None: as tools/new_config.py.
+        weights: Name of the folder of initial weights, ``NONE`` for random ones.
     """
 
     data: str
@@ -52,11 +54,12 @@ class Run:
     lr: float
     weight_decay: float
     scale: tuple[int, int] | None
+    weights: str = NONE
 
     @property
     def name(self) -> str:
         recipe = f'{self.iters}-{self.lr:g}-{self.weight_decay:g}'
-        return f'{self.data}-{self.framework}-{self.model}-{recipe}-{self.seed}'
+        return f'{self.data}-{self.framework}-{self.model}-{self.weights}-{recipe}-{self.seed}'
 
 
 class Recorder(Hook):
@@ -76,18 +79,24 @@ class Recorder(Hook):
         self.curve.append((runner.iter, round(value, 2)))
 
 
-def build_config(run: Run, folder: Path, work_dir: Path) -> Config:
+def build_config(run: Run, folder: Path, work_dir: Path, weights: Path | None = None) -> Config:
     """Build the config: that of tools/new_config.py, with the run's network and schedule.
 
     Args:
         run: What to train.
         folder: Folder of the dataset.
         work_dir: Folder for the config and the log.
+        weights: Folder of the initial weights, the backbone's in a file of the network's name.
+            Default: random weights.
     """
     path = work_dir / 'config.py'
     write_new_config(folder, run.framework, 'nano', path, CONFIGS, 'none', run.scale)
     cfg = Config.fromfile(path)
     set_network(cfg, run)
+    if weights is not None:
+        cfg.model.backbone.init_cfg = dict(
+            type='Pretrained', checkpoint=str(weights / f'{run.model}.safetensors'), prefix='backbone.'
+        )
     cfg.optim_wrapper.optimizer.update(lr=run.lr, weight_decay=run.weight_decay)
     cfg.train_cfg = dict(
         type='IterBasedTrainLoop',
@@ -137,7 +146,9 @@ def get_image_size(cfg: Config) -> tuple[int, int]:
     return -(-height // 32) * 32, -(-width // 32) * 32
 
 
-def train(run: Run, folder: Path, out: Path, device: str) -> dict[str, Any]:
+def train(
+    run: Run, folder: Path, out: Path, device: str, weights: Path | None = None
+) -> dict[str, Any]:
     """Train, validate and test a network on one thread.
 
     Args:
@@ -145,6 +156,7 @@ def train(run: Run, folder: Path, out: Path, device: str) -> dict[str, Any]:
         folder: Folder of the dataset.
         out: The run's log is in a folder of its name in ``out``.
         device: 'cpu' or 'cuda'.
+        weights: As for :func:`build_config`.
 
     Returns:
         The run and its results, as JSON: metrics and ``curve`` (iteration, metric on the validation
@@ -159,7 +171,7 @@ def train(run: Run, folder: Path, out: Path, device: str) -> dict[str, Any]:
     work_dir.mkdir(parents=True)
     start = time.time()
     with open(work_dir / 'output.log', 'w') as log, redirect_stdout(log), redirect_stderr(log):
-        cfg = build_config(run, folder, work_dir)
+        cfg = build_config(run, folder, work_dir, weights)
         cost = compute_complexity(work_dir / 'config.py', get_image_size(cfg))
         adapt_to_device(cfg)
         recorder = Recorder(METRICS[run.framework])

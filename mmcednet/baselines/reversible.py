@@ -15,6 +15,8 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.utils.checkpoint import get_device_states, set_device_states
 
+from mmcednet.models.kernels.autocast import get_autocast_dtype
+
 MIN_SCALE = 1e-3  # a division by less would amplify rounding errors too much
 
 
@@ -228,16 +230,6 @@ class RandomState:
             torch.set_rng_state(self.cpu)
             set_device_states(self.devices, self.device_states)
             yield
-
-
-def get_autocast_dtype(device_type: str) -> torch.dtype | None:
-    """The dtype of autocast on a type of devices; None if it is off."""
-    try:
-        return torch.get_autocast_dtype(device_type) if torch.is_autocast_enabled(device_type) else None
-    except TypeError:  # torch < 2.4
-        if device_type == 'cpu':
-            return torch.get_autocast_cpu_dtype() if torch.is_autocast_cpu_enabled() else None
-        return torch.get_autocast_gpu_dtype() if torch.is_autocast_enabled() else None
 
 
 def use_autocast(device_type: str, dtype: torch.dtype | None) -> torch.autocast:

@@ -69,7 +69,7 @@ def refuse_files() -> bool:
     if os.environ.get(VARIABLE, '1').lower() not in TRUE:
         print_log(f'With {VARIABLE}=0 checkpoints may run code', 'current', logging.WARNING)
         return False
-    CheckpointLoader.register_scheme(prefixes='', loader=load_file, force=True)
+    CheckpointLoader.register_scheme(prefixes='', loader=load_from_file, force=True)
     return True
 
 
@@ -78,7 +78,7 @@ def has_allow_list() -> bool:
     return parse_release(torch.__version__) >= (2, 6)
 
 
-def load_file(filename: str | Path, map_location: Any = None) -> Any:
+def load_from_file(filename: str | Path, map_location: Any = None) -> Any:
     """Load a checkpoint file as mmengine does, but without running code.
 
     Args:

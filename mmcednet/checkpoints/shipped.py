@@ -16,7 +16,7 @@ SHIPPED = {'nano': 'nano-f0c8a004.safetensors'}
 
 
 @CheckpointLoader.register_scheme(prefixes=SCHEME)
-def read_shipped(address: str, map_location: Any = None) -> dict[str, Any]:
+def load_from_shipped(address: str, map_location: Any = None) -> dict[str, Any]:
     """Read weights that come with the package as mmengine reads a checkpoint.
 
     Args:

@@ -15,29 +15,72 @@ LOG_INTERVAL = 10  # iterations
 WARMUP = 0.05  # of the iterations
 
 
-def build_config(
-    backbone: dict,
-    teacher: str,
-    folders: Sequence[Path],
-    work_dir: Path,
-    iterations: int,
-    batch_size: int,
-    size: int,
-    teacher_scale: float,
-    lr: float,
-) -> Config:
+def build_config(model: dict, dataloader: dict, iterations: int, lr: float, work_dir: Path) -> Config:
     """Build the config of a distillation, for ``prepare_runner``.
+
+    Args:
+        model: What :func:`build_model` returns.
+        dataloader: What :func:`build_dataloader` returns.
+        iterations: Length of the training.
+        lr: Learning rate, after the warm-up; it decreases to 0 along a cosine.
+        work_dir: Folder of checkpoints and logs.
+    """
+    interval = max(MIN_INTERVAL, iterations // CHECKPOINTS)
+    checkpoint = dict(type='CheckpointHook', by_epoch=False, interval=interval, max_keep_ckpts=1)
+    return Config(
+        dict(
+            default_scope='mmpretrain',
+            work_dir=str(work_dir),
+            model=model,
+            train_dataloader=dataloader,
+            train_cfg=dict(type='IterBasedTrainLoop', max_iters=iterations, val_interval=iterations),
+            optim_wrapper=dict(
+                type='AmpOptimWrapper',
+                loss_scale='dynamic',
+                optimizer=dict(type='AdamW', lr=lr, betas=(0.9, 0.99), weight_decay=0.05),
+                paramwise_cfg=dict(flat_decay_mult=0.0),
+                clip_grad=dict(max_norm=10),
+            ),
+            param_scheduler=build_schedule(iterations),
+            default_hooks=dict(
+                logger=dict(type='LoggerHook', interval=LOG_INTERVAL), checkpoint=checkpoint
+            ),
+            custom_hooks=[dict(type=LossCurveHook.__name__, interval=interval)],
+            log_processor=dict(by_epoch=False),
+            # a teacher without some levels leaves a part of the last stage without gradients
+            find_unused_parameters=True,
+            randomness=dict(seed=0),
+            launcher='none',
+        )
+    )
+
+
+def build_model(backbone: dict, teacher: str, teacher_scale: float) -> dict:
+    """The config of the model.
 
     Args:
         backbone: Config of the CEDNet that learns.
         teacher: As for :func:`build_teacher`.
+        teacher_scale: Factor by which the teacher's images are enlarged.
+    """
+    return dict(
+        type='FeatureDistillation',
+        backbone=backbone,
+        teacher=teacher,
+        teacher_scale=teacher_scale,
+        data_preprocessor=dict(
+            type='ImgDataPreprocessor', mean=IMAGENET_MEAN, std=IMAGENET_STD, bgr_to_rgb=True
+        ),
+    )
+
+
+def build_dataloader(folders: Sequence[Path], batch_size: int, size: int) -> dict:
+    """The config of the data.
+
+    Args:
         folders: Folders of images, read with their subfolders.
-        work_dir: Folder of checkpoints and logs.
-        iterations: Length of the training.
         batch_size: Images per batch of each process.
         size: Side of the square crops in px.
-        teacher_scale: Factor by which the teacher's images are enlarged.
-        lr: Learning rate, after the warm-up; it decreases to 0 along a cosine.
     """
     pipeline = [
         dict(type='LoadImageFromFile'),
@@ -49,51 +92,19 @@ def build_config(
         dict(type='CustomDataset', data_root=str(path), with_label=False, pipeline=pipeline)
         for path in folders
     ]
-    warmup = int(WARMUP * iterations)
-    schedule = [dict(type='CosineAnnealingLR', eta_min=0, by_epoch=False, begin=warmup, end=iterations)]
-    if warmup > 1:  # mmengine's reaches the rate at the second iteration at the earliest
-        schedule.insert(0, dict(type='LinearLR', start_factor=0.01, by_epoch=False, end=warmup))
-    interval = max(MIN_INTERVAL, iterations // CHECKPOINTS)
-    return Config(
-        dict(
-            default_scope='mmpretrain',
-            work_dir=str(work_dir),
-            model=dict(
-                type='FeatureDistillation',
-                backbone=backbone,
-                teacher=teacher,
-                teacher_scale=teacher_scale,
-                data_preprocessor=dict(
-                    type='ImgDataPreprocessor', mean=IMAGENET_MEAN, std=IMAGENET_STD, bgr_to_rgb=True
-                ),
-            ),
-            train_dataloader=dict(
-                batch_size=batch_size,
-                num_workers=2,
-                persistent_workers=True,
-                sampler=dict(type='DefaultSampler', shuffle=True),
-                dataset=dict(type='ConcatDataset', datasets=datasets),
-            ),
-            train_cfg=dict(type='IterBasedTrainLoop', max_iters=iterations, val_interval=iterations),
-            optim_wrapper=dict(
-                type='AmpOptimWrapper',
-                loss_scale='dynamic',
-                optimizer=dict(type='AdamW', lr=lr, betas=(0.9, 0.99), weight_decay=0.05),
-                paramwise_cfg=dict(flat_decay_mult=0.0),
-                clip_grad=dict(max_norm=10),
-            ),
-            param_scheduler=schedule,
-            default_hooks=dict(
-                logger=dict(type='LoggerHook', interval=LOG_INTERVAL),
-                checkpoint=dict(
-                    type='CheckpointHook', by_epoch=False, interval=interval, max_keep_ckpts=1
-                ),
-            ),
-            custom_hooks=[dict(type=LossCurveHook.__name__, interval=interval)],
-            log_processor=dict(by_epoch=False),
-            # a teacher without some levels leaves a part of the last stage without gradients
-            find_unused_parameters=True,
-            randomness=dict(seed=0),
-            launcher='none',
-        )
+    return dict(
+        batch_size=batch_size,
+        num_workers=2,
+        persistent_workers=True,
+        sampler=dict(type='DefaultSampler', shuffle=True),
+        dataset=dict(type='ConcatDataset', datasets=datasets),
     )
+
+
+def build_schedule(iterations: int) -> list[dict]:
+    """The learning rate's warm-up and decrease."""
+    warmup = int(WARMUP * iterations)
+    decrease = dict(type='CosineAnnealingLR', eta_min=0, by_epoch=False, begin=warmup, end=iterations)
+    if warmup < 2:  # mmengine's reaches the rate at the second iteration at the earliest
+        return [decrease]
+    return [dict(type='LinearLR', start_factor=0.01, by_epoch=False, end=warmup), decrease]

@@ -1,6 +1,7 @@
 """The model that is trained: a backbone, and a convolution from each feature to the teacher's."""
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -39,6 +40,8 @@ class FeatureDistillation(BaseModel):
         normalization: How the teacher's features are normalised: over the 'channels' of each position,
             or each channel over the 'batch'. Default: 'channels'.
         teacher_scale: The teacher's images are enlarged by this factor. Default: 1.
+        teacher_dtype: 'bfloat16' or 'float16': the teacher computes in autocast to this type. Default:
+            None, as the rest.
         select: If the teacher is a ConvNeXt, the backbone starts from weights selected of it, see
             :func:`select_from_convnext`; an ``init_cfg`` overrides them. Default: True.
         data_preprocessor: Gives normalised RGB images. Default: None.
@@ -57,6 +60,7 @@ class FeatureDistillation(BaseModel):
         stages: str = 'all',
         normalization: str = 'channels',
         teacher_scale: float = 1.0,
+        teacher_dtype: str | None = None,
         select: bool = True,
         data_preprocessor: dict | None = None,
     ) -> None:
@@ -78,6 +82,7 @@ class FeatureDistillation(BaseModel):
         self.only_last = check_choice('stages', stages, STAGES) == 'last'
         self.normalization = check_choice('normalization', normalization, NORMALIZATIONS)
         self.teacher_scale = teacher_scale
+        self.teacher_dtype = getattr(torch, teacher_dtype) if teacher_dtype else None
         channels = self.find_channels()
         self.projections = nn.ModuleDict(
             {
@@ -135,7 +140,9 @@ class FeatureDistillation(BaseModel):
                 mode='bicubic',
                 antialias=self.teacher_scale < 1,
             )
-        features = self.teacher.to(inputs.device)(images)
+        teacher, device = self.teacher.to(inputs.device), inputs.device.type
+        with torch.autocast(device, self.teacher_dtype) if self.teacher_dtype else nullcontext():
+            features = teacher(images)
         return {level: self.normalize(features[level].float()) for level in self.levels}
 
     def normalize(self, feature: Tensor) -> Tensor:

@@ -5,12 +5,12 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeAlias, overload
 
 import numpy as np
-from mmengine.logging import MMLogger
 from PIL import Image, ImageOps
 
 from mmcednet.checkpoints.loading import load_checkpoint
 from mmcednet.checkpoints.safe_loading import refuse_files
 from mmcednet.checkpoints.stored_config import get_config
+from mmcednet.launch.quiet import quiet_console
 
 from .results import RESULTS, Classification, Detections, Segmentation
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 ImageLike: TypeAlias = str | Path | np.ndarray | Image.Image
 AnyResult: TypeAlias = Detections | Segmentation | Classification
+LOADING = Lock()  # the console, of which a part is left out meanwhile, is that of all threads
 DRAWING = Lock()  # of all models: the toolboxes draw with matplotlib, which has a state, too
 
 
@@ -100,14 +101,13 @@ def load(checkpoint: str | Path, config: str | Path | None = None, device: str |
             exist.
         FileNotFoundError: The checkpoint does not exist.
     """
-    from .predict import load_predictor  # needs mmcv, which plain PyTorch does without
-
     path = str(checkpoint)
-    MMLogger.get_instance('inference').setLevel('ERROR')  # it notes each time that a file is loaded
-    refuse_files()
-    if config is not None:
-        return Model(load_predictor(str(config), path, device))
-    return Model(load_predictor(get_config(load_checkpoint(path), path), path, device))
+    with LOADING, quiet_console():
+        from .predict import load_predictor  # needs mmcv, which plain PyTorch does without
+
+        refuse_files()
+        given = str(config) if config is not None else get_config(load_checkpoint(path), path)
+        return Model(load_predictor(given, path, device))
 
 
 def read_pixels(image: ImageLike) -> np.ndarray:

@@ -25,6 +25,8 @@ HEADERS = {
     'detector': ['class', 'score', 'box: x, y, width, height'],
     'segmenter': ['class', 'share of the picture'],
 }
+# The buttons are in the upper right corner, where the legend begins
+CSS = '#drawn .image-frame { padding-top: 2.5rem; }'
 
 
 @dataclass
@@ -195,6 +197,7 @@ def serve(app: gr.Blocks, host: str, port: int) -> None:
             quiet=True,
             prevent_thread_lock=True,
             theme=theme,
+            css=CSS,
             footer_links=[],
         )
     except OSError as error:

@@ -12,6 +12,7 @@ from torch.utils._pytree import tree_map
 from mmcednet.checks.unwrap import unwrap_model
 from mmcednet.models import CEDNet
 from mmcednet.models.cuda_graphs import CUDAGraphs
+from mmcednet.models.strided_conv import StridedConv2d
 
 # Parts of the toolboxes' models that compute features from images, or outputs from features. What
 # follows them, such as boxes, stays in float32 and has another size in each call.
@@ -43,6 +44,8 @@ def accelerate_prediction(model: nn.Module, amp: bool = False, cuda_graph: bool 
         if isinstance(part, nn.Module) and (amp or cuda_graph):
             if dtype and isinstance(part, CEDNet):
                 convert_weights(part, dtype)
+            if dtype and device.type == 'cpu':
+                replace_strided_convolutions(part)
             part.forward = accelerate(part.forward, device, dtype, cuda_graph)
 
 
@@ -92,6 +95,13 @@ def convert_weights(network: CEDNet, dtype: torch.dtype) -> None:
         if isinstance(module, (nn.Conv2d, nn.Linear)):
             for parameter in module.parameters(recurse=False):
                 parameter.data = parameter.data.to(dtype)
+
+
+def replace_strided_convolutions(part: nn.Module) -> None:
+    """Let those of any network be right in low precision on a CPU, as CEDNet's are."""
+    for module in part.modules():
+        if type(module) is nn.Conv2d and module.stride[1] > 1:
+            module.__class__ = StridedConv2d
 
 
 def accelerate(

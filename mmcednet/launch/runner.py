@@ -1,5 +1,6 @@
 """The runner of a training or test: built after its config and data are checked, and checked itself."""
 
+import copy
 import logging
 
 import torch
@@ -43,7 +44,8 @@ def prepare_runner(
     1. The config is adapted to the device, and the process group of several processes is initialized.
     2. The data are checked, and the pipelines name the images that they cannot read.
     3. For a training, checkpoints are written atomically, and loop, data and hooks tolerate faults.
-    4. The runner is built, with its model.
+    4. The runner is built, with its model. Its checkpoints and its work dir get the config as it was
+       given, without what these steps have added.
     5. The model is checked: its features, the weights that it starts from, its classes.
     6. A training uses as many threads as pay; the blocks of CEDNet are compiled; a test is accelerated.
 
@@ -59,6 +61,7 @@ def prepare_runner(
         FileNotFoundError: A checkpoint does not exist.
     """
     check_device(torch.device(get_device()), amp, cuda_graph)
+    given = copy.deepcopy(cfg)
     adapt_to_device(cfg)
     init_process_group(cfg)
     check_data(cfg, *LOADERS[task])
@@ -69,6 +72,8 @@ def prepare_runner(
         make_fault_tolerant(cfg)
         cfg.custom_hooks.append(dict(type='ExpectedEndHook'))
     runner = build_runner(cfg)
+    runner.cfg = given
+    runner.dump_config()
     check_features(runner.model)
     if task == 'train':
         count_accumulated_batches(runner)

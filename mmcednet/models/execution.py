@@ -101,23 +101,20 @@ class FastLayerNorm(LayerNorm):
 class FastLayerNorm2d(LayerNorm2d):
     """A norm over (N, C, H, W) that uses the operators of :mod:`mmcednet.models.kernels`."""
 
+    gelu = False
+
     def forward(self, x: Tensor) -> Tensor:
         compute = kernels.find('norm_act', x, self.weight, self.bias)
         if compute is None:
             return super().forward(x)
-        y = compute(to_channels_last(x), self.weight, self.bias, self.eps, False)
+        y = compute(to_channels_last(x), self.weight, self.bias, self.eps, self.gelu)
         return to_channels_first(y)
 
 
-class FastNormAct2d(NormAct2d):
+class FastNormAct2d(FastLayerNorm2d, NormAct2d):
     """A norm and GELU that use the operators of :mod:`mmcednet.models.kernels`."""
 
-    def forward(self, x: Tensor) -> Tensor:
-        compute = kernels.find('norm_act', x, self.weight, self.bias)
-        if compute is None:
-            return super().forward(x)
-        y = compute(to_channels_last(x), self.weight, self.bias, self.eps, True)
-        return to_channels_first(y)
+    gelu = True
 
 
 class FastRecomputedNormAct2d(FastNormAct2d, RecomputedNormAct2d):

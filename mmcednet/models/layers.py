@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .strided_conv import StridedConv2d
+
 EPS = 1e-6  # of every LayerNorm in the network
 KERNEL = 7  # of the depth-wise convolutions
 
@@ -140,7 +142,7 @@ def build_downsample(
     in_channels: int, out_channels: int, norm: Callable[[int], nn.Module]
 ) -> nn.Sequential:
     """conv2x2 with stride 2 and norm; an odd last row or column of (N, C, H, W) is dropped."""
-    return nn.Sequential(nn.Conv2d(in_channels, out_channels, 2, stride=2), norm(out_channels))
+    return nn.Sequential(StridedConv2d(in_channels, out_channels, 2, stride=2), norm(out_channels))
 
 
 def resize_to(x: Tensor, target: Tensor, mode: str = 'bilinear') -> Tensor:

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from .layers import LayerNorm2d, resize_to
 from .stage import Features
+from .strided_conv import StridedConv2d
 from .utils import are_integers
 
 Norm = Callable[[int], nn.Module]
@@ -14,7 +15,8 @@ Norm = Callable[[int], nn.Module]
 def build_conv_norm(
     in_channels: int, out_channels: int, kernel: int, stride: int, norm: Norm
 ) -> nn.Sequential:
-    conv = nn.Conv2d(in_channels, out_channels, kernel, stride, padding=kernel // 2)
+    layer = StridedConv2d if stride > 1 else nn.Conv2d
+    conv = layer(in_channels, out_channels, kernel, stride, padding=kernel // 2)
     return nn.Sequential(conv, norm(out_channels))
 
 

@@ -8,7 +8,11 @@ import numpy as np
 import torch
 from mmengine.structures import InstanceData, PixelData
 
-from mmcednet.visualization.drawing import draw_detection_panels, draw_segmentation_panels
+from mmcednet.visualization.drawing import (
+    draw_detection_panels,
+    draw_segmentation_panels,
+    get_classes,
+)
 from mmcednet.visualization.grids import fit, join_panels, resize_boxes, resize_mask, write_grid
 
 COLUMNS = 4
@@ -34,7 +38,7 @@ def draw_batches(
         drawn = np.ascontiguousarray(pixels.astype(np.uint8))
         height, width = drawn.shape[:2]
         cells.append(join_panels(draw_labels(fit(drawn), (height, width), sample, metainfo)))
-    write_grid(cells, out, COLUMNS)
+    write_grid(cells, out, COLUMNS, get_classes(metainfo) if 'palette' in metainfo else None)
 
 
 def draw_labels(
@@ -53,12 +57,12 @@ def draw_labels(
             masks = [resize_mask(mask, image.shape[:2]) for mask in masks]
             masks = np.array(masks, bool).reshape(-1, *image.shape[:2])
             drawn.gt_instances.masks = torch.as_tensor(masks)
-        return draw_detection_panels(image, drawn, dict(metainfo))
+        return draw_detection_panels(image, drawn, metainfo)
     if 'gt_sem_seg' in sample:
         labels = sample.gt_sem_seg.data[0].numpy().astype(np.int32)
         labels = resize_mask(labels, image.shape[:2]).astype(np.int64)
         drawn.gt_sem_seg = PixelData(data=torch.as_tensor(labels)[None])
-        return draw_segmentation_panels(image, drawn, dict(metainfo))
+        return draw_segmentation_panels(image, drawn, metainfo)
     classes = metainfo.get('classes') or ()
     names = [classes[label] for label in sample.gt_label.tolist()]
     return {', '.join(names): image}

@@ -99,7 +99,7 @@ class Detection:
             masks = [mask for mask, keep in zip(record['masks'], kept) if keep]
             sample.pred_instances.masks = decode(masks, size)
             sample.gt_instances.masks = decode([item['mask'] for item in objects], size)
-        return draw_detection_panels(image, sample, dict(metainfo))
+        return draw_detection_panels(image, sample, metainfo)
 
 
 def find_coco_metric(metrics: Sequence[Any]) -> Any:

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mmcednet.visualization.charts import draw_confusion, draw_precision_recall, write_csv
+from mmcednet.visualization.drawing import get_classes
 from mmcednet.visualization.grids import fit, join_panels, write_grid
 
 from .evaluation import Evaluation, Record, Task
@@ -61,7 +62,7 @@ def draw_records(records: Sequence[Record], task: Task, metainfo: Mapping[str, A
         note = f'{Path(record["img_path"]).name}: {record["note"]}' if 'note' in record else ''
         cells.append(join_panels(panels, note))
     if cells:
-        write_grid(cells, out, COLUMNS)
+        write_grid(cells, out, COLUMNS, get_classes(metainfo) if 'palette' in metainfo else None)
 
 
 def format_table(table: Mapping[str, Sequence[Any]]) -> str:

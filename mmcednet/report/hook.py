@@ -13,6 +13,7 @@ from mmengine.logging import print_log
 from mmengine.runner import Runner
 
 from mmcednet.metrics import list_shown_metrics
+from mmcednet.visualization.colours import find_palette
 
 from .evaluation import Record, Task
 
@@ -31,6 +32,16 @@ def find_task(scope: str) -> Task:
     """The kind of model of a config's scope; its module needs the toolbox, and matplotlib."""
     module, name = TASKS[scope]
     return getattr(import_module(f'.{module}', __package__), name)()
+
+
+def find_metainfo(runner: Runner, part: str) -> dict[str, Any]:
+    """Metainfo of the data for 'train', 'val' or 'test', with the palette of all drawn predictions."""
+    dataset = getattr(runner, f'{part}_dataloader').dataset
+    metainfo = dict(dataset.metainfo)
+    if runner.cfg.default_scope != 'mmpretrain':  # whose classes have no colours
+        palette = find_palette(dataset, runner.cfg[f'{part}_dataloader'].dataset)
+        metainfo['palette'] = None if palette is None else palette.tolist()
+    return metainfo
 
 
 class ReportHook(Hook):
@@ -91,7 +102,7 @@ class ReportHook(Hook):
             return
         from .batches import draw_batches
 
-        metainfo = runner.train_dataloader.dataset.metainfo
+        metainfo = find_metainfo(runner, 'train')
         shown = slice(BATCH_IMAGES)
         draw_batches(images[shown], samples[shown], metainfo, self.out / 'training_images.png')
 
@@ -141,7 +152,7 @@ class ReportHook(Hook):
         """Draw the curves, and the images of the latest validation."""
         self.attempt(self.write_curves, runner)
         if self.pending:
-            self.attempt(self.draw_predictions, runner, runner.val_dataloader, self.pending)
+            self.attempt(self.draw_predictions, runner, 'val', self.pending)
         self.pending = []
 
     def write_curves(self, runner: Runner) -> None:
@@ -151,12 +162,13 @@ class ReportHook(Hook):
         draw_curves(log, runner.cfg, self.out / 'curves.png')
         write_csv(read_log(log), self.out / 'curves.csv')
 
-    def draw_predictions(self, runner: Runner, loader: Any, records: list[Record]) -> None:
+    def draw_predictions(self, runner: Runner, part: str, records: list[Record]) -> None:
         from .files import draw_records
 
         task = find_task(runner.cfg.default_scope)
         shown = [{key: value for key, value in record.items() if key != 'note'} for record in records]
-        draw_records(shown[:SHOWN_IMAGES], task, loader.dataset.metainfo, self.out / 'predictions.png')
+        metainfo = find_metainfo(runner, part)
+        draw_records(shown[:SHOWN_IMAGES], task, metainfo, self.out / 'predictions.png')
 
     def after_train(self, runner: Runner) -> None:
         if not is_main_process():
@@ -164,8 +176,7 @@ class ReportHook(Hook):
         self.draw_progress(runner)
         if self.best is not None:  # otherwise it is of before the training was resumed
             records, metrics = self.best
-            loader = runner.val_dataloader
-            table = self.attempt(self.evaluate, runner, loader, runner.val_evaluator, records)
+            table = self.attempt(self.evaluate, runner, 'val', runner.val_evaluator, records)
             print_log(self.describe(runner, metrics, table), 'current')
         checkpoint = self.best_checkpoint or runner.message_hub.get_info('last_ckpt')
         print_log(describe_next(runner, checkpoint), 'current')
@@ -174,16 +185,15 @@ class ReportHook(Hook):
         records = self.collect(runner.test_dataloader)
         if not is_main_process():
             return
-        loader = runner.test_dataloader
-        table = self.attempt(self.evaluate, runner, loader, runner.test_evaluator, records)
-        self.attempt(self.draw_predictions, runner, loader, records)
+        table = self.attempt(self.evaluate, runner, 'test', runner.test_evaluator, records)
+        self.attempt(self.draw_predictions, runner, 'test', records)
         print_log(self.describe(runner, metrics or {}, table), 'current')
 
-    def evaluate(self, runner: Runner, loader: Any, evaluator: Any, records: list[Record]) -> str:
+    def evaluate(self, runner: Runner, part: str, evaluator: Any, records: list[Record]) -> str:
         """Evaluate and write the files; return the table of the classes."""
         from .files import format_table, write_evaluation
 
-        task, metainfo = find_task(runner.cfg.default_scope), loader.dataset.metainfo
+        task, metainfo = find_task(runner.cfg.default_scope), find_metainfo(runner, part)
         evaluation = task.evaluate(records, metainfo, evaluator.metrics)
         write_evaluation(evaluation, task, metainfo, self.out)
         return format_table(evaluation.table)

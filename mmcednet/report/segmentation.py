@@ -64,4 +64,4 @@ class Segmentation:
         sample = SegDataSample()
         sample.gt_sem_seg = PixelData(data=torch.as_tensor(true.astype(np.int64))[None])
         sample.pred_sem_seg = PixelData(data=torch.as_tensor(predicted.astype(np.int64))[None])
-        return draw_segmentation_panels(image, sample, dict(metainfo))
+        return draw_segmentation_panels(image, sample, metainfo)

@@ -46,10 +46,17 @@ def draw_curves(log: Path, cfg: Any, out: Path) -> None:
                 curves.setdefault(title, []).append((entry['step'], value))
     for title, values in curves.items():
         right.plot(*zip(*values), marker='o', label=title)
-    right.set(xlabel='epoch or iteration', ylabel='validation', ylim=(0, 1))
+    right.set(xlabel=find_unit(cfg), ylabel='validation', ylim=(0, 1))
+    right.xaxis.get_major_locator().set_params(integer=True)
     if curves:
         right.legend()
     save(figure, out)
+
+
+def find_unit(cfg: Any) -> str:
+    """In what a training counts its validations: 'epoch' or 'iteration'."""
+    loop = cfg.get('train_cfg') or {}
+    return 'epoch' if loop.get('by_epoch', 'Iter' not in loop.get('type', '')) else 'iteration'
 
 
 def write_csv(rows: Sequence[Mapping[str, Any]], out: Path) -> None:

@@ -1,36 +1,53 @@
-"""Drawings of labels and predictions in an image."""
+"""Drawings of labels and predictions in small images, for grids."""
+
+from collections.abc import Mapping
+from typing import Any
 
 import cv2
 import numpy as np
 from mmengine.structures import BaseDataElement
 
+from .predictions import Classes, Style, draw_detections
+
+STYLE = Style(legend=False)  # the grid has one
+
+
+def get_classes(metainfo: Mapping[str, Any]) -> Classes:
+    """Names and colours of the classes, from metainfo with 'classes' and 'palette'."""
+    return Classes(metainfo['classes'], np.array(metainfo['palette'], np.uint8))
+
 
 def draw_detection_panels(
-    image: np.ndarray, result: BaseDataElement, metainfo: dict
+    image: np.ndarray, result: BaseDataElement, metainfo: Mapping[str, Any]
 ) -> dict[str, np.ndarray]:
-    """Draw boxes and masks into an image.
+    """Draw boxes or masks into an image.
 
     Args:
         image: Image (H, W, 3), RGB.
         result: mmdet's sample with ground truth, or predictions, or both.
-        metainfo: Metainfo of the dataset, with the names of the classes.
+        metainfo: Metainfo of the dataset, with the classes and the palette.
 
     Returns:
         Title -> image (H, W, 3): the ground truth, and the detections.
     """
-    from mmdet.visualization import DetLocalVisualizer
-
-    visualizer = DetLocalVisualizer('grid', line_width=2)
-    visualizer.dataset_meta = metainfo
-    titles = {'gt_instances': 'ground truth', 'pred_instances': 'detections'}
-    shown = [title for key, title in titles.items() if key in result]
-    drawn = dict(draw_gt='gt_instances' in result, draw_pred='pred_instances' in result)
-    visualizer.add_datasample('grid', image, result, pred_score_thr=-1.0, **drawn)
-    return dict(zip(shown, np.hsplit(visualizer.get_image(), len(shown))))
+    panels = {}
+    for key, title in (('gt_instances', 'ground truth'), ('pred_instances', 'detections')):
+        if key in result:
+            found = result.get(key)
+            panels[title] = draw_detections(
+                image,
+                get_classes(metainfo),
+                found.labels.numpy(),
+                found.bboxes.numpy(),
+                found.scores.numpy() if 'scores' in found else None,
+                np.asarray(found.masks, bool) if 'masks' in found else None,
+                STYLE,
+            )
+    return panels
 
 
 def draw_segmentation_panels(
-    image: np.ndarray, result: BaseDataElement, metainfo: dict
+    image: np.ndarray, result: BaseDataElement, metainfo: Mapping[str, Any]
 ) -> dict[str, np.ndarray]:
     """Blend an image with label maps in the colours of the classes.
 

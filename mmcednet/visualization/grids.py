@@ -10,6 +10,9 @@ import torch
 
 from mmcednet.files import atomic_write
 
+from .predictions import Classes
+from .text import draw_legend
+
 SIDE = 288  # px: the longer side of an image in a grid
 MARGIN = 12
 TITLE_HEIGHT = 20
@@ -48,13 +51,18 @@ def join_panels(panels: Mapping[str, np.ndarray], note: str = '') -> np.ndarray:
     return add_title(joined, note) if note else joined
 
 
-def write_grid(cells: Sequence[np.ndarray], out: Path, columns: int) -> None:
-    """Write pictures (H, W, 3), RGB, of any sizes in rows."""
+def write_grid(
+    cells: Sequence[np.ndarray], out: Path, columns: int, classes: Classes | None = None
+) -> None:
+    """Write pictures (H, W, 3), RGB, of any sizes in rows, at the right a legend of the classes."""
     height = max(cell.shape[0] for cell in cells) + MARGIN
     width = max(cell.shape[1] for cell in cells) + 2 * MARGIN
     grid = np.full((math.ceil(len(cells) / columns) * height, columns * width, 3), 255, np.uint8)
     for index, cell in enumerate(cells):
         top, left = index // columns * height, index % columns * width + MARGIN
         grid[top : top + cell.shape[0], left : left + cell.shape[1]] = cell
+    if classes is not None:
+        shown = dict.fromkeys(range(len(classes.names)), '')
+        grid = draw_legend(grid, classes.names, classes.colours, shown)
     with atomic_write(out) as temporary:
         cv2.imwrite(str(temporary), cv2.cvtColor(grid, cv2.COLOR_RGB2BGR))

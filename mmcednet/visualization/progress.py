@@ -47,7 +47,7 @@ class ProgressHook(Hook):
         self.bar = Progress(
             TextColumn('training'),
             BarColumn(),
-            TextColumn('{task.completed}/{task.total} iterations, loss {task.fields[loss]:.3g}'),
+            TextColumn('{task.completed}/{task.total} iterations{task.fields[loss]}'),
             TimeElapsedColumn(),
             TextColumn('left:'),
             TimeRemainingColumn(),
@@ -58,7 +58,7 @@ class ProgressHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         self.task = self.bar.add_task(
-            'training', total=runner.max_iters, completed=runner.iter, loss=self.loss
+            'training', total=runner.max_iters, completed=runner.iter, loss=''
         )
         self.bar.start()
 
@@ -67,7 +67,7 @@ class ProgressHook(Hook):
     ) -> None:
         loss = torch.as_tensor((outputs or {}).get('loss', np.nan)).item()
         self.loss = loss if np.isnan(self.loss) else 0.95 * self.loss + 0.05 * loss
-        self.bar.update(self.task, completed=runner.iter + 1, loss=self.loss)
+        self.bar.update(self.task, completed=runner.iter + 1, loss=f', loss {self.loss:.3g}')
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
         shown = list_shown_metrics(runner.cfg, metrics or {})

@@ -1,6 +1,7 @@
 """benchmarks/early_fusion.py: networks of equal cost, tuning, restart, table and figure."""
 
 import importlib
+import itertools
 import json
 import os
 import subprocess
@@ -52,25 +53,22 @@ def test_networks_have_the_same_cost(fusion, framework, tmp_path):
 
 
 @pytest.mark.slow
-def test_runs_are_tuned_and_trained_once(fusion, root, tmp_path):
-    draw_dataset(tmp_path / 'cells', train=6, val=3, size=64, seed=0, test=2)
-    command = [sys.executable, root / 'benchmarks' / 'early_fusion.py', '--data', 'cells']
-    command += ['--models', 'cednet_m1', '--seeds', '1', '--iters', '8']
-    command += ['--results', 'results.json', '--out', 'out', '--jobs', '2']
-    env = dict(os.environ, PYTHONPATH=str(root))
+def test_runs_are_tuned_and_trained_once(fusion, tmp_path, capsys):
+    data = draw_dataset(tmp_path / 'cells', train=6, val=3, size=64, seed=0, test=2)
+    out = tmp_path / 'out'
+    args = ['--data', data, '--models', 'cednet_m1', '--seeds', '1', '--iters', '8', '--jobs', '2']
+    args += ['--results', tmp_path / 'results.json', '--out', out]
+    main = importlib.import_module('early_fusion').main
     for expected in (5, 0):
-        done = subprocess.run(
-            list(map(str, command)), cwd=tmp_path, env=env, capture_output=True, text=True
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        assert done.stdout.count('cednet_m1, learning rate') == expected
+        assert main([*map(str, args)]) == 0
+        assert capsys.readouterr().out.count('cednet_m1, learning rate') == expected
     rows = json.loads((tmp_path / 'results.json').read_text())['runs']
     assert [row['iters'] for row in rows] == [4, 4, 4, 4, 8]
     # two at a time: in the order in which they end
     assert sorted(row['lr'] for row in rows[:3]) == list(fusion.results.LEARNING_RATES)
     assert all(np.isfinite(row['loss']).all() for row in rows)
-    assert '| CEDNet, 1 stage |' in (tmp_path / 'out' / 'cells-retinanet-8.md').read_text()
-    assert cv2.imread(str(tmp_path / 'out' / 'cells-retinanet-8.png')) is not None
+    assert '| CEDNet, 1 stage |' in (out / 'cells-retinanet-8.md').read_text()
+    assert cv2.imread(str(out / 'cells-retinanet-8.png')) is not None
 
 
 def test_best_recipe_on_validation_images(fusion, run, tmp_path):
@@ -142,6 +140,35 @@ def test_table(fusion, run, tmp_path):
     assert cv2.imread(str(tmp_path / 'cells-retinanet-8.png')) is not None
 
 
+def test_weights_are_compared_with_the_reference_of_the_same(fusion, run, tmp_path):
+    results = fusion.results.Results(tmp_path / 'results.json')
+    scores = {('convnext_fpn', 'none'): 30.0, ('convnext_fpn', 'labels'): 40.0}
+    scores |= {('cednet_m3', 'none'): 33.0, ('cednet_m3', 'labels'): 42.0}
+    scores |= {('cednet_m3', 'selected'): 35.0}
+    for (model, weights), score in scores.items():
+        changed = fusion.training.Run(**dict(asdict(run), model=model, weights=weights))
+        results.add(make_row(changed, score))
+    alone = fusion.training.Run(**dict(asdict(run), model='unet'))
+    results.add(make_row(alone, 31.0))
+    groups = fusion.report.group_runs(results, 'cells', 'retinanet', 8, pretrained=True)
+    rows = fusion.report.make_table(groups, 'retinanet').splitlines()[2:]
+    assert not any('UNet' in row for row in rows)
+    cells = [[cell.strip() for cell in row.split('|')[1:-1]] for row in rows]
+    assert [(row[1], row[8]) for row in cells if 'CEDNet' in row[0]] == [
+        ('none', '+3.0'),
+        ('labels', '+2.0'),
+        ('selected', ''),
+    ]
+    assert 'CEDNet, 3 stages, selected' in fusion.report.get_labels(groups)
+    random = fusion.report.group_runs(results, 'cells', 'retinanet', 8)
+    assert [key[:2] for key in random] == [
+        ('convnext_fpn', 'none'),
+        ('cednet_m3', 'none'),
+        ('unet', 'none'),
+    ]
+    assert '| CEDNet, 3 stages | 1.000 |' in fusion.report.make_table(random, 'retinanet')
+
+
 def test_many_networks_beside_another_reference(fusion, run, tmp_path):
     results = fusion.results.Results(tmp_path / 'results.json')
     for index, model in enumerate(fusion.specs.NETWORKS):
@@ -179,6 +206,6 @@ def test_docs_are_up_to_date(fusion, root):
     }
     assert finals
     text = (root / 'docs' / 'evidence.md').read_text()
-    for data, framework, iters in finals:
-        groups = fusion.report.group_runs(results, data, framework, iters)
-        assert fusion.report.make_table(groups, framework) in text
+    for (data, framework, iters), pretrained in itertools.product(finals, (False, True)):
+        groups = fusion.report.group_runs(results, data, framework, iters, pretrained)
+        assert not groups or fusion.report.make_table(groups, framework) in text

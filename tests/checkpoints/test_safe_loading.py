@@ -12,7 +12,7 @@ from mmengine.logging import HistoryBuffer
 from mmengine.runner import CheckpointLoader
 
 from mmcednet.checkpoints import safe_loading
-from mmcednet.checkpoints.safe_loading import RefusedError, load_file, refuse_code
+from mmcednet.checkpoints.safe_loading import RefusedError, load_from_file, refuse_code
 
 NAMES = ['copy', 'getattr', 'loads', 'map', 'numpy', 'old_format', 'popen', 'protocol_0']
 NAMES += ['protocol_4', 'run_path']
@@ -50,7 +50,7 @@ def test_they_run_code_without_care(hostile, name):
 def test_they_are_refused(hostile, loader, name):
     paths, marker = hostile
     with pytest.raises(RefusedError) as error:
-        load_file(str(paths[name]))
+        load_from_file(str(paths[name]))
     assert not marker.exists()
     message = str(error.value)
     if (name, loader) == ('protocol_4', 'torch'):  # torch.save does not write it
@@ -62,7 +62,7 @@ def test_they_are_refused(hostile, loader, name):
 
 def test_message_names_the_type(hostile, loader):
     with pytest.raises(RefusedError, match=r'contains shutil\.copyfile, which may run code'):
-        load_file(str(hostile[0]['copy']))
+        load_from_file(str(hostile[0]['copy']))
 
 
 @pytest.mark.parametrize('new_format', [False, True])
@@ -77,7 +77,7 @@ def test_training_state_is_loaded(loader, new_format, tmp_path):
     )
     path = tmp_path / 'state.pth'
     torch.save(state, path, _use_new_zipfile_serialization=new_format)
-    loaded = load_file(str(path), 'cpu')
+    loaded = load_from_file(str(path), 'cpu')
     torch.testing.assert_close(loaded['state_dict'], state['state_dict'])
     assert loaded['message_hub']['log_scalars']['loss'].statistics('mean') == 1.5
     assert loaded['message_hub']['runtime_info']['iter'] == 3
@@ -111,4 +111,4 @@ def test_trusted_files(hostile, monkeypatch):
 
 def test_missing_file():
     with pytest.raises(FileNotFoundError, match=r'absent\.pth'):
-        load_file('absent.pth')
+        load_from_file('absent.pth')

@@ -83,6 +83,16 @@ def test_larger_images_for_the_teacher(build):
     torch.testing.assert_close(loss, torch.stack(errors).mean())
 
 
+def test_a_teacher_in_low_precision(build):
+    """Its features are those of float32, up to the rounding of bfloat16; they are given as float32."""
+    exact = build().compute_targets(IMAGES)
+    rounded = build(teacher_dtype='bfloat16').compute_targets(IMAGES)
+    for level, target in exact.items():
+        assert rounded[level].dtype == torch.float32
+        error = (rounded[level] - target).pow(2).mean().sqrt()
+        assert 0 < error < 0.05  # the targets' own root mean square is 1
+
+
 def test_last_stage_and_batch_normalisation(build):
     model = build(stages='last', normalization='batch')
     assert list(model.projections) == ['stem', 'stage2_level3', 'stage2_level4', 'stage2_level5']

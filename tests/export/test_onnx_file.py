@@ -114,8 +114,7 @@ def test_same_ap_without_this_project(name, root, load_model, get_file, bare, tm
         assert aps[0] == pytest.approx(aps[1], abs=1e-3), kind
 
 
-MODELS = ['blood_cells', 'nuclei', 'cascade_rcnn', 'deformable_detr', 'refining_detr']
-MODELS += ['hourglass_upernet', 'imagenet']
+MODELS = ['blood_cells', 'nuclei', 'cascade_rcnn', 'deformable_detr', 'hourglass_upernet', 'imagenet']
 
 
 @for_each(*MODELS)

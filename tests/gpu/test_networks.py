@@ -13,15 +13,15 @@ from mmcednet.models.layers import DropPath
 
 STYLES = ('hourglass', 'unet', 'fpn')
 MIXERS = ('dwconv', 'conv', 'window', 'cross_window')
-# of the norm of all gradients; BatchNorm of few values magnifies the rounding
-TOLERANCES = {torch.float32: (1e-4, 1e-3), torch.bfloat16: (0.1, 0.3)}
+# of outputs, and of all gradients, by their norms; ReLU and BatchNorm magnify the rounding of gradients
+TOLERANCES = {torch.float32: (1e-4, 1e-3), torch.bfloat16: (0.1, 0.5)}
 
 
 def build(style='fpn', mixer='dwconv', **settings):
     channels = (32, 64, 96, 160) if mixer == 'cross_window' else (32, 64, 96, 128)
     arch = dict(channels=channels, blocks=(1, 1, 2, 1), num_stages=1)
-    # without P6 and P7: on a CPU, gradients in bfloat16 of convolutions of 1x1 images are wrong
-    pyramid = dict(levels=(3, 4, 5), channels=32)
+    # BatchNorm of a few values would magnify the rounding
+    pyramid = dict(levels=(3, 4, 5) if mixer == 'conv' else (3, 4, 5, 6, 7), channels=32)
     return CEDNet(arch, style, mixer, layer_scale=0.5, drop_path_rate=0.2, pyramid=pyramid, **settings)
 
 
@@ -37,7 +37,8 @@ def compute(network, images, dtype=None):
     network.zero_grad()
     with torch.autocast(images.device.type, dtype, enabled=dtype is not None):
         outs = network(images)
-    sum(out.double().square().mean() for out in outs).backward()
+    # not of squares, whose mean is the same after any LayerNorm
+    sum(out.double().sin().mean() for out in outs).backward()
     grads = torch.cat([parameter.grad.flatten() for parameter in network.parameters()])
     return [out.detach().double().cpu() for out in outs], grads.double().cpu()
 
@@ -65,7 +66,7 @@ def test_stochastic_depth_is_the_same_with_recomputing(device):
         apply_recompute(network, policy)
         network.zero_grad()
         torch.manual_seed(0)
-        sum(out.square().mean() for out in network(images)).backward()
+        sum(out.sin().mean() for out in network(images)).backward()
         results.append(torch.cat([parameter.grad.flatten() for parameter in network.parameters()]))
         torch.testing.assert_close(results[-1], results[0], rtol=1e-3, atol=1e-6)
 
@@ -74,13 +75,13 @@ def test_float16_with_a_scaler(device):
     """Layer scale starts at 1e-6: its gradients, and those behind it, are finite and not all zero."""
     if device.type == 'cpu':
         pytest.skip('no float16')
-    network, images = CEDNet('tiny', pyramid=dict(levels=(3, 4, 5))).to(device), make_images(device)
+    network, images = CEDNet('tiny', pyramid={}).to(device), make_images(device)
     scaler, before = torch.amp.GradScaler(device.type), copy.deepcopy(network.state_dict())
     optimizer = torch.optim.AdamW(network.parameters(), 1e-4)
     for _ in range(3):
         optimizer.zero_grad()
         with torch.autocast(device.type, torch.float16):
-            loss = sum(out.float().square().mean() for out in network(images.to(device)))
+            loss = sum(out.float().sin().mean() for out in network(images.to(device)))
         scaler.scale(loss).backward()
         scaler.step(optimizer)
         scaler.update()
@@ -115,7 +116,7 @@ def test_reversible_columns_in_mixed_precision(device):
         images = torch.randn(2, 3, 64, 64).to(device)
         with torch.autocast(device.type, torch.bfloat16):
             outs = network(images)
-        sum(out.float().square().mean() for out in outs).backward()
+        sum(out.float().sin().mean() for out in outs).backward()
         grads.append(torch.cat([p.grad.flatten() for p in network.parameters() if p.grad is not None]))
     assert grads[0].isfinite().all()
     assert (grads[0] - grads[1]).norm() < 0.1 * grads[1].norm()

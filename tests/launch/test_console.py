@@ -7,7 +7,7 @@ import warnings
 from mmengine.logging import MMLogger
 from rich.console import Console
 
-from mmcednet.launch.console import QuietStream, quiet_console
+from mmcednet.launch.quiet import QuietStream, quiet_console
 from mmcednet.visualization.progress import AboveBar
 
 

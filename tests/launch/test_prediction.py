@@ -94,3 +94,14 @@ def test_gpus(monkeypatch):
     for capability, dtype in (((7, 5), torch.float16), ((8, 0), torch.bfloat16)):
         monkeypatch.setattr(torch.cuda, 'get_device_capability', lambda _, found=capability: found)
         assert choose_dtype(torch.device('cuda')) == dtype
+
+
+@torch.no_grad()
+def test_narrow_outputs_of_other_networks():
+    """oneDNN's bfloat16 kernels depend on uninitialised memory there."""
+    model = torch.nn.ModuleDict({'neck': torch.nn.Conv2d(8, 16, 3, 2, padding=1)}).eval()
+    x = torch.randn(1, 8, 20, 2)
+    expected = model.neck(x)
+    torch.full((4096,), float('nan'))
+    accelerate_prediction(model, amp=True)
+    torch.testing.assert_close(model.neck(x), expected, rtol=0.02, atol=0.02)

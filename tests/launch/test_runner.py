@@ -9,6 +9,7 @@ from mmengine.runner import Runner
 
 from mmcednet.launch import config, runner
 from mmcednet.models import CEDNet
+from mmcednet.training import SeededDataset
 
 WARNING = 'The backbone starts from random weights'
 
@@ -109,3 +110,19 @@ def test_accumulated_gradients_count(root, shapes, tmp_path, warnings):
     built.scale_lr(wrapper, built.auto_scale_lr)
     assert wrapper.param_groups[0]['lr'] == pytest.approx(0.1 * 32 / 16)
     assert built.cfg.auto_scale_lr.base_batch_size == 16  # of the config that is saved
+
+
+def test_checkpoints_have_the_config_as_it_was_given(root, shapes, tmp_path):
+    """What prepare_runner adds to it, for a training that tolerates faults, is in the runner only."""
+    cfg = Config.fromfile(root / 'configs' / 'retinanet' / 'cednet_nano_shapes.py')
+    options = dict(val_dataloader=None, val_evaluator=None, val_cfg=None, test_dataloader=None)
+    cfg.merge_from_dict(options | dict(test_evaluator=None, test_cfg=None, work_dir=str(tmp_path)))
+    cfg.launcher = 'none'
+    cfg.train_dataloader.dataset.data_root = str(shapes)
+    given = cfg.to_dict()
+    prepared = runner.prepare_runner(cfg, 'train')
+    prepared.save_checkpoint(str(tmp_path), 'a.pth', save_optimizer=False, save_param_scheduler=False)
+    stored = torch.load(tmp_path / 'a.pth', weights_only=False)['meta']['cfg']
+    assert Config.fromstring(stored, '.py').to_dict() == given
+    assert Config.fromfile(tmp_path / 'cednet_nano_shapes.py').to_dict() == given
+    assert isinstance(prepared.train_dataloader.dataset, SeededDataset)

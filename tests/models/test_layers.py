@@ -3,7 +3,13 @@
 import pytest
 import torch
 
-from mmcednet.models.layers import MLP, DepthwiseConv2d, DropPath, LayerNorm2d, NormAct2d
+from mmcednet.models.layers import (
+    MLP,
+    DepthwiseConv2d,
+    DropPath,
+    LayerNorm2d,
+    NormAct2d,
+)
 
 
 def test_layer_norm_is_over_channels():

@@ -24,10 +24,8 @@ FILES = {
 
 
 @pytest.fixture
-def train(root, single_shapes, tmp_path, monkeypatch):
+def train(root, single_shapes, tmp_path):
     """Train for some epochs, with a report in a folder; return the runner and the hook."""
-    # the formatting of configs takes most of the time of a short run
-    monkeypatch.setattr('yapf.yapflib.yapf_api.FormatTree', lambda tree, **settings: str(tree))
 
     def run(out, epochs, name, **settings):
         cfg = Config.fromfile(root / 'configs' / 'imagenet' / 'cednet_nano_shapes.py')

@@ -49,7 +49,7 @@ def run_tool(root, tmp_path, tmp_path_factory) -> Callable[..., subprocess.Compl
         tool, args = root / 'tools' / name, [*map(str, args)]
         env = dict(os.environ, PYTHON=sys.executable, PORT=str(find_free_port()))
         if name.endswith('.py') and not fresh:
-            result = serve(tool, args, tmp_path, tmp_path_factory.mktemp('output'), env)
+            result = serve(tool, args, tmp_path, [tmp_path_factory.mktemp('output')], env)
         else:
             command = [sys.executable, tool] if name.endswith('.py') else [tool]
             result = subprocess.run(
@@ -57,6 +57,22 @@ def run_tool(root, tmp_path, tmp_path_factory) -> Callable[..., subprocess.Compl
             )
         output = result.stdout[-2000:] + result.stderr[-4000:]
         assert result.returncode == expected_code, output
+        return result
+
+    return run
+
+
+@pytest.fixture
+def run_in_two(root, tmp_path, tmp_path_factory) -> Callable[..., subprocess.CompletedProcess]:
+    """Run a tool in two processes, as ``run_tool`` in one; dist_*.sh takes ten seconds longer."""
+
+    def run(name, *args):
+        env = dict(os.environ, MASTER_ADDR='127.0.0.1', MASTER_PORT=str(find_free_port()))
+        env |= dict(WORLD_SIZE='2', LOCAL_WORLD_SIZE='2')
+        outputs = [tmp_path_factory.mktemp('output') for _ in range(2)]
+        args = [*map(str, args), '--launcher', 'pytorch']
+        result = serve(root / 'tools' / name, args, tmp_path, outputs, env)
+        assert result.returncode == 0, result.stdout[-2000:] + result.stderr[-4000:]
         return result
 
     return run

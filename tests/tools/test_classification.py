@@ -11,7 +11,7 @@ pytestmark = pytest.mark.slow
 
 
 def test_classifier_learns_and_detector_starts_from_its_weights(run_tool, root, tmp_path, shapes):
-    draw_dataset(tmp_path / 'data' / 'shapes-single', train=1200, val=100, size=64, seed=0, single=True)
+    draw_dataset(tmp_path / 'data' / 'shapes-single', train=800, val=100, size=64, seed=0, single=True)
     config = root / 'configs' / 'imagenet' / 'cednet_nano_shapes.py'
     run_tool('train.py', config, '--work-dir', 'work')
     (scalars,) = (tmp_path / 'work').glob('*/vis_data/scalars.json')

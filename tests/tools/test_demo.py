@@ -26,14 +26,7 @@ def demo(root):
     return SimpleNamespace(**runpy.run_path(str(root / 'tools' / 'demo.py')))
 
 
-@pytest.fixture
-def unformatted_configs(monkeypatch):
-    """Turns off the formatting of configs, which takes most of the time of a short run."""
-    monkeypatch.setattr('yapf.yapflib.yapf_api.FormatTree', lambda tree, **settings: str(tree))
-
-
 @pytest.mark.slow
-@pytest.mark.usefixtures('unformatted_configs')
 @pytest.mark.parametrize('framework', SHOWN)
 def test_run(demo, root, tmp_path, capsys, shapes, framework):
     config = tmp_path / 'short.py'

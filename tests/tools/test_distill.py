@@ -1,16 +1,13 @@
 """tools/distill.py and tools/model_converters/convnext_to_cednet.py, as users run them."""
 
 import json
-import os
-import subprocess
-import sys
 
 import pytest
 import torch
 from mmpretrain.models.backbones import ConvNeXt
 
 from mmcednet.checkpoints.loading import load_checkpoint
-from mmcednet.checkpoints.safe_loading import load_file
+from mmcednet.checkpoints.safe_loading import load_from_file
 from mmcednet.models import CEDNet
 
 CONFIG = """
@@ -47,7 +44,7 @@ def test_a_distillation_and_its_continuation(run_tool, arguments, small, tmp_pat
     assert f'{out}: ' in result.stdout.splitlines()[-1]
     written = load_checkpoint(str(out))
     assert all(key.startswith('backbone.') for key in written['state_dict'])
-    trained = load_file(work_dir / 'iter_10.pth')['state_dict']
+    trained = load_from_file(work_dir / 'iter_10.pth')['state_dict']
     assert all(torch.equal(value, trained[key]) for key, value in written['state_dict'].items())
     network = load_backbone(out, small)
     assert torch.equal(network.stem.conv1.weight, trained['backbone.stem.conv1.weight'])
@@ -61,23 +58,13 @@ def test_a_distillation_and_its_continuation(run_tool, arguments, small, tmp_pat
 
 
 @pytest.mark.slow
-def test_two_processes_give_the_weights_of_one(run_tool, root, arguments, free_port, tmp_path):
+def test_two_processes_give_the_weights_of_one(run_tool, run_in_two, arguments, tmp_path):
     options = ['--iterations', 5, '--lr', 0.01]  # each iteration is an epoch of the six images
     one = [*arguments, *options, '--batch-size', 6, '--work-dir', 'one', '-o', tmp_path / 'one.pth']
     run_tool('distill.py', *one)
     two = [*arguments, *options, '--batch-size', 3, '--work-dir', 'two', '-o', tmp_path / 'two.pth']
-    command = [sys.executable, '-m', 'torch.distributed.run', '--nproc-per-node', 2]
-    command += [
-        '--master-port',
-        free_port,
-        root / 'tools' / 'distill.py',
-        *two,
-        '--launcher',
-        'pytorch',
-    ]
-    env = dict(os.environ, OMP_NUM_THREADS='1')
-    subprocess.run([*map(str, command)], check=True, cwd=tmp_path, env=env, capture_output=True)
-    first, second = (load_file(tmp_path / f'{name}.pth')['state_dict'] for name in ('one', 'two'))
+    run_in_two('distill.py', *two)
+    first, second = (load_from_file(tmp_path / f'{name}.pth')['state_dict'] for name in ('one', 'two'))
     assert first.keys() == second.keys()
     for key in first:
         torch.testing.assert_close(first[key], second[key], rtol=1e-3, atol=1e-4)
@@ -86,7 +73,7 @@ def test_two_processes_give_the_weights_of_one(run_tool, root, arguments, free_p
 def test_selection_alone(load_main, arguments, small, tmp_path, capsys):
     options = ['--config', str(tmp_path / 'config.py'), '-o', str(tmp_path / 'out.pth')]
     load_main('model_converters/convnext_to_cednet.py')([str(tmp_path / 'convnext.pth'), *options])
-    weight = load_file(tmp_path / 'convnext.pth')['stages.0.0.depthwise_conv.weight']
+    weight = load_from_file(tmp_path / 'convnext.pth')['stages.0.0.depthwise_conv.weight']
     assert torch.equal(load_backbone(tmp_path / 'out.pth', small).stem.blocks[0].dwconv.weight, weight)
 
 

@@ -17,13 +17,13 @@ pytestmark = pytest.mark.slow
 SETTINGS = dict(
     epochs="""
 custom_hooks = [dict(type='EMAHook', momentum=0.1)]
-train_cfg = dict(max_epochs=24, val_interval=1)
+train_cfg = dict(max_epochs=12, val_interval=1)
 """,
     iterations="""
 train_dataloader['sampler'] = dict(type='InfiniteSampler', shuffle=True)
-train_cfg = dict(_delete_=True, type='IterBasedTrainLoop', max_iters=75, val_interval=5)
+train_cfg = dict(_delete_=True, type='IterBasedTrainLoop', max_iters=48, val_interval=5)
 log_processor = dict(by_epoch=False)
-param_scheduler = [dict(type='LinearLR', start_factor=0.1, by_epoch=False, begin=0, end=75)]
+param_scheduler = [dict(type='LinearLR', start_factor=0.1, by_epoch=False, begin=0, end=48)]
 default_hooks['checkpoint'].update(by_epoch=False, interval=3, max_keep_ckpts=2)
 """,
 )
@@ -128,7 +128,7 @@ def collect_metrics(checkpoint: dict) -> dict:
     return dict(metrics=metrics, info={key: info[key] for key in sorted(info)})
 
 
-@pytest.mark.parametrize(('kind', 'kills'), [('epochs', 20), ('iterations', 10)])
+@pytest.mark.parametrize(('kind', 'kills'), [('epochs', 8), ('iterations', 6)])
 def test_ends_bit_identical(root, data, tmp_path, kind, kills):
     config = write_config(tmp_path / f'{kind}.py', root, data, SETTINGS[kind])
     whole = Killer(root, config, tmp_path / 'whole')

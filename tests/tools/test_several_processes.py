@@ -10,7 +10,7 @@ import pytest
 import torch
 from short_runs import list_options, write_config, write_interruption
 
-from mmcednet.checkpoints.safe_loading import load_file
+from mmcednet.checkpoints.safe_loading import load_from_file
 from mmcednet.data.shapes import draw_dataset
 
 pytestmark = pytest.mark.slow
@@ -38,7 +38,7 @@ def images(tmp_path_factory):
 
 
 def load_weights(path):
-    return load_file(path)['state_dict']
+    return load_from_file(path)['state_dict']
 
 
 def measure_distance(first, second):
@@ -47,13 +47,13 @@ def measure_distance(first, second):
 
 
 @pytest.mark.parametrize('base', CASES)
-def test_two_processes_give_the_weights_of_one(run_tool, base, images, tmp_path):
+def test_two_processes_give_the_weights_of_one(run_tool, run_in_two, base, images, tmp_path):
     data = images / ('single' if base == 'imagenet' else 'shapes')
     # two epochs, so that there is a checkpoint in the middle
     config = write_config(tmp_path / 'config.py', base, data, images=STEPS, epochs=2, **CASES[base])
     options = list_options(base)
     one, two = tmp_path / 'one', tmp_path / 'two'
-    run_tool('dist_train.sh', config, 2, '--work-dir', two, *options)
+    run_in_two('train.py', config, '--work-dir', two, *options)
     run_tool('train.py', config, '--work-dir', one, *options, 'train_dataloader.batch_size=2')
     weights = load_weights(one / 'epoch_2.pth')
     assert measure_distance(weights, load_weights(two / 'epoch_2.pth')) < 1e-5
@@ -103,7 +103,9 @@ def test_no_thread_is_left_at_the_end(root, images, tmp_path, free_port):
     assert [(tmp_path / f'threads_{rank}').read_text() for rank in (0, 1)] == ['1', '1']
 
 
-def test_both_processes_stop_if_one_gets_a_signal(run_tool, root, images, tmp_path, monkeypatch):
+def test_both_processes_stop_if_one_gets_a_signal(
+    run_tool, run_in_two, root, images, tmp_path, monkeypatch
+):
     """In the middle of an epoch, and --resume continues there: the end is the same bit for bit."""
     monkeypatch.setenv('PYTHONPATH', f'{root / "tests"}{os.pathsep}{os.environ.get("PYTHONPATH", "")}')
     data = images / 'single'
@@ -112,10 +114,10 @@ def test_both_processes_stop_if_one_gets_a_signal(run_tool, root, images, tmp_pa
     more = write_interruption('Die', rank=1, number=15, epoch=1, marker=str(marker))
     stopped = write_config(tmp_path / 'stopped.py', 'imagenet', data, images=18, epochs=4, more=more)
     whole, work = tmp_path / 'whole', tmp_path / 'work'
-    run_tool('dist_train.sh', config, 2, '--work-dir', whole)
+    run_in_two('train.py', config, '--work-dir', whole)
     result = run_tool('dist_train.sh', stopped, 2, '--work-dir', work, expected_code=1)
     assert f'Stopped by SIGTERM: saved {work}/interrupted.pth' in result.stdout + result.stderr
-    result = run_tool('dist_train.sh', stopped, 2, '--work-dir', work, '--resume')
+    result = run_in_two('train.py', stopped, '--work-dir', work, '--resume')
     assert 'resumed epoch: 2, iter: 20' in result.stdout + result.stderr  # 9 iterations per epoch
     weights = load_weights(whole / 'epoch_4.pth')
     assert measure_distance(weights, load_weights(work / 'epoch_4.pth')) == 0

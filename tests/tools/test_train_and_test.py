@@ -256,12 +256,12 @@ def test_ade20k_recipe_trains_and_tests(run_tool, segmenter, tmp_path, ade20k):
     assert len(list(work.rglob('drawn/**/*.png'))) == 2
 
 
-def test_segmenter_in_two_processes(run_tool, segmenter, tmp_path):
+def test_segmenter_in_two_processes(run_in_two, segmenter, tmp_path):
     work = tmp_path / 'dist'
-    run_tool('dist_train.sh', segmenter, 2, '--work-dir', work)
+    run_in_two('train.py', segmenter, '--work-dir', work)
     assert len(read_losses(work)) == 2
     args = ['--work-dir', work, '--tta', '--cfg-options', *SMALL_SCALES]
-    result = run_tool('dist_test.sh', segmenter, work / 'iter_2.pth', 2, *args)
+    result = run_in_two('test.py', segmenter, work / 'iter_2.pth', *args)
     assert 'mIoU: ' in result.stdout + result.stderr
 
 

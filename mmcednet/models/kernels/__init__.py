@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from . import cpu
+from .autocast import get_autocast_dtype
 
 PLAIN = (Tensor, nn.Parameter)  # other subclasses, such as quantised tensors, compute in their own way
 FLOATS = (torch.float32, torch.bfloat16, torch.float16)  # of the operators on a GPU
@@ -75,7 +76,7 @@ def find(
     if triton is not None and x.dtype in FLOATS and runs_triton(x.device):
         return getattr(triton, operator)
     if x.device.type == 'cpu' and not is_traced() and hasattr(cpu, operator):
-        compute, dtype = getattr(cpu, operator), get_autocast_dtype()
+        compute, dtype = getattr(cpu, operator), get_autocast_dtype('cpu')
         if dtype is None:
             return compute
         if not training and not torch.is_grad_enabled() and x.dtype in FLOATS:
@@ -126,10 +127,3 @@ def is_traced() -> bool:
 def is_transformed() -> bool:
     """Whether a transform of torch.func is active: grad, vmap, jvp or another."""
     return torch._C._are_functorch_transforms_active()
-
-
-def get_autocast_dtype() -> torch.dtype | None:
-    """The type in which a CPU computes in mixed precision; None without it."""
-    if hasattr(torch, 'get_autocast_dtype'):
-        return torch.get_autocast_dtype('cpu') if torch.is_autocast_enabled('cpu') else None
-    return torch.get_autocast_cpu_dtype() if torch.is_autocast_cpu_enabled() else None  # torch < 2.4

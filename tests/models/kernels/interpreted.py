@@ -12,7 +12,7 @@ import torch
 from operator_checks import TOLERANCES, compare, draw, draw_weights
 from torch import nn
 
-from mmcednet.models import ARCHS, CEDNet, apply_recompute, kernels, use_kernels
+from mmcednet.models import ARCHS, CEDNet, kernels, use_kernels
 from mmcednet.models.execution import describe_kernels
 from mmcednet.models.kernels import reference, triton
 from mmcednet.models.layers import DropPath
@@ -25,15 +25,13 @@ each_dtype = pytest.mark.parametrize('dtype', TOLERANCES, ids=str)
 
 
 def each_case(names, variants):
-    """Small features of each type in each variant of an operator; each width of T, S and B in one."""
-    slow = pytest.mark.slow
-    both = list(itertools.product(TOLERANCES, variants))
-    cases = [(SMALL, (1, 1, 1), dtype, *variant) for dtype, variant in both]
-    cases += [pytest.param(SMALL, (3, 2, 9), dtype, *variant, marks=slow) for dtype, variant in both]
-    cases += [
-        pytest.param(width, (1, 2, 3), torch.bfloat16, *variant, marks=slow)
-        for width, variant in zip(WIDTHS, itertools.cycle(variants))
-    ]
+    """A pixel in each type and variant of an operator; several, and each width of T, S and B, once."""
+    pairs = list(itertools.product(TOLERANCES, variants))
+    cases = [(SMALL, (1, 1, 1), dtype, *variant) for dtype, variant in pairs]
+    sizes = [(SMALL, (3, 2, 9))] * 4 + [(width, (1, 2, 3)) for width in WIDTHS]
+    combinations = zip(sizes, itertools.cycle(TOLERANCES), itertools.cycle(variants))
+    for (width, size), dtype, variant in combinations:
+        cases.append(pytest.param(width, size, dtype, *variant, marks=pytest.mark.slow))
     return pytest.mark.parametrize(('channels', 'size', 'dtype', *names), cases, ids=str)
 
 
@@ -46,8 +44,7 @@ def test_depthwise_conv(channels, size, dtype, dilation):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('dilation', [1, 3])
-@pytest.mark.parametrize('size', [(2, 14, 33), (1, 13, 1)])
+@pytest.mark.parametrize(('size', 'dilation'), [((1, 6, 33), 1), ((2, 13, 17), 3)])
 def test_depthwise_conv_of_several_tiles(size, dilation):
     n, height, width = size
     operands = draw(n, 40, height, width), draw(40, 1, 7, 7), draw(40), dilation
@@ -146,6 +143,16 @@ def test_memory_layouts():
     norm, weights = (draw(SMALL), draw(SMALL), 1e-6, True), draw_weights(SMALL)
     ours = triton.norm_mlp(x, *norm, shortcut, *weights, shortcut, None)
     torch.testing.assert_close(ours, reference.norm_mlp(x, *norm, shortcut, *weights, shortcut, None))
+    x, (weight, bias) = (
+        x.permute(0, 3, 1, 2)[..., ::2].requires_grad_(),
+        (draw(SMALL, 1, 7, 7), norm[0]),
+    )
+    for dilation in (1, 3):
+        grads = [
+            torch.autograd.grad(module.depthwise_conv(x, weight, bias, dilation).sum(), x)[0]
+            for module in (triton, reference)  # that of a sum is one number with strides of 0
+        ]
+        torch.testing.assert_close(*grads)
 
 
 @pytest.mark.parametrize('operator', ['depthwise_conv', 'norm_act', 'mlp', 'fused_mlp'])
@@ -193,7 +200,8 @@ def compute(network, images):
     torch.manual_seed(1)  # of stochastic depth
     network.zero_grad()
     outs = network.train()(images)
-    sum(out.float().square().mean() for out in outs).backward()
+    # not of squares, whose mean is the same after any LayerNorm
+    sum(out.float().sin().mean() for out in outs).backward()
     network.eval()
     with torch.no_grad():
         outs += network(images)
@@ -259,28 +267,20 @@ def test_networks(calls, style, mixer):
 @pytest.mark.slow
 @pytest.mark.parametrize(('style', 'mixer'), [('fpn', 'dwconv'), ('unet', 'window')])
 def test_networks_in_mixed_precision(calls, style, mixer):
-    """Against float64. Without P6: in torch 2.10 on a CPU with AVX-512, the weights' gradient of a 3x3
-    convolution with stride 2 is uninitialised memory for images of 1x1 in bfloat16."""
-    network, images = build(style, mixer, levels=(3, 4, 5))
-    with torch.autocast('cpu', torch.bfloat16):
-        outs, grads = compute(network, images)
-    assert calls['depthwise_conv'] and grads.isfinite().all()
-    use_kernels(network, False)
-    expected, expected_grads = compute(to_double(network), images.double())
-    for ours, theirs in zip(outs, expected, strict=True):
-        assert (ours - theirs).norm() < 0.03 * theirs.norm()
-    assert (grads - expected_grads).norm() < 0.05 * expected_grads.norm()
-
-
-@pytest.mark.slow
-def test_policies(calls):
-    """Of recompute: the same gradients."""
-    network, images = build('fpn', 'dwconv')
+    """Against float64: at most three times as far from it as plain torch in bfloat16."""
+    network, images = build(style, mixer)
     results = []
-    for policy in ('none', 'cheap', 'full'):
-        apply_recompute(network, policy)
-        results.append(compute(network, images)[1])
-        torch.testing.assert_close(results[-1], results[0])
+    for enabled in (True, False):
+        use_kernels(network, enabled)
+        with torch.autocast('cpu', torch.bfloat16):
+            results.append(compute(network, images))
+        assert calls['depthwise_conv']
+    outs, grads = compute(to_double(network), images.double())
+    ours, theirs = (
+        [(own[1] - grads).norm(), *((out - their).norm() for out, their in zip(own[0], outs))]
+        for own in results
+    )
+    assert all(our < 3 * their for our, their in zip(ours, theirs, strict=True))
 
 
 def test_hooks_are_called(calls):
@@ -300,27 +300,6 @@ def test_hooks_are_called(calls):
         block.norm = nn.Identity()
         block(x)
     assert calls['norm_mlp'] == 1
-
-
-def test_compiled_blocks_keep_the_operators():
-    """torch.compile calls them, in one graph, forward and backward."""
-    network, _ = build('fpn', 'dwconv')
-    block, x = network.stem.blocks[0], draw(1, 32, 3, 4).requires_grad_()
-    torch.manual_seed(1)
-    expected = torch.autograd.grad(block(x).square().sum(), [x, *block.parameters()])
-    compiled = torch.compile(block, backend='aot_eager', fullgraph=True)
-    torch.manual_seed(1)
-    ours = torch.autograd.grad(compiled(x).square().sum(), [x, *block.parameters()])
-    for our, their in zip(ours, expected, strict=True):
-        torch.testing.assert_close(our, their, rtol=1e-4, atol=1e-4)
-
-
-def test_exporters_get_plain_torch(calls):
-    network, _ = build('fpn', 'dwconv')
-    block, x = network.stem.blocks[0].eval(), draw(1, 32, 3, 4)
-    torch.export.export(block, (x,))
-    torch.jit.trace(block, x, check_trace=False)
-    assert not calls
 
 
 def test_the_log_names_the_operators():

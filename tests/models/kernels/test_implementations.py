@@ -1,7 +1,6 @@
-"""Every implementation of every operator against the reference in float64."""
+"""The operators for a CPU, and the reference itself, against the reference in float64."""
 
 import itertools
-import os
 from collections.abc import Callable
 from functools import partial
 from types import ModuleType
@@ -15,9 +14,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from mmcednet.models import kernels
 from mmcednet.models.kernels import cpu, reference
 
-INTERPRETED = os.environ.get('TRITON_INTERPRET') == '1'  # by make test-triton
-IMPLEMENTATIONS = {'triton': kernels.triton} if INTERPRETED else {'reference': reference, 'cpu': cpu}
-SIZES = [(1, 1), (2, 9), (7, 7)] if INTERPRETED else [(1, 1), (2, 9), (6, 8), (7, 7), (16, 13)]
+IMPLEMENTATIONS = {'reference': reference, 'cpu': cpu}
+SIZES = [(1, 1), (2, 9), (6, 8), (7, 7), (16, 13)]
 CHANNELS = 5
 # of the largest value: the rounding of sums over up to 400 pixels
 TOLERANCES = {torch.float64: 1e-13, torch.float32: 1e-5, torch.bfloat16: 0.05}
@@ -62,9 +60,7 @@ def compute(function: Callable[..., Tensor], operands: list[Tensor]) -> list[Ten
 
 
 LAYOUTS = ('as it is', 'permuted', 'with gaps')
-PAIRS = list(itertools.product(LAYOUTS, repeat=2))[
-    :: 4 if INTERPRETED else 1
-]  # of features and gradient
+PAIRS = list(itertools.product(LAYOUTS, repeat=2))  # of features and gradient
 
 
 def set_layout(x: Tensor, layout: str) -> Tensor:
@@ -105,7 +101,6 @@ def test_outputs_and_gradients(implementation, case, dtype, size):
             assert error < TOLERANCES[dtype], (x_layout, grad_layout)
 
 
-@pytest.mark.skipif(INTERPRETED, reason='the operators of a GPU are in interpreted.py')
 @each_case
 @torch.no_grad()
 def test_low_precision_on_a_cpu(case):

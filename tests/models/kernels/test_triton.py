@@ -34,6 +34,11 @@ def test_interpreted():
     run_interpreted(HERE / 'interpreted.py', '-m', 'not slow')
 
 
+@pytest.mark.slow
+def test_interpreted_training():
+    run_interpreted(HERE / 'interpreted_training.py')
+
+
 def list_kernels(arch):
     """The kernels of CEDNet with the pyramid of RetinaNet, for training and inference."""
     from mmcednet.models.kernels.triton import convolution, cublas_mlp, fused_mlp, norm, tiles

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..autocast import LOW_PRECISION, get_autocast_dtype
 from . import tiles
 from .convolution import convolve
 from .cublas_mlp import mlp as compute_mlp
@@ -19,13 +20,10 @@ from .norm import norm_act as normalise
 
 __all__ = ['INTERPRETED', 'depthwise_conv', 'mlp', 'norm_act', 'norm_mlp', 'residual_mlp', 'tiles']
 
-LOW_PRECISION = (torch.bfloat16, torch.float16)
-
 
 def choose_dtype(x: Tensor) -> torch.dtype:
     """The type in which an operator on ``x`` computes: autocast's, if it is enabled."""
-    device = x.device.type
-    return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
+    return get_autocast_dtype(x.device.type) or x.dtype
 
 
 def depthwise_conv(x: Tensor, weight: Tensor, bias: Tensor | None, dilation: int) -> Tensor:
@@ -55,42 +53,17 @@ def mlp(
     return compute_mlp(x, *weights, None, None, choose_dtype(x), need_gradients(x, *weights))[0]
 
 
-def residual_mlp(
-    x: Tensor,
-    weight1: Tensor,
-    bias1: Tensor,
-    weight2: Tensor,
-    bias2: Tensor,
-    gamma: Tensor | None,
-    residual: Tensor,
-    factors: Tensor | None,
-) -> Tensor:
+def residual_mlp(x: Tensor, *operands: Tensor | None) -> Tensor:
     """The MLP, with the residual and the factors of stochastic depth in its last pass."""
-    operands = (x, weight1, bias1, weight2, bias2, gamma, residual, factors)
-    return compute_mlp(*operands, choose_dtype(x), need_gradients(*operands))[0]
+    return compute_mlp(x, *operands, choose_dtype(x), need_gradients(x, *operands))[0]
 
 
-def norm_mlp(
-    x: Tensor,
-    norm_weight: Tensor | None,
-    norm_bias: Tensor | None,
-    eps: float,
-    gelu: bool,
-    shortcut: Tensor | None,
-    weight1: Tensor,
-    bias1: Tensor,
-    weight2: Tensor,
-    bias2: Tensor,
-    gamma: Tensor | None,
-    residual: Tensor,
-    factors: Tensor | None,
-) -> Tensor:
+def norm_mlp(x: Tensor, *operands: Any) -> Tensor:
     """Norm, MLP and residual; as for :func:`mlp`, narrow ones in one kernel."""
-    weights = (weight1, bias1, weight2, bias2, gamma)
-    norm = (norm_weight, norm_bias, eps)
-    if factors is None and can_fuse(x, *norm[:2], shortcut, *weights, residual):
-        return fuse_mlp(x, *norm, True, gelu, shortcut, *weights, residual)
-    z = norm_act(x, *norm, gelu, shortcut)
+    norm_weight, norm_bias, eps, gelu, shortcut, *weights, residual, factors = operands
+    if factors is None and can_fuse(x, norm_weight, norm_bias, shortcut, *weights, residual):
+        return fuse_mlp(x, norm_weight, norm_bias, eps, True, gelu, shortcut, *weights, residual)
+    z = norm_act(x, norm_weight, norm_bias, eps, gelu, shortcut)
     return residual_mlp(z, *weights, residual, factors)
 
 

@@ -12,6 +12,39 @@ from ..gradients import differentiate
 from . import tiles
 
 
+@triton.jit
+def load_column(
+    weight_ptr,
+    channel,
+    mask,
+    dx,
+    channel_stride,
+    tap_stride,
+    kernel: tl.constexpr,
+    mirrored: tl.constexpr,
+):
+    """Column ``dx`` of the kernel, from its first row on; mirrored: turned by 180 degrees."""
+    weights = ()
+    for dy in tl.static_range(kernel):
+        tap = (kernel - 1 - dy) * kernel + kernel - 1 - dx if mirrored else dy * kernel + dx
+        offset = channel * channel_stride + tap * tap_stride
+        weight = tl.load(weight_ptr + offset, mask=mask, other=0.0).to(tl.float32)
+        weights = weights + (weight[None, :],)
+    return weights
+
+
+@triton.jit
+def add_row(sums, x, weights, y: tl.constexpr, rows: tl.constexpr, kernel: tl.constexpr):
+    """Add row ``y`` of the input, times its weight, to the sum of each output row that needs it."""
+    new_sums = ()
+    for row in tl.static_range(rows):
+        if y >= row and y - row < kernel:
+            new_sums = new_sums + (sums[row] + x * weights[y - row],)
+        else:
+            new_sums = new_sums + (sums[row],)
+    return new_sums
+
+
 @triton.jit(do_not_specialize=['height', 'width'])
 def convolve_kernel(
     x_ptr,
@@ -32,8 +65,7 @@ def convolve_kernel(
 ):
     """A program computes ``rows`` output rows, ``dilation`` apart: each loaded pixel serves several.
 
-    Grid: columns x channels, rows, images. Strides are those of the weights; ``mirrored``: with the
-    kernel turned by 180 degrees.
+    Grid: columns x channels, rows, images. Strides are those of the weights.
     """
     column_tiles = tl.cdiv(width, tile_columns)
     columns = tl.program_id(0) % column_tiles * tile_columns + tl.arange(0, tile_columns)
@@ -54,23 +86,14 @@ def convolve_kernel(
         x_columns = columns + (dx - kernel // 2) * dilation
         mask = ((x_columns >= 0) & (x_columns < width))[:, None] & channel_mask[None, :]
         pixels = x_ptr + image + x_columns[:, None] * channels + channel[None, :]
-        weights = ()
-        for dy in tl.static_range(kernel):
-            tap = (kernel - 1 - dy) * kernel + kernel - 1 - dx if mirrored else dy * kernel + dx
-            offset = channel * channel_stride + tap * tap_stride
-            weight = tl.load(weight_ptr + offset, mask=channel_mask, other=0.0).to(tl.float32)
-            weights = weights + (weight[None, :],)
+        weights = load_column(
+            weight_ptr, channel, channel_mask, dx, channel_stride, tap_stride, kernel, mirrored
+        )
         for y in tl.static_range(rows + kernel - 1):
             row = first_row + (y - kernel // 2) * dilation
             inside = mask & (row >= 0) & (row < height)
             x = tl.load(pixels + row * width * channels, mask=inside, other=0.0).to(tl.float32)
-            new_sums = ()
-            for r in tl.static_range(rows):
-                if y >= r and y - r < kernel:
-                    new_sums = new_sums + (sums[r] + x * weights[y - r],)
-                else:
-                    new_sums = new_sums + (sums[r],)
-            sums = new_sums
+            sums = add_row(sums, x, weights, y, rows, kernel)
 
     mask = (columns < width)[:, None] & channel_mask[None, :]
     pixels = out_ptr + image + columns[:, None] * channels + channel[None, :]
@@ -141,9 +164,7 @@ def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, dilation: int, mirr
     out = torch.empty_like(rows)
     n, height, width, channels = rows.shape
     taps = weight.reshape(channels, -1)
-    if (
-        mirrored
-    ):  # a copy, as without a bias the compiler loads so many scattered weights that registers spill
+    if mirrored:  # copied, as without a bias loads of scattered weights would make registers spill
         taps = taps.t().contiguous().t()
     tile = tiles.CONV[dilation]
     grid = (
@@ -173,9 +194,7 @@ def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, dilation: int, mirr
 
 
 @convolve.register_fake
-def allocate_output(
-    x: Tensor, weight: Tensor, bias: Tensor | None, dilation: int, mirrored: bool
-) -> Tensor:
+def allocate_output(x: Tensor, *operands: Any) -> Tensor:
     n, channels, height, width = x.shape
     return x.new_empty(n, height, width, channels).permute(0, 3, 1, 2)
 

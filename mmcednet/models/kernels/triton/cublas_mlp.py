@@ -184,20 +184,9 @@ def mlp(
 
 
 @mlp.register_fake
-def allocate_output(
-    x: Tensor,
-    weight1: Tensor,
-    bias1: Tensor,
-    weight2: Tensor,
-    bias2: Tensor,
-    gamma: Tensor | None,
-    residual: Tensor | None,
-    factors: Tensor | None,
-    dtype: torch.dtype,
-    keep_hidden: bool,
-) -> tuple[Tensor, Tensor]:
-    pixels = x.numel() // x.shape[-1]
-    hidden = (pixels, len(bias1)) if keep_hidden else (0,)
+def allocate_output(x: Tensor, weight1: Tensor, *operands: Any) -> tuple[Tensor, Tensor]:
+    dtype, keep_hidden = operands[-2:]
+    hidden = (x.numel() // x.shape[-1], len(weight1)) if keep_hidden else (0,)
     return x.new_empty(x.shape, dtype=dtype), x.new_empty(hidden, dtype=dtype)
 
 
@@ -235,9 +224,7 @@ def differentiate_gelu(
 
 
 @differentiate_gelu.register_fake
-def allocate_activated(
-    hidden: Tensor, bias: Tensor, factors: Tensor | None, peak: Tensor | None, grad: Tensor
-) -> tuple[Tensor, Tensor]:
+def allocate_activated(hidden: Tensor, bias: Tensor, *operands: Any) -> tuple[Tensor, Tensor]:
     return torch.empty_like(hidden), hidden.new_empty(len(bias), dtype=torch.float32)
 
 

@@ -24,21 +24,72 @@ SMALLEST_PRODUCT = 16  # rows and columns of a matrix product
 
 
 @triton.jit
+def list_channels(first: tl.constexpr, second: tl.constexpr):
+    """The channels of each part; there is no second part if it has none."""
+    channel = (tl.arange(0, first),)
+    if second > 0:
+        channel = channel + (first + tl.arange(0, second),)
+    return channel
+
+
+@triton.jit
 def load_part(ptr, pixel, mask, channel, channels: tl.constexpr):
     offset = pixel[:, None] * channels + channel[None, :]
     return tl.load(ptr + offset, mask=mask, other=0.0).to(tl.float32)
 
 
 @triton.jit
-def finish_norm(y, weight_ptr, bias_ptr, shortcut_ptr, pixel, mask, channel, channels, gelu):
-    if weight_ptr is not None:
-        weight, bias = load_affine(weight_ptr, bias_ptr, channel, channel < channels)
-        y = y * weight + bias
-    if gelu:
-        y = compute_gelu(y)
-    if shortcut_ptr is not None:
-        y += load_part(shortcut_ptr, pixel, mask, channel, channels)
-    return y
+def normalise_parts(parts, number: tl.constexpr, channels: tl.constexpr, eps):
+    """Each part without the mean of all, over the standard deviation of all."""
+    total = tl.sum(parts[0], 1)
+    for i in tl.static_range(1, number):
+        total += tl.sum(parts[i], 1)
+    centred = ()
+    squares = tl.zeros_like(total)
+    for i in tl.static_range(number):
+        part = parts[i] - (total / channels)[:, None]
+        squares += tl.sum(part * part, 1)
+        centred = centred + (part,)
+    scale = tl.rsqrt(squares / channels + eps)[:, None]
+    normalised = ()
+    for i in tl.static_range(number):
+        normalised = normalised + (centred[i] * scale,)
+    return normalised
+
+
+@triton.jit
+def load_input(
+    x_ptr,
+    weight_ptr,
+    bias_ptr,
+    shortcut_ptr,
+    pixel,
+    mask,
+    channel,
+    number: tl.constexpr,
+    channels: tl.constexpr,
+    eps,
+    norm: tl.constexpr,
+    gelu: tl.constexpr,
+):
+    """What goes into the first linear layer, for each part: x; or its norm, GELU and shortcut."""
+    parts = ()
+    for i in tl.static_range(number):
+        parts = parts + (load_part(x_ptr, pixel, mask, channel[i], channels),)
+    if norm:
+        normalised = normalise_parts(parts, number, channels, eps)
+        parts = ()
+        for i in tl.static_range(number):
+            part = normalised[i]
+            if weight_ptr is not None:
+                weight, bias = load_affine(weight_ptr, bias_ptr, channel[i], channel[i] < channels)
+                part = part * weight + bias
+            if gelu:
+                part = compute_gelu(part)
+            if shortcut_ptr is not None:
+                part += load_part(shortcut_ptr, pixel, mask, channel[i], channels)
+            parts = parts + (part,)
+    return parts
 
 
 @triton.jit
@@ -79,74 +130,52 @@ def fused_mlp_kernel(
 ):
     """A program computes ``tile_pixels`` pixels, ``tile_hidden`` hidden channels at a time.
 
-    Grid: pixels. ``first`` and ``second`` are powers of two whose sum is the number of channels;
-    ``second`` may be 0.
+    Grid: pixels. The channels are computed in one or two parts, ``first`` and ``second``, as the sizes
+    of Triton's tiles are powers of two.
     """
     pixel = tl.program_id(0).to(tl.int64) * tile_pixels + tl.arange(0, tile_pixels)
     mask = (pixel < pixels)[:, None]
     stored: tl.constexpr = weight1_ptr.dtype.element_ty
     factor: tl.constexpr = tl.float32 if float32_products else stored
+    number: tl.constexpr = 2 if second > 0 else 1
+    channel = list_channels(first, second)
 
-    channel1 = tl.arange(0, first)
-    x1 = load_part(x_ptr, pixel, mask, channel1, channels)
-    out1 = tl.zeros([tile_pixels, first], tl.float32)
-    if second > 0:
-        channel2 = first + tl.arange(0, second)
-        x2 = load_part(x_ptr, pixel, mask, channel2, channels)
-        out2 = tl.zeros([tile_pixels, second], tl.float32)
-    if norm:
-        total = tl.sum(x1, 1)
-        if second > 0:
-            total += tl.sum(x2, 1)
-        x1 -= (total / channels)[:, None]
-        squares = tl.sum(x1 * x1, 1)
-        if second > 0:
-            x2 -= (total / channels)[:, None]
-            squares += tl.sum(x2 * x2, 1)
-        scale = tl.rsqrt(squares / channels + eps)[:, None]
-        x1 = finish_norm(
-            x1 * scale,
-            norm_weight_ptr,
-            norm_bias_ptr,
-            shortcut_ptr,
-            pixel,
-            mask,
-            channel1,
-            channels,
-            gelu,
-        )
-        if second > 0:
-            x2 = finish_norm(
-                x2 * scale,
-                norm_weight_ptr,
-                norm_bias_ptr,
-                shortcut_ptr,
-                pixel,
-                mask,
-                channel2,
-                channels,
-                gelu,
-            )
-    x1 = x1.to(stored).to(factor)
-    if second > 0:
-        x2 = x2.to(stored).to(factor)
+    parts = load_input(
+        x_ptr,
+        norm_weight_ptr,
+        norm_bias_ptr,
+        shortcut_ptr,
+        pixel,
+        mask,
+        channel,
+        number,
+        channels,
+        eps,
+        norm,
+        gelu,
+    )
+    x, out = (), ()
+    for i in tl.static_range(number):
+        x = x + (parts[i].to(stored).to(factor),)
+        out = out + (tl.zeros_like(parts[i]),)
 
     for start in range(0, hidden, tile_hidden):
         unit = start + tl.arange(0, tile_hidden)
-        row = weight1_ptr + unit[None, :] * channels
-        h = tl.dot(x1, tl.load(row + channel1[:, None]).to(factor))
-        if second > 0:
-            h = tl.dot(x2, tl.load(row + channel2[:, None]).to(factor), h)
+        h = tl.zeros([tile_pixels, tile_hidden], tl.float32)
+        for i in tl.static_range(number):
+            weight = tl.load(weight1_ptr + unit[None, :] * channels + channel[i][:, None])
+            h = tl.dot(x[i], weight.to(factor), h)
         h = compute_gelu(h + tl.load(bias1_ptr + unit).to(tl.float32)[None, :])
         h = h.to(stored).to(factor)
-        column = weight2_ptr + unit[:, None]
-        out1 = tl.dot(h, tl.load(column + channel1[None, :] * hidden).to(factor), out1)
-        if second > 0:
-            out2 = tl.dot(h, tl.load(column + channel2[None, :] * hidden).to(factor), out2)
+        new_out = ()
+        for i in tl.static_range(number):
+            weight = tl.load(weight2_ptr + unit[:, None] + channel[i][None, :] * hidden)
+            new_out = new_out + (tl.dot(h, weight.to(factor), out[i]),)
+        out = new_out
 
-    store_part(out1, bias2_ptr, gamma_ptr, residual_ptr, out_ptr, pixel, mask, channel1, channels)
-    if second > 0:
-        store_part(out2, bias2_ptr, gamma_ptr, residual_ptr, out_ptr, pixel, mask, channel2, channels)
+    for i in tl.static_range(number):
+        y = out[i]
+        store_part(y, bias2_ptr, gamma_ptr, residual_ptr, out_ptr, pixel, mask, channel[i], channels)
 
 
 def can_fuse(channels: int) -> bool:
@@ -227,19 +256,6 @@ def compute_fused_mlp(
 
 
 @compute_fused_mlp.register_fake
-def allocate_output(
-    x: Tensor,
-    norm_weight: Tensor | None,
-    norm_bias: Tensor | None,
-    eps: float,
-    norm: bool,
-    gelu: bool,
-    shortcut: Tensor | None,
-    weight1: Tensor,
-    bias1: Tensor,
-    weight2: Tensor,
-    bias2: Tensor,
-    gamma: Tensor | None,
-    residual: Tensor | None,
-) -> Tensor:
+def allocate_output(x: Tensor, *operands: Any) -> Tensor:
+    weight1 = operands[6]
     return x.new_empty(x.shape, dtype=weight1.dtype)

@@ -149,16 +149,8 @@ def norm_act(
 
 
 @norm_act.register_fake
-def allocate_output(
-    x: Tensor,
-    weight: Tensor | None,
-    bias: Tensor | None,
-    eps: float,
-    gelu: bool,
-    shortcut: Tensor | None,
-    dtype: torch.dtype,
-) -> Tensor:
-    return x.new_empty(x.shape, dtype=dtype)
+def allocate_output(x: Tensor, *operands: Any) -> Tensor:
+    return x.new_empty(x.shape, dtype=operands[-1])
 
 
 @torch.library.custom_op('mmcednet::norm_act_backward', mutates_args=())
@@ -192,9 +184,7 @@ def norm_act_backward(
 
 
 @norm_act_backward.register_fake
-def allocate_gradients(
-    x: Tensor, weight: Tensor | None, bias: Tensor | None, grad: Tensor, eps: float, gelu: bool
-) -> tuple[Tensor, Tensor]:
+def allocate_gradients(x: Tensor, *operands: Any) -> tuple[Tensor, Tensor]:
     return x.new_empty(x.shape), x.new_empty(2, x.shape[-1], dtype=torch.float32)
 
 

@@ -1,0 +1,154 @@
+#!/usr/bin/env python3
+"""Pre-trains the networks of early_fusion.py to classify images, each with the same recipe.
+
+The images are those of Tiny ImageNet (docs/pretraining.md) or others in its folders. A second call
+continues where the first one stopped. early_fusion.py --weights OUT starts from what is written.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from mmcednet_threads import limit_threads
+
+if __name__ == '__main__':
+    limit_threads()  # before torch is imported
+
+from fusion.results import Results
+from fusion.specs import MAIN, NETWORKS
+from mmengine.config import Config
+
+from mmcednet.checkpoints.publishing import serialize
+from mmcednet.command_line import check_positive, exit_on_error
+from mmcednet.files import atomic_write
+
+ROOT = Path(__file__).resolve().parents[1]
+RECIPE = ROOT / 'configs/imagenet/cednet_nano_tiny_imagenet.py'
+
+
+@dataclass(frozen=True)
+class Run:
+    """A training."""
+
+    data: str  # name of the dataset's folder
+    model: str  # a key of NETWORKS
+    segmenter: bool  # with the channels that it has in a segmenter
+    epochs: int
+    lr: float
+    weight_decay: float
+
+
+def build_config(run: Run, folder: Path, classes: int) -> Config:
+    """Build the config: that of the very small CEDNet, with the run's network and schedule.
+
+    Args:
+        run: What to train.
+        folder: Folder of the images.
+        classes: Number of classes.
+    """
+    cfg = Config.fromfile(RECIPE)
+    network = NETWORKS[run.model]
+    backbone = network.get_raw_backbone()
+    if not run.segmenter:
+        backbone['arch'] = network.backbone['arch']
+    channels = backbone['arch']['channels'][-1]
+    if backbone['type'] == 'CEDNet':
+        stages = len(backbone['arch']['blocks']) - 1
+        # as in the paper, without the last decoder and with a head for each stage
+        backbone.update(final_decoder=False, out_levels=(5,), recompute='none')
+        if stages > 1:
+            backbone.update(aux_stages=True, aux_level=5)
+        cfg.model.head.update(in_channels=channels, num_stages=stages)
+    else:
+        backbone.update(out_indices=(3,))
+        cfg.model.neck = dict(type='GlobalAveragePooling')
+        cfg.model.head.update(type='LinearClsHead', in_channels=channels)
+        del cfg.model.head['num_stages']
+    cfg.model.backbone = backbone
+    cfg.model.head.num_classes = cfg.data_preprocessor.num_classes = classes
+    for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
+        loader.dataset.data_root = str(folder)
+    cfg.train_cfg.update(max_epochs=run.epochs, val_interval=run.epochs)
+    cfg.param_scheduler[1].update(end=run.epochs, T_max=run.epochs)
+    cfg.optim_wrapper.optimizer.update(lr=run.lr, weight_decay=run.weight_decay)
+    return cfg
+
+
+def train(run: Run, folder: Path, out: Path) -> float:
+    """Train in a process of its own and write the backbone's weights.
+
+    Args:
+        run: What to train.
+        folder: Has ``train`` with a folder of images for each class, ``val/images`` and ``val.txt``.
+        out: Folder of the written file; the logs and checkpoints are in a folder in it.
+
+    Returns:
+        Top-1 on the validation images in percent.
+
+    Raises:
+        ValueError: The training failed.
+    """
+    work_dir = out / run.model
+    work_dir.mkdir(parents=True, exist_ok=True)
+    config = work_dir / 'config.py'
+    classes = sum(path.is_dir() for path in (folder / 'train').iterdir())
+    build_config(run, folder, classes).dump(config)
+    command = [sys.executable, ROOT / 'tools/train.py', config, '--work-dir', work_dir, '--resume']
+    if subprocess.run(list(map(str, command))).returncode:
+        raise ValueError(f'the training of {run.model} failed: its log is in {work_dir}')
+    log = max(work_dir.glob('*/vis_data/scalars.json'), key=os.path.getmtime)
+    entries = [json.loads(line) for line in log.read_text().splitlines()]
+    target = out / f'{run.model}.safetensors'
+    content = serialize(str(work_dir / f'epoch_{run.epochs}.pth'), target.suffix, backbone_only=True)
+    with atomic_write(target) as temporary:
+        temporary.write_bytes(content)
+    return [entry['accuracy/top1'] for entry in entries if 'accuracy/top1' in entry][-1]
+
+
+def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('--data', type=Path, required=True, help='folder of the images')
+    parser.add_argument(
+        '--models',
+        nargs='+',
+        choices=NETWORKS,
+        default=MAIN,
+        metavar='MODEL',
+        help=f'any of {", ".join(NETWORKS)}; default: {" ".join(MAIN)}',
+    )
+    parser.add_argument(
+        '--segmenter',
+        action='store_true',
+        help='for early_fusion.py --framework upernet, where some networks have other channels',
+    )
+    parser.add_argument('--epochs', type=int, default=4, help='default: 4')
+    parser.add_argument('--lr', type=float, default=2e-3, help='learning rate; default: 2e-3')
+    parser.add_argument('--weight-decay', type=float, default=0.05, help='default: 0.05')
+    parser.add_argument('-o', '--out', type=Path, required=True, help='folder for MODEL.safetensors')
+    args = parser.parse_args(argv)
+    check_positive(parser, args, 'epochs')
+    return args
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = parse_args(argv)
+    with exit_on_error():
+        results = Results(args.out / 'results.json')
+        name = args.data.resolve().name
+        for model in args.models:
+            run = Run(name, model, args.segmenter, args.epochs, args.lr, args.weight_decay)
+            if results.find(run) is None:
+                results.add(dict(asdict(run), top1=round(train(run, args.data, args.out), 2)))
+            row = results.find(run)
+            assert row is not None
+            print(f'{model}: top-1 {row["top1"]:.1f} % after {args.epochs} epochs', flush=True)
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -53,3 +53,11 @@ def test_trains_from_each_weights_once(benchmark, tmp_path, capsys):
     benchmark.main(command)
     again = capsys.readouterr().out
     assert '/2]' not in again and again.strip() in first
+
+
+def test_docs_are_up_to_date(benchmark, root):
+    results = benchmark.Results(root / 'benchmarks' / 'initial_weights.json')
+    text = (root / 'docs' / 'pretraining.md').read_text()
+    for data, framework in {(row['data'], row['framework']) for row in results.rows}:
+        scores = benchmark.group_scores(results, data, framework)
+        assert benchmark.make_table(scores, framework) in text

@@ -43,7 +43,8 @@ def test_same_results_without_compiling_for_each_size(small, mixer):
             torch.manual_seed(1)  # of stochastic depth
             outs.append(model(images))
             model.zero_grad()
-            sum(out.square().mean() for out in outs[-1]).backward()
+            # not squares: their mean after a LayerNorm is constant
+            sum(out.sin().sum() for out in outs[-1]).backward()
         for ours, theirs in zip(*outs, strict=True):
             torch.testing.assert_close(ours, theirs)
         for ours, theirs in zip(compiled.parameters(), network.parameters(), strict=True):

@@ -16,9 +16,11 @@ class StridedConv2d(nn.Conv2d):
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        dtype = get_autocast_dtype(x.device.type) or x.dtype
-        is_right = x.device.type != 'cpu' or dtype not in LOW_PRECISION
-        if is_right or self.count_columns(x.shape[-1]) > 1:
+        if x.device.type != 'cpu':
+            return super().forward(x)
+        dtype = get_autocast_dtype('cpu') or x.dtype
+        # the width last: it is not known in an exported graph
+        if dtype not in LOW_PRECISION or self.count_columns(x.shape[-1]) > 1:
             return super().forward(x)
         bias = None if self.bias is None else self.bias.float()
         with torch.autocast('cpu', enabled=False):

@@ -49,9 +49,10 @@ def test_run(demo, root, tmp_path, capsys, shapes, framework):
     report = tmp_path / 'work' / 'report'
     assert shown[-1] == f'pictures and tables: {report}'
     height, width = cv2.imread(str(report / 'predictions.png')).shape[:2]
-    # three images of 64 x 64, enlarged, side by side, with titles and margins
+    # three images of 64 x 64, enlarged, side by side, with titles and margins, and the legend
     side = 288
-    assert (height, width) == (side + 32, 3 * (PANELS[framework] * (side + 4) + 24))
+    assert height == side + 32
+    assert 100 < width - 3 * (PANELS[framework] * (side + 4) + 24) < 400
     for name in ('curves.png', 'training_images.png', 'worst_images.png', 'confusion_matrix.png'):
         assert cv2.imread(str(report / name)) is not None
     assert not any('Average Precision' in line for line in shown)

@@ -66,7 +66,7 @@ def test_table(network, tmp_path, capsys):
 
 
 def test_memory_in_mixed_precision(network, tmp_path):
-    """Activations are kept with about half of the bytes, and the converted weights once more."""
+    """Most activations are kept with half of the bytes, and the converted weights once more."""
     kept = []
     for dtype in ('float32', 'bfloat16'):
         path = tmp_path / f'{dtype}.json'
@@ -74,7 +74,7 @@ def test_memory_in_mixed_precision(network, tmp_path):
             'none:tiny',
             '--size',
             '64',
-            '64',
+            '192',  # no level is one pixel wide, where a CPU computes in float32
             '--mode',
             'train',
             '--dtype',
@@ -86,7 +86,7 @@ def test_memory_in_mixed_precision(network, tmp_path):
         row = json.loads(path.read_text())[0]
         kept.append(row['memory (MiB)'])
     weights = 2 * row['params (M)'] * 1e6 / 2**20
-    assert 0.2 * kept[0] < kept[1] - weights < 0.8 * kept[0]  # 0.3 to 0.5, by processor and kernels
+    assert 0.4 * kept[0] < kept[1] - weights < 0.8 * kept[0]
 
 
 @pytest.mark.slow

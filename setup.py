@@ -40,6 +40,7 @@ REPOSITORY_TOOLS = [
     'setup_env.py',
     'mmcv_wheel.py',
     'gpu_check.sh',
+    'gpu_evidence.sh',
     'demo.py',
     'analysis/paper_tables.py',
     'analysis/results.py',

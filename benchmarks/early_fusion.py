@@ -21,7 +21,7 @@ if __name__ == '__main__':
 from fusion.report import write_report
 from fusion.results import Results, Trainer
 from fusion.specs import MAIN, NETWORKS, REFERENCE
-from fusion.training import METRICS, NONE, Run
+from fusion.training import METRICS, NONE, Run, check_device
 
 from mmcednet.command_line import check_positive, exit_on_error
 
@@ -48,7 +48,9 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         help=f'network that the others are compared with in the table; default: {REFERENCE}',
     )
     parser.add_argument('--seeds', type=int, default=5, help='number of seeds; default: 5')
-    parser.add_argument('--iters', type=int, default=800, help='iterations of 4 images; default: 800')
+    parser.add_argument(
+        '--iters', type=int, default=800, help='iterations of 4 images, 16 on a GPU; default: 800'
+    )
     parser.add_argument(
         '--scale',
         type=int,
@@ -71,12 +73,18 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         help='initial weights of the backbones, MODEL.safetensors, as pretraining.py writes them; '
         'default: random ones',
     )
-    parser.add_argument('--device', choices=('cpu', 'cuda'), default='cpu', help='default: cpu')
+    parser.add_argument(
+        '--device',
+        choices=('cpu', 'cuda'),
+        default='cpu',
+        help='cuda: in mixed precision, with batches of 16 images; default: cpu',
+    )
     parser.add_argument(
         '--jobs',
         type=int,
         default=os.cpu_count(),
-        help='trainings at a time, of one thread each; default: number of cores',
+        help='trainings at a time, of one thread each, and on a GPU three processes that load images; '
+        'default: number of cores',
     )
     parser.add_argument(
         '--results',
@@ -92,12 +100,30 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     args = parser.parse_args(argv)
     check_positive(parser, args, 'seeds', 'iters', 'jobs')
+    large = [model for model in args.models if NETWORKS[model].size != 'nano']
+    if large and args.framework != 'retinanet':
+        parser.error(f'{large[0]} is for --framework retinanet, not for {args.framework}')
     return args
+
+
+def check_weights(folder: Path, models: Sequence[str]) -> None:
+    """Check that there are initial weights.
+
+    Raises:
+        FileNotFoundError: Those of a network are missing.
+    """
+    for model in models:
+        path = folder / f'{model}.safetensors'
+        if not path.is_file():
+            raise FileNotFoundError(f'the initial weights {path} do not exist')
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
     with exit_on_error():
+        check_device(args.device)
+        if args.weights:
+            check_weights(args.weights, args.models)
         results = Results(args.results)
         scale = tuple(args.scale) if args.scale else None
         name = args.data.resolve().name

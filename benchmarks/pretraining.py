@@ -21,6 +21,7 @@ if __name__ == '__main__':
 
 from fusion.results import Results
 from fusion.specs import MAIN, NETWORKS
+from fusion.training import check_device
 from mmengine.config import Config
 
 from mmcednet.checkpoints.publishing import serialize
@@ -29,6 +30,7 @@ from mmcednet.files import atomic_write
 
 ROOT = Path(__file__).resolve().parents[1]
 RECIPE = ROOT / 'configs/imagenet/cednet_nano_tiny_imagenet.py'
+GPU_BATCH_SIZE = 512  # the recipe's, on a CPU, is 64
 
 
 @dataclass(frozen=True)
@@ -43,13 +45,14 @@ class Run:
     weight_decay: float
 
 
-def build_config(run: Run, folder: Path, classes: int) -> Config:
+def build_config(run: Run, folder: Path, classes: int, device: str = 'cpu') -> Config:
     """Build the config: that of the very small CEDNet, with the run's network and schedule.
 
     Args:
         run: What to train.
         folder: Folder of the images.
         classes: Number of classes.
+        device: 'cpu'; or 'cuda' for larger batches, loaded by a process per core.
     """
     cfg = Config.fromfile(RECIPE)
     network = NETWORKS[run.model]
@@ -73,19 +76,22 @@ def build_config(run: Run, folder: Path, classes: int) -> Config:
     cfg.model.head.num_classes = cfg.data_preprocessor.num_classes = classes
     for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
         loader.dataset.data_root = str(folder)
+        if device == 'cuda':
+            loader.update(batch_size=GPU_BATCH_SIZE, num_workers=os.cpu_count())
     cfg.train_cfg.update(max_epochs=run.epochs, val_interval=run.epochs)
     cfg.param_scheduler[1].update(end=run.epochs, T_max=run.epochs)
     cfg.optim_wrapper.optimizer.update(lr=run.lr, weight_decay=run.weight_decay)
     return cfg
 
 
-def train(run: Run, folder: Path, out: Path) -> float:
+def train(run: Run, folder: Path, out: Path, device: str) -> float:
     """Train in a process of its own and write the backbone's weights.
 
     Args:
         run: What to train.
         folder: Has ``train`` with a folder of images for each class, ``val/images`` and ``val.txt``.
         out: Folder of the written file; the logs and checkpoints are in a folder in it.
+        device: 'cpu', or 'cuda' for mixed precision.
 
     Returns:
         Top-1 on the validation images in percent.
@@ -97,9 +103,14 @@ def train(run: Run, folder: Path, out: Path) -> float:
     work_dir.mkdir(parents=True, exist_ok=True)
     config = work_dir / 'config.py'
     classes = sum(path.is_dir() for path in (folder / 'train').iterdir())
-    build_config(run, folder, classes).dump(config)
+    build_config(run, folder, classes, device).dump(config)
     command = [sys.executable, ROOT / 'tools/train.py', config, '--work-dir', work_dir, '--resume']
-    if subprocess.run(list(map(str, command))).returncode:
+    env = dict(os.environ)
+    if device == 'cuda':
+        command.append('--amp')
+    else:
+        env['CUDA_VISIBLE_DEVICES'] = ''
+    if subprocess.run(list(map(str, command)), env=env).returncode:
         raise ValueError(f'the training of {run.model} failed: its log is in {work_dir}')
     log = max(work_dir.glob('*/vis_data/scalars.json'), key=os.path.getmtime)
     entries = [json.loads(line) for line in log.read_text().splitlines()]
@@ -129,6 +140,12 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument('--epochs', type=int, default=4, help='default: 4')
     parser.add_argument('--lr', type=float, default=2e-3, help='learning rate; default: 2e-3')
     parser.add_argument('--weight-decay', type=float, default=0.05, help='default: 0.05')
+    parser.add_argument(
+        '--device',
+        choices=('cpu', 'cuda'),
+        default='cpu',
+        help='cuda: in mixed precision, with batches of 512 images instead of 64; default: cpu',
+    )
     parser.add_argument('-o', '--out', type=Path, required=True, help='folder for MODEL.safetensors')
     args = parser.parse_args(argv)
     check_positive(parser, args, 'epochs')
@@ -138,12 +155,14 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
     with exit_on_error():
+        check_device(args.device)
         results = Results(args.out / 'results.json')
         name = args.data.resolve().name
         for model in args.models:
             run = Run(name, model, args.segmenter, args.epochs, args.lr, args.weight_decay)
             if results.find(run) is None:
-                results.add(dict(asdict(run), top1=round(train(run, args.data, args.out), 2)))
+                top1 = train(run, args.data, args.out, args.device)
+                results.add(dict(asdict(run), top1=round(top1, 2)))
             row = results.find(run)
             assert row is not None
             print(f'{model}: top-1 {row["top1"]:.1f} % after {args.epochs} epochs', flush=True)

@@ -2,9 +2,10 @@
 
 import json
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, replace
 from multiprocessing import get_all_start_methods, get_context
-from multiprocessing.pool import Pool
+from multiprocessing.pool import ThreadPool
 from pathlib import Path
 from typing import Any
 
@@ -55,13 +56,16 @@ class Results:
                 yield row
 
 
-def start_processes(jobs: int) -> Pool:
-    """Start a process for each of ``jobs`` tasks at a time, with the toolbox imported once for all."""
+def start_process() -> ProcessPoolExecutor:
+    """Start a process for one task, with the toolbox imported once for all of them.
+
+    Other than those of multiprocessing.Pool, it may start processes that load images.
+    """
     if 'forkserver' not in get_all_start_methods():  # Windows
-        return get_context('spawn').Pool(jobs, maxtasksperchild=1)
+        return ProcessPoolExecutor(1, get_context('spawn'))
     context = get_context('forkserver')
     context.set_forkserver_preload(['mmdet.models', 'mmcednet'])
-    return context.Pool(jobs, maxtasksperchild=1)
+    return ProcessPoolExecutor(1, context)
 
 
 class Trainer:
@@ -97,8 +101,7 @@ class Trainer:
         missing = [run for run in runs if self.results.find(run) is None]
         if not missing:
             return
-        # a process for each run: mmengine keeps visualizers and loggers of earlier runs
-        with start_processes(min(self.jobs, len(missing))) as pool:
+        with ThreadPool(min(self.jobs, len(missing))) as pool:
             for number, row in enumerate(pool.imap_unordered(self.train_one, missing, 1), 1):
                 self.results.add(row)
                 recipe = f'learning rate {row["lr"]:g}, weight decay {row["weight_decay"]:g}'
@@ -109,14 +112,14 @@ class Trainer:
                 )
 
     def train_one(self, run: Run) -> dict[str, Any]:
+        """Train in a process of its own: mmengine keeps visualizers and loggers of earlier runs."""
         try:
-            return train(run, self.folder, self.out, self.device, self.weights)
+            with start_process() as process:
+                args = (run, self.folder, self.out, self.device, self.weights)
+                return process.submit(train, *args).result()
         except Exception as error:
             log = self.out / run.name / 'output.log'
             raise RuntimeError(f'the run {run.name} failed, see {log}: {error}') from error
-
-    def __getstate__(self) -> dict[str, Any]:
-        return dict(self.__dict__, results=None)  # processes do not need the finished runs
 
     def tune(self, runs: Iterable[Run]) -> list[Run]:
         """Choose learning rate and weight decay of each run's network on the validation images.

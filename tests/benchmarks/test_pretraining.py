@@ -43,6 +43,15 @@ def test_config(benchmark, model, segmenter, tmp_path):
     assert cfg.optim_wrapper.optimizer.lr == 4e-3
 
 
+def test_config_for_a_gpu(benchmark, tmp_path):
+    run = benchmark.Run('images', 'cednet_tiny_m3', False, 7, 4e-3, 0.2)
+    sizes = [
+        benchmark.build_config(run, tmp_path, 5, device).train_dataloader.batch_size
+        for device in ('cpu', 'cuda')
+    ]
+    assert sizes == [64, 512]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize('model', ['convnext_fpn', 'cednet_m1'])
 def test_detectors_start_from_the_weights(benchmark, model, images, tmp_path, capfd):

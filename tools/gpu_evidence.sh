@@ -67,6 +67,10 @@ step() {
     esac
     echo "| $name | $result | $((SECONDS - start)) |" | tee "$record"
     summarize
+    if [ "$result" = stopped ] && ((SECONDS >= limit)); then
+        echo "$name is continued by another call" >&2
+        exit 3
+    fi
 }
 
 # pretrain MODEL: learn to classify Tiny ImageNet

@@ -7,8 +7,9 @@ from typing import Any
 from mmcednet.models.arch import parse_arch
 
 from .choices import NANO, Choice, choose_batch_size, choose_epochs
-from .class_folders import ClassFolders, find_class_folders, measure_images
+from .class_folders import ClassFolders, find_class_folders
 from .draft import Draft, set_dataloaders, set_schedule
+from .image_sizes import measure_median_size
 from .toolbox import ToolboxModel, set_num_classes
 
 FRAMEWORKS = ('classifier',)
@@ -35,7 +36,7 @@ def draft_classifier(
     images = splits['train'].images
     counts = {name: len(files) for name, files in images.items()}
     number = sum(counts.values())
-    size = measure_images(splits['train'])
+    size = measure_median_size(splits['train'].files)
     draft = Draft('mmpretrain', f'{number} training images')
     smallest = min(counts, key=lambda name: counts[name])
     reason = f'folders; the fewest images, {counts[smallest]}, has {smallest}'

@@ -8,8 +8,9 @@ from mmcednet.models.arch import parse_arch
 
 from .choices import NANO, choose_batch_size, choose_epochs
 from .draft import Draft, Expression, set_dataloaders, set_schedule
+from .image_sizes import measure_median_size
 from .label_classes import IGNORED, LabelClasses, find_classes
-from .label_maps import LabelledImages, find_label_maps, find_values_of, measure_images
+from .label_maps import LabelledImages, find_label_maps, find_values_of
 from .toolbox import ToolboxModel, set_num_classes
 
 FRAMEWORKS = ('upernet',)
@@ -36,7 +37,7 @@ def draft_segmenter(
     train = splits['train']
     found = {name: find_values_of(split) for name, split in splits.items()}
     classes = find_classes(folder, found)
-    size = measure_images(train)
+    size = measure_median_size(train.files)
     draft = Draft('mmseg', f'{len(train.names)} training images')
     absent = [name for name in classes.names if name not in classes.select(found['train'])]
     none = f'; no pixel for training: {", ".join(absent)}' if absent else ''

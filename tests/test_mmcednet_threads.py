@@ -3,12 +3,12 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from mmcednet_threads import NUMBERS, count_cores
+from mmcednet_threads import NUMBERS, are_cores_free, count_cores
 
 pytestmark = pytest.mark.skipif(sys.platform != 'linux', reason='other systems have no affinity')
 ROOT = Path(__file__).resolve().parents[1]
@@ -54,7 +54,7 @@ CPU = min(os.sched_getaffinity(0)) if sys.platform == 'linux' else 0
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
     """Run Python in a process of its own on one CPU, and return the words that it prints."""
-    for name in (*NUMBERS, 'OMP_WAIT_POLICY'):
+    for name in (*NUMBERS, 'OMP_WAIT_POLICY', 'GOMP_SPINCOUNT'):
         monkeypatch.delenv(name, raising=False)
 
     def call(*args: str | Path, cpus: set[int] | None = None, **env: str) -> list[str]:
@@ -107,6 +107,34 @@ def test_the_package_limits_nothing(run_until_torch):
 )
 def test_what_the_user_has_set_is_kept(run_until_torch, variables, seen):
     assert run_until_torch(ROOT / 'tools' / 'train.py', 'a.py', **variables) == seen
+
+
+@pytest.fixture
+def busy() -> Iterator[None]:
+    """A process computes on the CPU of the tests' processes."""
+    code = f'import os; os.sched_setaffinity(0, {{{CPU}}}); print(1, flush=True)\nwhile True: pass'
+    with subprocess.Popen([sys.executable, '-c', code], stdout=subprocess.PIPE) as process:
+        process.stdout.readline()
+        yield
+        process.kill()
+
+
+def test_cores_of_an_idle_machine_are_free(tmp_path):
+    row = 'cpu{} 9 0 9 9 9 0 0 0 0 0\n'
+    stat = row.format('') + ''.join(map(row.format, os.sched_getaffinity(0)))
+    assert are_cores_free(write_files(tmp_path, {'proc/stat': stat}))
+    assert not are_cores_free(write_files(tmp_path, QUOTAS['version 2'][0]))
+
+
+@pytest.mark.usefixtures('busy')
+def test_beside_another_process_threads_do_not_spin(run):
+    assert not are_cores_free()
+    code = 'from mmcednet_threads import limit_threads; limit_threads(); import os; '
+    code += 'print(os.environ["OMP_WAIT_POLICY"], os.environ.get("GOMP_SPINCOUNT"))'
+    cpus = os.sched_getaffinity(0)
+    assert run('-c', code, cpus=cpus, PYTHONPATH=str(ROOT)) == ['passive', 'None']
+    words = run('-c', code, cpus=cpus, PYTHONPATH=str(ROOT), GOMP_SPINCOUNT='7')
+    assert words == ['passive', '7']
 
 
 def test_processes_of_torchrun_share_the_cores(run_until_torch):

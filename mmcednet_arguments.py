@@ -13,18 +13,28 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--work-dir', help='folder of logs and checkpoints; default: work_dirs/FRAMEWORK/CONFIG'
     )
+    add_cfg_options_argument(parser, 'train_dataloader.batch_size=4')
+    add_compile_argument(parser)
+    add_launcher_argument(parser)
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
+
+
+def add_cfg_options_argument(parser: argparse.ArgumentParser, example: str) -> None:
+    """Add ``--cfg-options``, with an example for its help."""
     parser.add_argument(
         '--cfg-options',
         nargs='+',
         action=DictAction,
         metavar='KEY=VALUE',
-        help='override settings of the config, for example train_dataloader.batch_size=4',
+        help=f'override settings of the config, for example {example}',
     )
-    add_compile_argument(parser)
+
+
+def add_launcher_argument(parser: argparse.ArgumentParser) -> None:
+    """Add ``--launcher``, mmengine's name of what starts several processes."""
     parser.add_argument(
         '--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='default: none'
     )
-    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
 
 
 def add_prediction_arguments(parser: argparse.ArgumentParser) -> None:

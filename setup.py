@@ -48,6 +48,7 @@ REPOSITORY_TOOLS = [
     'analysis/draw_network.py',
     'analysis/paper/*',
     'analysis/framework_tests/*',
+    'analysis/network_figure/*',
 ]
 
 setup(

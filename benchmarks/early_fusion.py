@@ -7,7 +7,6 @@ Finished runs are kept in a JSON file: a second call continues where the first o
 """
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -18,28 +17,19 @@ from mmcednet_threads import limit_threads
 if __name__ == '__main__':
     limit_threads()  # before torch is imported
 
+from fusion.arguments import add_dataset_arguments, add_models_argument, add_run_arguments
 from fusion.report import write_report
 from fusion.results import Results, Trainer
-from fusion.specs import MAIN, NETWORKS, REFERENCE
-from fusion.training import METRICS, NONE, Run, check_device
+from fusion.specs import NETWORKS, REFERENCE
+from fusion.training import NONE, Run, check_device
 
 from mmcednet.command_line import check_positive, exit_on_error
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        '--data', type=Path, required=True, help='folder of a dataset, as for tools/new_config.py'
-    )
-    parser.add_argument('--framework', choices=METRICS, default='retinanet', help='default: retinanet')
-    parser.add_argument(
-        '--models',
-        nargs='+',
-        choices=NETWORKS,
-        default=MAIN,
-        metavar='MODEL',
-        help=f'any of {", ".join(NETWORKS)}; default: {" ".join(MAIN)}',
-    )
+    add_dataset_arguments(parser)
+    add_models_argument(parser)
     parser.add_argument(
         '--reference',
         choices=NETWORKS,
@@ -47,7 +37,6 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         metavar='MODEL',
         help=f'network that the others are compared with in the table; default: {REFERENCE}',
     )
-    parser.add_argument('--seeds', type=int, default=5, help='number of seeds; default: 5')
     parser.add_argument(
         '--iters', type=int, default=800, help='iterations of 4 images, 16 on a GPU; default: 800'
     )
@@ -77,27 +66,10 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         '--device',
         choices=('cpu', 'cuda'),
         default='cpu',
-        help='cuda: in mixed precision, with batches of 16 images; default: cpu',
+        help='cuda: in mixed precision, with batches of 16 images that three processes load for each '
+        'training; default: cpu',
     )
-    parser.add_argument(
-        '--jobs',
-        type=int,
-        default=os.cpu_count(),
-        help='trainings at a time, of one thread each, and on a GPU three processes that load images; '
-        'default: number of cores',
-    )
-    parser.add_argument(
-        '--results',
-        type=Path,
-        default=Path(__file__).with_suffix('.json'),
-        help='file of the finished runs; default: benchmarks/early_fusion.json',
-    )
-    parser.add_argument(
-        '--out',
-        type=Path,
-        default=Path('work_dirs/early_fusion'),
-        help='folder of logs, tables and figures; default: work_dirs/early_fusion',
-    )
+    add_run_arguments(parser, Path(__file__), seeds=5)
     args = parser.parse_args(argv)
     check_positive(parser, args, 'seeds', 'iters', 'jobs')
     large = [model for model in args.models if NETWORKS[model].size != 'nano']

@@ -5,7 +5,6 @@ Finished runs are kept in a JSON file: a second call continues where the first o
 """
 
 import argparse
-import json
 import os
 import subprocess
 import sys
@@ -21,16 +20,16 @@ if __name__ == '__main__':
     limit_threads()  # before torch is imported
 
 import matplotlib
+from fusion.arguments import add_dataset_arguments, add_run_arguments
 from fusion.report import TITLES, format_mean, get_mean_and_width
-from fusion.results import Results
-from fusion.training import METRICS
+from fusion.results import Results, read_latest_log
+from fusion.training import METRICS, NONE
 from matplotlib import pyplot as plt
 
 from mmcednet.command_line import check_positive, exit_on_error
 from mmcednet.files import atomic_write
 
 TOOLS = Path(__file__).resolve().parents[1] / 'tools'
-NONE = 'none'  # random weights, which the others are compared with
 IN_PROCESS = [  # of each data loader: processes of its own do not pay beside other trainings
     f'{split}_dataloader.{key}'
     for split in ('train', 'val', 'test')
@@ -66,7 +65,7 @@ def train(run: Run, folder: Path, weights: str, out: Path) -> dict[str, Any]:
         The run's fields and ``score``, the framework's metric in percent.
 
     Raises:
-        RuntimeError: A command failed; its last line is in the message.
+        ValueError: A command failed; the last line that it printed is in the message.
     """
     work_dir = out / run.name
     config = work_dir / 'config.py'
@@ -76,8 +75,7 @@ def train(run: Run, folder: Path, weights: str, out: Path) -> dict[str, Any]:
     call('new_config.py', '--data', folder, *kind, '--epochs', run.epochs, '-o', config)
     options = [f'randomness.seed={run.seed}', f'train_cfg.val_interval={run.epochs}', *IN_PROCESS]
     call('train.py', config, '--work-dir', work_dir, '--cfg-options', *options)
-    log = max(work_dir.glob('*/vis_data/scalars.json'), key=os.path.getmtime)
-    entries = [json.loads(line) for line in log.read_text().splitlines()]
+    entries = read_latest_log(work_dir)
     metric = METRICS[run.framework]
     # mmdet gives no AP where a detector finds nothing
     score = [0.0, *(entry[metric] for entry in entries if metric in entry)][-1]
@@ -95,7 +93,8 @@ def call(tool: str, *args: Any) -> None:
     )
     if done.returncode:
         last = (done.stderr.strip() or done.stdout.strip()).splitlines()[-1:]
-        raise RuntimeError(f'tools/{tool} {args[0]} failed: {" ".join(last)}')
+        command = ' '.join(map(str, (f'tools/{tool}', *args)))
+        raise ValueError(f'{command} failed: {" ".join(last)}')
 
 
 def train_missing(results: Results, runs: Sequence[Run], args: argparse.Namespace) -> None:
@@ -168,10 +167,7 @@ def draw_figure(
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        '--data', type=Path, required=True, help='folder of a dataset, as for tools/new_config.py'
-    )
-    parser.add_argument('--framework', choices=METRICS, default='retinanet', help='default: retinanet')
+    add_dataset_arguments(parser)
     parser.add_argument(
         '--weights',
         nargs='+',
@@ -179,24 +175,13 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         help=f'as for tools/new_config.py --pretrained; default: {NONE} nano',
     )
     parser.add_argument(
-        '--epochs', type=int, nargs='+', default=[5, 10, 20], help='trainings; default: 5 10 20'
+        '--epochs',
+        type=int,
+        nargs='+',
+        default=[5, 10, 20],
+        help='lengths of the trainings, each with all weights and seeds; default: 5 10 20',
     )
-    parser.add_argument('--seeds', type=int, default=3, help='number of seeds; default: 3')
-    parser.add_argument(
-        '--jobs', type=int, default=os.cpu_count(), help='trainings at a time; default: number of cores'
-    )
-    parser.add_argument(
-        '--results',
-        type=Path,
-        default=Path(__file__).with_suffix('.json'),
-        help='file of the finished runs; default: benchmarks/initial_weights.json',
-    )
-    parser.add_argument(
-        '--out',
-        type=Path,
-        default=Path('work_dirs/initial_weights'),
-        help='folder of logs, tables and figures; default: work_dirs/initial_weights',
-    )
+    add_run_arguments(parser, Path(__file__), seeds=3)
     args = parser.parse_args(argv)
     check_positive(parser, args, 'seeds', 'jobs')
     return args

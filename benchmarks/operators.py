@@ -263,6 +263,10 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument('--write', action='store_true', help='write the best tiles into tiles.json')
     args = parser.parse_args(argv)
     check_positive(parser, args, 'batch', 'rounds')
+    widths = ARCHS[args.arch]['channels']
+    for channels in args.channels or ():
+        if channels not in widths:
+            parser.error(f'--channels {channels} must be one of the widths of {args.arch}, {widths}')
     return args
 
 

@@ -6,7 +6,6 @@ continues where the first one stopped. early_fusion.py --weights OUT starts from
 """
 
 import argparse
-import json
 import os
 import subprocess
 import sys
@@ -19,8 +18,9 @@ from mmcednet_threads import limit_threads
 if __name__ == '__main__':
     limit_threads()  # before torch is imported
 
-from fusion.results import Results
-from fusion.specs import MAIN, NETWORKS
+from fusion.arguments import add_models_argument
+from fusion.results import Results, read_latest_log
+from fusion.specs import NETWORKS
 from fusion.training import check_device
 from mmengine.config import Config
 
@@ -112,26 +112,18 @@ def train(run: Run, folder: Path, out: Path, device: str) -> float:
         env['CUDA_VISIBLE_DEVICES'] = ''
     if subprocess.run(list(map(str, command)), env=env).returncode:
         raise ValueError(f'the training of {run.model} failed: its log is in {work_dir}')
-    log = max(work_dir.glob('*/vis_data/scalars.json'), key=os.path.getmtime)
-    entries = [json.loads(line) for line in log.read_text().splitlines()]
     target = out / f'{run.model}.safetensors'
     content = serialize(str(work_dir / f'epoch_{run.epochs}.pth'), target.suffix, backbone_only=True)
     with atomic_write(target) as temporary:
         temporary.write_bytes(content)
-    return [entry['accuracy/top1'] for entry in entries if 'accuracy/top1' in entry][-1]
+    key = 'accuracy/top1'
+    return [entry[key] for entry in read_latest_log(work_dir) if key in entry][-1]
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--data', type=Path, required=True, help='folder of the images')
-    parser.add_argument(
-        '--models',
-        nargs='+',
-        choices=NETWORKS,
-        default=MAIN,
-        metavar='MODEL',
-        help=f'any of {", ".join(NETWORKS)}; default: {" ".join(MAIN)}',
-    )
+    add_models_argument(parser)
     parser.add_argument(
         '--segmenter',
         action='store_true',

@@ -15,9 +15,8 @@ from .inference.model import load  # noqa: E402
 from .models import CEDNet  # noqa: E402
 from .version import __version__  # noqa: E402
 
-with suppress(
-    ImportError
-):  # mmengine has its FSDP strategy only for the releases of torch that it knows
+# mmengine has its FSDP strategy only for the releases of torch that it knows
+with suppress(ImportError):
     from .launch import fsdp  # noqa: F401
 
 __all__ = [

@@ -11,8 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mmengine.config import DictAction
-
+from mmcednet_arguments import add_cfg_options_argument, add_launcher_argument
 from mmcednet_threads import limit_threads
 
 if TYPE_CHECKING:
@@ -71,17 +70,23 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         '--resume', action='store_true', help='resume from the latest checkpoint in the work dir'
     )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='override settings, for example model.stages=last train_dataloader.num_workers=8',
-    )
-    parser.add_argument(
-        '--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='default: none'
-    )
+    add_cfg_options_argument(parser, 'model.stages=last train_dataloader.num_workers=8')
+    add_launcher_argument(parser)
     return parser.parse_args(argv)
+
+
+def check_numbers(args: argparse.Namespace) -> None:
+    """Raise a ValueError for a number that the training would fail on, or learn nothing with."""
+    from mmcednet.models.cednet import MIN_SIZE
+
+    for name, least in (('iterations', 1), ('batch_size', 1), ('size', MIN_SIZE)):
+        value = getattr(args, name)
+        if value < least:
+            raise ValueError(f'--{name.replace("_", "-")} {value} must be at least {least}')
+    for name in ('teacher_scale', 'lr'):
+        value = getattr(args, name)
+        if not value > 0:
+            raise ValueError(f'--{name.replace("_", "-")} {value} must be more than 0')
 
 
 def prepare(args: argparse.Namespace) -> 'Runner':
@@ -100,9 +105,7 @@ def prepare(args: argparse.Namespace) -> 'Runner':
     from mmcednet.launch.runner import prepare_runner
 
     refuse_code()
-    for name in ('iterations', 'batch_size'):
-        if getattr(args, name) < 1:
-            raise ValueError(f'--{name.replace("_", "-")} {getattr(args, name)} must be at least 1')
+    check_numbers(args)
     work_dir = Path(args.work_dir or Path('work_dirs', 'distill', args.out.stem))
     check_suffix(args.out)
     for folder in args.images:

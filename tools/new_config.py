@@ -11,7 +11,7 @@ from mmcednet_threads import limit_threads
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--data', type=Path, required=True, help='folder of images and annotations')
     parser.add_argument(
@@ -42,7 +42,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         help='limit of the length of the training on this machine, which lowers the number of epochs',
     )
     parser.add_argument('-o', '--out', type=Path, required=True, help='the config to write')
-    args = parser.parse_args(argv)
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = parse_args(argv)
     # not above: they import torch, which --help does not need
     from rich.console import Console
     from rich.table import Column, Table

@@ -17,7 +17,7 @@ from .training import METRICS, NONE
 
 TITLES = {'retinanet': 'box AP', 'mask_rcnn': 'mask AP', 'upernet': 'mIoU'}
 SIZES = {'small': '_s', 'medium': '_m', 'large': '_l'}
-HEADER = ('network', 'params (M)', 'GMAC', 'rate', 'decay', 'seeds', '{}', 'difference')
+HEADER = ('network', 'params (M)', 'GMAC', 'rate', 'decay', 'seeds', '{}', 'difference', 'ahead')
 
 
 def format_mean(values: list[float], form: str = '{:.1f}') -> str:
@@ -75,7 +75,7 @@ def make_table(groups: Groups, framework: str, reference_model: str = REFERENCE)
     """Make a Markdown table: mean and standard error on the test images.
 
     The difference to the reference with such weights (its first recipe) is that of the runs with the
-    same seed.
+    same seed, in some of which the network is ahead.
     """
     metric, sizes = METRICS[framework], SIZES if framework != 'upernet' else {}
     pretrained = any(weights != NONE for _, weights, _, _ in groups)
@@ -92,6 +92,7 @@ def make_table(groups: Groups, framework: str, reference_model: str = REFERENCE)
         differences = [scores[seed] - reference[seed] for seed in scores if seed in reference]
         compared = differences and model != reference_model
         difference = format_mean(differences, '{:+.1f}') if compared else ''
+        ahead = f'{sum(value > 0 for value in differences)} of {len(differences)}' if compared else ''
         cells = [
             NETWORKS[model].title,
             *([weights] if pretrained else []),
@@ -102,6 +103,7 @@ def make_table(groups: Groups, framework: str, reference_model: str = REFERENCE)
             str(len(rows)),
             format_mean(list(scores.values())),
             difference,
+            ahead,
             *(format_mean(list(get_scores(rows, metric + key).values())) for key in sizes.values()),
         ]
         lines.append('| ' + ' | '.join(cells) + ' |')

@@ -1,6 +1,7 @@
 """The file of finished runs, and which recipe a network gets."""
 
 import json
+import os
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, replace
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mmcednet.files import atomic_write
+from mmcednet.visualization.charts import read_log
 
 from .training import Run, train
 
@@ -54,6 +56,11 @@ class Results:
         for row in self.rows:
             if all(row[key] == value for key, value in wanted.items()):
                 yield row
+
+
+def read_latest_log(work_dir: Path) -> list[dict[str, Any]]:
+    """Read what the latest training in a work dir has logged, a dict for each entry."""
+    return read_log(max(work_dir.glob('*/vis_data/scalars.json'), key=os.path.getmtime))
 
 
 def start_process() -> ProcessPoolExecutor:

@@ -103,9 +103,8 @@ def look_at(image: Image.Image, path: Path, findings: Findings) -> None:
         findings.warn(IGNORED, path)
     elif orientation in (2, 3, 4) or (orientation in ROTATED and image.width == image.height):
         findings.warn(TURNED, path)
-    if (
-        image.format != 'MPO' and getattr(image, 'n_frames', 1) > 1
-    ):  # MPO: a photograph with its preview
+    # MPO: a photograph with its preview
+    if image.format != 'MPO' and getattr(image, 'n_frames', 1) > 1:
         findings.warn(PAGES, path)
     kind = (image.format, image.mode, image.info.get('compression'), is_deep(image))
     alpha = 'A' in image.getbands() or 'transparency' in image.info

@@ -73,9 +73,8 @@ def check_segmentation_data(cfg: Config, *loaders: str) -> None:
                 )
             if mapping and len(mapping['values']) != len(dataset.metainfo['classes']):
                 raise ValueError(
-                    f'MapLabels has the values {tuple(mapping["values"])}, one per class, but '
-                    f'the dataset '
-                    f'{settings["type"]} has {len(dataset.metainfo["classes"])} classes'
+                    f'MapLabels has the values {tuple(mapping["values"])}, one per class, but the '
+                    f'dataset {settings["type"]} has {len(dataset.metainfo["classes"])} classes'
                 )
             pairs = list_label_maps(dataset)
             if reads_by_default(settings['pipeline']):

@@ -19,12 +19,13 @@ images on every machine.
 
 import json
 import math
-import shutil
 from pathlib import Path
 
 import cv2
 import numpy as np
 from rich.progress import track
+
+from mmcednet.files import atomic_folder
 
 CLASSES = ('disc', 'square', 'triangle', 'star')
 TEXTURES = ('dots', 'checks', 'stripes', 'plain')  # one per class; any of them for a background
@@ -264,14 +265,12 @@ def draw_dataset(
             print(f'{out} already exists')
             return out
         raise ValueError(f'{out} exists but was not drawn with {recipe}; choose another folder')
-    unfinished = out.with_name(f'.{out.name}.unfinished')
-    shutil.rmtree(unfinished, ignore_errors=True)
     write_split = draw_single_split if single else draw_split
     numbers = {split: number for split, number in zip(SPLITS, (train, val, test)) if number}
-    for split, number in numbers.items():
-        write_split(unfinished, split, number, size, seed)
-    (unfinished / 'shapes.json').write_text(json.dumps(recipe))
-    unfinished.rename(out)
+    with atomic_folder(out) as unfinished:
+        for split, number in numbers.items():
+            write_split(unfinished, split, number, size, seed)
+        (unfinished / 'shapes.json').write_text(json.dumps(recipe))
     contents = 'one folder per class' if single else 'boxes, polygons and label maps'
     print(f'{out}: {" + ".join(map(str, numbers.values()))} images, {contents}')
     return out

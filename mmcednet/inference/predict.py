@@ -11,6 +11,8 @@ import torch
 from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmengine.registry import DATASETS, init_default_scope
+from mmengine.structures import InstanceData
+from torch import Tensor
 
 from mmcednet.checkpoints.loading import get_category_ids, get_classes, load_checkpoint
 from mmcednet.checks.checkpoint import check_checkpoint_classes, check_weights
@@ -143,18 +145,13 @@ class Detector(Predictor):
         return self.limit is not None and len(sample.pred_instances) >= self.limit[1]
 
     def draw(self, image: np.ndarray, sample: Any, style: Style = DEFAULT) -> np.ndarray:
-        from mmdet.structures.mask import mask2bbox
-
         instances = sample.pred_instances
-        boxes = instances.bboxes
-        if 'masks' in instances and not boxes.any():  # of a model without a box head
-            boxes = mask2bbox(torch.as_tensor(instances.masks))
         labels = instances.labels.numpy()
         return draw_detections(
             image,
             self.get_drawn_classes(labels),
             labels,
-            boxes.numpy(),
+            get_boxes(instances).numpy(),
             instances.scores.numpy(),
             np.asarray(instances.masks, bool) if 'masks' in instances else None,
             style,
@@ -163,13 +160,13 @@ class Detector(Predictor):
     def describe(self, sample: Any) -> list[dict]:
         """Detections in COCO's format: boxes (x, y, width, height) in pixels; masks as RLE."""
         from mmdet.structures.mask import encode_mask_results
-        from pycocotools.mask import toBbox
 
+        boxes = get_boxes(sample.pred_instances).tolist()
         instances = sample.pred_instances.numpy()
         masks = encode_mask_results(instances.masks) if 'masks' in instances else []
         entries = []
         for index, label in enumerate(instances.labels.tolist()):
-            left, top, right, bottom = instances.bboxes[index].tolist()
+            left, top, right, bottom = boxes[index]
             entry: dict[str, Any] = dict(
                 category_id=self.get_category_id(label),
                 category=self.get_class_name(label),
@@ -178,11 +175,19 @@ class Detector(Predictor):
             )
             if masks:
                 rle = masks[index]
-                if not any(entry['bbox']):  # models without a box head have boxes of zeros
-                    entry['bbox'] = toBbox(rle).tolist()
                 entry['segmentation'] = dict(size=rle['size'], counts=rle['counts'].decode())
             entries.append(entry)
         return entries
+
+
+def get_boxes(instances: InstanceData) -> Tensor:
+    """The boxes (N, 4) of mmdet's detections; of a model without a box head, those around the masks."""
+    from mmdet.structures.mask import mask2bbox
+
+    boxes = instances.bboxes
+    if 'masks' in instances and not boxes.any():
+        boxes = mask2bbox(torch.as_tensor(instances.masks))
+    return boxes
 
 
 class Segmenter(Predictor):
@@ -309,9 +314,8 @@ def load_predictor(
     # mmengine warns about each box that touches the border.
     warnings.filterwarnings('ignore', 'Warning: The .* is out of bounds')
     with warnings.catch_warnings():
-        warnings.simplefilter(
-            'ignore'
-        )  # about classes missing in the checkpoint: the config's are used
+        # about classes missing in the checkpoint: the config's are used
+        warnings.simplefilter('ignore')
         predictor = PREDICTORS[scope](cfg, checkpoint, device, metainfo)
     check_weights(predictor.inferencer.model, loaded, checkpoint)
     accelerate_prediction(predictor.inferencer.model, amp, cuda_graph)

@@ -65,13 +65,9 @@ class Detections(Result):
     @cached_property
     def boxes(self) -> np.ndarray:
         """(N, 4), float32: left, top, right, bottom in pixels."""
-        from mmdet.structures.mask import mask2bbox
+        from .predict import get_boxes  # needs mmcv, which plain PyTorch does without
 
-        instances = self.sample.pred_instances
-        boxes = instances.bboxes
-        if 'masks' in instances and not boxes.any():  # of a model without a box head
-            boxes = mask2bbox(instances.masks)
-        return boxes.numpy()
+        return get_boxes(self.sample.pred_instances).numpy()
 
     @cached_property
     def scores(self) -> np.ndarray:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from mmengine.structures import InstanceData, PixelData
 
-from .predict import Predictor
+from .predict import Predictor, get_boxes
 
 SAME = 0.5  # IoU from which detections of neighbouring tiles are one object
 
@@ -141,13 +141,8 @@ def join_instances(samples: list[Any], tiles: list[Tile], height: int, width: in
 
 def move(instances: InstanceData, tile: Tile) -> tuple[InstanceData, torch.Tensor | None]:
     """Move the detections of a tile's core into the image; return its masks (n, h, w) as they are."""
-    from mmdet.structures.mask import mask2bbox
-
-    boxes, masks = instances.bboxes, None
-    if 'masks' in instances:
-        masks = torch.as_tensor(instances.masks).bool()
-        if len(boxes) and not boxes.any():  # of a model without a box head
-            boxes = mask2bbox(masks)
+    boxes = get_boxes(instances)
+    masks = torch.as_tensor(instances.masks).bool() if 'masks' in instances else None
     boxes = boxes + boxes.new_tensor([tile.left, tile.top] * 2)
     x, y = (boxes[:, 0] + boxes[:, 2]) / 2, (boxes[:, 1] + boxes[:, 3]) / 2
     left, top, right, bottom = tile.core

@@ -1,4 +1,4 @@
-"""Functions shared by the backbone and the classification head."""
+"""Checks of arguments and initial weights, shared by CEDNet, its head and the other networks."""
 
 from collections.abc import Iterable, Sequence
 

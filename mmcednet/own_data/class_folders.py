@@ -3,11 +3,6 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from rich.progress import track
-
-from mmcednet.images import read_size
-
 from .label_maps import SPLITS
 
 # Those that mmpretrain's CustomDataset reads
@@ -25,6 +20,11 @@ class ClassFolders:
 
     folder: Path
     images: dict[str, list[Path]]
+
+    @property
+    def files(self) -> list[Path]:
+        """The images of all classes."""
+        return [file for images in self.images.values() for file in images]
 
 
 def find_class_folders(folder: Path) -> dict[str, ClassFolders]:
@@ -69,23 +69,3 @@ def list_images(folder: Path) -> ClassFolders:
     if empty:
         raise ValueError(f'the class folder {folder / empty[0]} has no images')
     return ClassFolders(folder, images)
-
-
-def measure_images(split: ClassFolders) -> tuple[int, int]:
-    """Read the sizes of all images.
-
-    Returns:
-        The median width and height in px.
-
-    Raises:
-        ValueError: An image cannot be read.
-    """
-    sizes = []
-    files = [file for images in split.images.values() for file in images]
-    for file in track(files, 'reading sizes of images'):
-        size = read_size(file)
-        if size is None:
-            raise ValueError(f'the image {file} cannot be read')
-        sizes.append(size[:2])
-    width, height = np.median(sizes, 0).round().astype(int).tolist()
-    return width, height

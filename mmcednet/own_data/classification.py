@@ -2,12 +2,14 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 from mmcednet.models.arch import parse_arch
 
 from .choices import NANO, Choice, choose_batch_size, choose_epochs
-from .class_folders import ClassFolders, find_class_folders, measure_images
-from .draft import Draft, Expression, set_schedule
+from .class_folders import ClassFolders, find_class_folders
+from .draft import Draft, set_dataloaders, set_schedule
+from .image_sizes import measure_median_size
 from .toolbox import ToolboxModel, set_num_classes
 
 FRAMEWORKS = ('classifier',)
@@ -34,7 +36,7 @@ def draft_classifier(
     images = splits['train'].images
     counts = {name: len(files) for name, files in images.items()}
     number = sum(counts.values())
-    size = measure_images(splits['train'])
+    size = measure_median_size(splits['train'].files)
     draft = Draft('mmpretrain', f'{number} training images')
     smallest = min(counts, key=lambda name: counts[name])
     reason = f'folders; the fewest images, {counts[smallest]}, has {smallest}'
@@ -54,14 +56,14 @@ def draft_classifier(
         draft.settings['model'] = set_num_classes(toolbox.model, len(images))
     else:
         draft.bases.insert(0, f'models/{framework}{"_nano" if arch == NANO else ""}.py')
-        draft.settings['model'] = dict(head=set_head(arch, len(images)))
+        draft.settings['model'] = dict(head=make_head(arch, len(images)))
     set_data(draft, splits, folder, side, batch_size.value)
     set_schedule(draft, epochs, batch_size, 'accuracy/top1')
     return draft
 
 
-def set_head(arch: str, num_classes: int) -> dict:
-    """Return the settings of the head."""
+def make_head(arch: str, num_classes: int) -> dict:
+    """Make the settings of the head."""
     if arch == NANO:
         return dict(num_classes=num_classes)
     settings = parse_arch(arch)
@@ -87,13 +89,8 @@ def set_data(
         dict(type='CenterCrop', crop_size=side),
         dict(type='PackInputs'),
     ]
-    for name in ('train', 'val', 'test'):
-        split = splits.get(name, splits['val'])
-        dataset = dict(
-            data_root=Expression('data_root'),
-            data_prefix=str(split.folder.relative_to(folder)),
-            metainfo=dict(classes=Expression('classes')),
-            pipeline=Expression('train_pipeline' if name == 'train' else 'test_pipeline'),
-        )
-        size = dict(batch_size=batch_size) if name == 'train' else {}
-        settings[f'{name}_dataloader'] = dict(**size, dataset=dataset)
+
+    def describe(split: ClassFolders) -> dict[str, Any]:
+        return dict(data_prefix=str(split.folder.relative_to(folder)))
+
+    set_dataloaders(draft, splits, batch_size, describe)

@@ -15,7 +15,7 @@ from .choices import (
 )
 from .data_folder import Measurements, Split, find_splits, find_untrained, measure
 from .detection_limits import explain_empty_images, set_limits
-from .draft import Draft, Expression, set_schedule
+from .draft import Draft, Expression, set_dataloaders, set_schedule
 from .toolbox import ToolboxModel, set_num_classes
 
 MASK_FRAMEWORKS = ('mask_rcnn', 'cascade_mask_rcnn')
@@ -70,17 +70,17 @@ def draft_detector(
         draft.settings['model'] = set_num_classes(toolbox.model, len(data.classes))
     else:
         draft.bases.insert(0, f'models/{framework}{"_nano" if arch == NANO else ""}.py')
-        draft.settings['model'] = set_heads(draft, framework, arch, data, chosen.value)
+        draft.settings['model'] = make_heads(draft, framework, arch, data, chosen.value)
     set_data(draft, splits, folder, chosen, batch_size, with_mask)
     metric = set_limits(draft, None if toolbox else framework, arch, splits.values())
     set_schedule(draft, epochs, batch_size, metric)
     return draft
 
 
-def set_heads(
+def make_heads(
     draft: Draft, framework: str, arch: str, data: Measurements, scale: tuple[int, int]
 ) -> dict[str, Any]:
-    """Return the settings of the heads: number of classes and anchors."""
+    """Make the settings of the heads, number of classes and anchors, and explain the anchors."""
     num_classes = len(data.classes)
     ratios = choose_ratios(data)
     stride = (8 if arch == NANO else 4) * (2 if framework == 'retinanet' and arch != NANO else 1)
@@ -139,18 +139,16 @@ def set_data(
         'add vertical flips (direction) where images have no top, for example under a microscope'
     )
     draft.explain('batch size', batch_size.value, batch_size.reason)
-    for name in ('train', 'val', 'test'):
-        split = splits.get(name, splits['val'])
-        dataset = dict(
-            data_root=Expression('data_root'),
+
+    def describe(split: Split) -> dict[str, Any]:
+        return dict(
             ann_file=str(split.ann_file.relative_to(folder)),
             data_prefix=dict(img=f'{split.images.relative_to(folder)}/'),
-            metainfo=dict(classes=Expression('classes')),
-            pipeline=Expression('train_pipeline' if name == 'train' else 'test_pipeline'),
         )
-        size = dict(batch_size=batch_size.value) if name == 'train' else {}
-        settings[f'{name}_dataloader'] = dict(**size, dataset=dataset)
-        if name != 'train':
-            settings[f'{name}_evaluator'] = dict(
-                ann_file=str(split.ann_file), metric=['bbox', 'segm'] if with_mask else 'bbox'
-            )
+
+    set_dataloaders(draft, splits, batch_size.value, describe)
+    for name in ('val', 'test'):
+        split = splits.get(name, splits['val'])
+        settings[f'{name}_evaluator'] = dict(
+            ann_file=str(split.ann_file), metric=['bbox', 'segm'] if with_mask else 'bbox'
+        )

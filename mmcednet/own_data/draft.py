@@ -1,9 +1,12 @@
 """A config in the making: bases, settings, and the reasons for them."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from .choices import Choice
+
+T = TypeVar('T')
 
 
 class Expression(str):
@@ -35,6 +38,28 @@ class Draft:
 
     def explain(self, setting: str, value: object, reason: str) -> None:
         self.reasons.append((setting, str(value), reason))
+
+
+def set_dataloaders(
+    draft: Draft, splits: Mapping[str, T], batch_size: int, describe: Callable[[T], dict[str, Any]]
+) -> None:
+    """Set the data loaders; without a split for the test, it has that of the validation.
+
+    Args:
+        draft: The config, with ``classes``, ``data_root`` and the two pipelines.
+        splits: 'train', 'val' and maybe 'test'.
+        batch_size: Images per batch in training.
+        describe: Where a split is, as settings of its dataset.
+    """
+    for name in ('train', 'val', 'test'):
+        dataset = dict(
+            data_root=Expression('data_root'),
+            **describe(splits.get(name, splits['val'])),
+            metainfo=dict(classes=Expression('classes')),
+            pipeline=Expression('train_pipeline' if name == 'train' else 'test_pipeline'),
+        )
+        size = dict(batch_size=batch_size) if name == 'train' else {}
+        draft.settings[f'{name}_dataloader'] = dict(**size, dataset=dataset)
 
 
 def set_schedule(draft: Draft, epochs: Choice[int], batch_size: Choice[int], metric: str) -> None:

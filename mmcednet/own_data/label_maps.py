@@ -4,10 +4,9 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 from rich.progress import track
 
-from mmcednet.images import find_values, read_label_map, read_size
+from mmcednet.images import find_values, read_label_map
 
 SPLITS = {
     'train': ('train', 'training'),
@@ -35,6 +34,11 @@ class LabelledImages:
     labels: Path
     suffix: str
     names: tuple[str, ...]
+
+    @property
+    def files(self) -> list[Path]:
+        """The images."""
+        return [self.images / f'{name}{self.suffix}' for name in self.names]
 
 
 def find_label_maps(folder: Path) -> dict[str, LabelledImages]:
@@ -104,20 +108,3 @@ def find_values_of(split: LabelledImages) -> dict[int, Path]:
         path = split.labels / f'{name}{LABEL_SUFFIX}'
         found = dict.fromkeys(find_values(read_label_map(path)), path) | found
     return found
-
-
-def measure_images(split: LabelledImages) -> tuple[int, int]:
-    """Median width and height in px of the images as they are loaded.
-
-    Raises:
-        ValueError: One of them is not an image, or has too many pixels.
-    """
-    sizes = []
-    for name in split.names:
-        path = split.images / f'{name}{split.suffix}'
-        size = read_size(path)
-        if size is None:
-            raise ValueError(f'{path} cannot be read as an image')
-        sizes.append(size[:2])
-    width, height = np.median(sizes, 0).round().astype(int).tolist()
-    return width, height

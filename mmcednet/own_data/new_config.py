@@ -91,9 +91,10 @@ def write_new_config(
         ('network', NAMES[arch], chosen_arch.reason),
     ]
     if toolbox:
-        set_toolbox(draft, toolbox, arch, weights)
+        set_toolbox(draft, toolbox)
     else:
-        set_backbone(draft, arch, weights)
+        set_backbone(draft, arch)
+    set_initial_weights(draft, weights)
     set_recipe(draft, arch, weights, toolbox)
     if epochs:
         set_epochs(draft, Choice(epochs, 'as given'))
@@ -217,31 +218,34 @@ def read_backbone(configs: Path, arch: str) -> dict[str, Any]:
     return {key: value for key, value in backbone.to_dict().items() if key not in ('type', 'pyramid')}
 
 
-def set_toolbox(draft: Draft, toolbox: ToolboxModel, arch: str, weights: Choice[str | None]) -> None:
-    """Set what a framework of the toolboxes needs beside its model, and the initial weights."""
+def set_toolbox(draft: Draft, toolbox: ToolboxModel) -> None:
+    """Set what a framework of the toolboxes needs beside its model."""
     imports = [*toolbox.imports, *draft.settings.get('custom_imports', {}).get('imports', ())]
     draft.settings |= dict(toolbox.settings, custom_imports=dict(imports=list(dict.fromkeys(imports))))
     draft.comments['model'] = f'that of {toolbox.name}, with CEDNet and the classes above'
     draft.comments['model.backbone'] = toolbox.reason
-    if weights.value:
-        init_cfg = dict(type='Pretrained', checkpoint=weights.value)
-        draft.settings['model']['backbone']['init_cfg'] = init_cfg
 
 
-def set_backbone(draft: Draft, arch: str, weights: Choice[str | None]) -> None:
-    """Set the backbone's size and initial weights."""
+def set_backbone(draft: Draft, arch: str) -> None:
+    """Set the backbone's size, where the bases have another one."""
     backbone: dict = {}
     if arch not in ('tiny', NANO):  # which are in the bases
         backbone = dict(arch=arch, drop_path_rate=DROP_PATH_RATES[arch])
     if arch == NANO and draft.scope == 'mmdet':
         backbone = dict(pyramid=dict(levels=NANO_LEVELS))
+    draft.settings['model'] = dict(backbone=backbone, **draft.settings['model'])
+
+
+def set_initial_weights(draft: Draft, weights: Choice[str | None]) -> None:
+    """Set the backbone's initial weights, and of random ones the layer scale that fits them."""
+    backbone = draft.settings['model']['backbone']
     if weights.value:
         backbone['init_cfg'] = dict(type='Pretrained', checkpoint=weights.value)
     elif draft.scope == 'mmseg':  # with the released segmenters' 1.0 features grow at stride 32
         backbone['layer_scale'] = 1e-6
         draft.comments['model.backbone.layer_scale'] = 'better than 1.0 from random weights'
-    if backbone:
-        draft.settings['model'] = dict(backbone=backbone, **draft.settings['model'])
+    if not backbone:
+        del draft.settings['model']['backbone']
 
 
 def set_recipe(

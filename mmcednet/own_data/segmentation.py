@@ -2,13 +2,15 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 from mmcednet.models.arch import parse_arch
 
 from .choices import NANO, choose_batch_size, choose_epochs
-from .draft import Draft, Expression, set_schedule
+from .draft import Draft, Expression, set_dataloaders, set_schedule
+from .image_sizes import measure_median_size
 from .label_classes import IGNORED, LabelClasses, find_classes
-from .label_maps import LabelledImages, find_label_maps, find_values_of, measure_images
+from .label_maps import LabelledImages, find_label_maps, find_values_of
 from .toolbox import ToolboxModel, set_num_classes
 
 FRAMEWORKS = ('upernet',)
@@ -35,7 +37,7 @@ def draft_segmenter(
     train = splits['train']
     found = {name: find_values_of(split) for name, split in splits.items()}
     classes = find_classes(folder, found)
-    size = measure_images(train)
+    size = measure_median_size(train.files)
     draft = Draft('mmseg', f'{len(train.names)} training images')
     absent = [name for name in classes.names if name not in classes.select(found['train'])]
     none = f'; no pixel for training: {", ".join(absent)}' if absent else ''
@@ -59,14 +61,14 @@ def draft_segmenter(
         draft.settings['model'] = model | dict(test_cfg=dict(mode='whole'))
     else:
         draft.bases.insert(0, f'models/{framework}{"_nano" if arch == NANO else ""}.py')
-        draft.settings['model'] = set_heads(arch, len(classes.names), side)
+        draft.settings['model'] = make_model(arch, len(classes.names), side)
     set_data(draft, splits, folder, side, batch_size.value, classes)
     set_schedule(draft, epochs, batch_size, 'mIoU')
     return draft
 
 
-def set_heads(arch: str, num_classes: int, side: int) -> dict:
-    """Return the settings of preprocessing, heads and test."""
+def make_model(arch: str, num_classes: int, side: int) -> dict:
+    """Make the settings of preprocessing, heads and test."""
     decode_head: dict = dict(num_classes=num_classes)
     auxiliary_head: dict = dict(num_classes=num_classes)
     if arch == 'base':  # 'small' is as wide as 'tiny'
@@ -106,17 +108,12 @@ def set_data(
         dict(type='PackSegInputs'),
     ]
     settings['test_pipeline'] = [*load, dict(type='PackSegInputs')]
-    for name in ('train', 'val', 'test'):
-        split = splits.get(name, splits['val'])
-        dataset = dict(
-            data_root=Expression('data_root'),
-            data_prefix=dict(
-                img_path=str(split.images.relative_to(folder)),
-                seg_map_path=str(split.labels.relative_to(folder)),
-            ),
-            img_suffix=split.suffix,
-            metainfo=dict(classes=Expression('classes')),
-            pipeline=Expression('train_pipeline' if name == 'train' else 'test_pipeline'),
+
+    def describe(split: LabelledImages) -> dict[str, Any]:
+        prefix = dict(
+            img_path=str(split.images.relative_to(folder)),
+            seg_map_path=str(split.labels.relative_to(folder)),
         )
-        size = dict(batch_size=batch_size) if name == 'train' else {}
-        settings[f'{name}_dataloader'] = dict(**size, dataset=dataset)
+        return dict(data_prefix=prefix, img_suffix=split.suffix)
+
+    set_dataloaders(draft, splits, batch_size, describe)

@@ -172,10 +172,9 @@ def compute_precision(
     evaluation.params.areaRngLbl = evaluation.params.areaRngLbl[:1]
     evaluation.evaluate()
     evaluation.accumulate()
-    positions = {
-        cat_id: index for index, cat_id in enumerate(evaluation.params.catIds)
-    }  # it sorts them
-    return evaluation.eval['precision'][:, :, [positions[cat_id] for cat_id in metric.cat_ids], 0, 0]
+    # pycocotools has sorted the ids
+    order = [evaluation.params.catIds.index(cat_id) for cat_id in metric.cat_ids]
+    return evaluation.eval['precision'][:, :, order, 0, 0]
 
 
 def compute_confusion(

@@ -1,6 +1,5 @@
 """The curve of a training's losses, drawn while it runs."""
 
-import json
 from pathlib import Path
 
 import matplotlib
@@ -10,6 +9,8 @@ from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
 from mmcednet.files import atomic_write
+
+from .charts import read_log
 
 matplotlib.use('Agg')
 from matplotlib import pyplot as plt
@@ -50,8 +51,7 @@ def read_losses(work_dir: Path) -> dict[str, list[tuple[int, float]]]:
     """
     entries: list[dict] = []
     for path in sorted(work_dir.glob('*/vis_data/scalars.json')):
-        found = [json.loads(line) for line in path.read_text().splitlines()]
-        found = [entry for entry in found if 'loss' in entry]
+        found = [entry for entry in read_log(path) if 'loss' in entry]
         if found:  # what came after the resumed checkpoint, or in another training, does not count
             entries = [entry for entry in entries if entry['step'] < found[0]['step']] + found
     names = [key for key in (entries[0] if entries else {}) if key.startswith('loss')]

@@ -187,7 +187,8 @@ def test_table(fusion, run, tmp_path):
     differences = np.subtract(scores['cednet_m3'], scores['convnext_fpn'])
     error = differences.std(ddof=1) / 3**0.5
     assert cells[1][6:8] == ['45.0 ± 1.2', f'+{differences.mean():.1f} ± {error:.1f}']
-    assert cells[2][3:8] == ['0.002', '0.05', '1', '41.5', '+1.5']
+    assert cells[1][8] == '3 of 3'
+    assert cells[2][3:9] == ['0.002', '0.05', '1', '41.5', '+1.5', '1 of 1']
     assert cv2.imread(str(tmp_path / 'cells-retinanet-8.png')) is not None
 
 

@@ -30,7 +30,7 @@ def test_table_compares_seeds(benchmark):
 
 def test_failed_command_is_named(benchmark, tmp_path):
     run = benchmark.Run('cells', 'retinanet', 'none', 1, 0)
-    with pytest.raises(RuntimeError, match=r'tools/new_config\.py --data failed: error: .*cells'):
+    with pytest.raises(ValueError, match=r'tools/new_config\.py --data .* failed: error: .*cells'):
         benchmark.train(run, tmp_path / 'cells', 'none', tmp_path / 'out')
 
 

@@ -40,3 +40,10 @@ def test_without_a_gpu(root):
     done = run(root)
     assert done.returncode == 1
     assert done.stderr.startswith('error: there are no operators in Triton to time: there is no GPU')
+
+
+@pytest.mark.slow
+def test_a_width_that_the_arch_does_not_have(root):
+    done = run(root, '--channels', '97')
+    assert done.returncode == 2
+    assert '--channels 97 must be one of the widths of tiny, (96, 192, 352, 512)' in done.stderr

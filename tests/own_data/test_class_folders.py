@@ -4,7 +4,8 @@ import shutil
 
 import pytest
 
-from mmcednet.own_data.class_folders import find_class_folders, measure_images
+from mmcednet.own_data.class_folders import find_class_folders
+from mmcednet.own_data.image_sizes import measure_median_size
 
 CLASSES = ['disc', 'square', 'star', 'triangle']
 
@@ -20,7 +21,7 @@ def test_classes_are_found_and_images_measured(single_shapes):
     assert list(splits['train'].images) == CLASSES
     assert [len(files) for files in splits['train'].images.values()] == [2, 2, 2, 2]
     assert splits['val'].folder == single_shapes / 'validation'
-    assert measure_images(splits['train']) == (64, 64)
+    assert measure_median_size(splits['train'].files) == (64, 64)
     shutil.copytree(splits['val'].folder, single_shapes / 'test')
     assert list(find_class_folders(single_shapes)) == ['train', 'val', 'test']
 
@@ -47,5 +48,5 @@ def test_wrong_folders_are_reported(single_shapes):
 
 def test_a_file_that_is_no_image_is_reported(single_shapes):
     (single_shapes / 'train' / 'disc' / 'broken.png').write_text('no image')
-    with pytest.raises(ValueError, match=r'the image .*broken\.png cannot be read'):
-        measure_images(find_class_folders(single_shapes)['train'])
+    with pytest.raises(ValueError, match=r'.*broken\.png cannot be read as an image'):
+        measure_median_size(find_class_folders(single_shapes)['train'].files)

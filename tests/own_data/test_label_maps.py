@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from mmcednet.own_data.label_maps import find_label_maps, find_values_of, measure_images
+from mmcednet.own_data.image_sizes import measure_median_size
+from mmcednet.own_data.label_maps import find_label_maps, find_values_of
 
 
 @pytest.fixture
@@ -27,7 +28,7 @@ def test_label_maps_are_found_and_measured(folder, shapes):
     cv2.imwrite(str(path), labels)
     found = find_values_of(splits['train'])
     assert set(found) == {0, 1, 2, 3, 4, 7, 255} and found[7] == path
-    assert measure_images(splits['train']) == (64, 64)
+    assert measure_median_size(splits['train'].files) == (64, 64)
 
 
 def test_layout_of_mmseg(shapes, tmp_path):

@@ -38,6 +38,10 @@ def test_a_segmenter_of_mmseg(root, tmp_path):
     model = Config.fromfile(out).model
     assert model.decode_head.type == 'FCNHead' and model.decode_head.num_classes == 3
     assert model.auxiliary_head.num_classes == 3
+    assert model.backbone.layer_scale == 1.0  # that of the published segmenters
+    out.unlink()
+    write_new_config(folder, 'fcn', 'nano', out, root / 'configs', pretrained='none')
+    assert Config.fromfile(out).model.backbone.layer_scale == 1e-6
 
 
 @pytest.mark.slow

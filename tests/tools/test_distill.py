@@ -86,6 +86,10 @@ def test_errors(get_error, arguments, nano, shapes, tmp_path):
     )
     message = get_error('distill.py', '--teacher', 'gone.pth', *images, *out)
     assert message == 'error: gone.pth can not be found.'
+    message = get_error('distill.py', *teacher, *images, *out, '--size', 31)
+    assert message == 'error: --size 31 must be at least 32'
+    message = get_error('distill.py', *teacher, *images, *out, '--teacher-scale', 0)
+    assert message == 'error: --teacher-scale 0.0 must be more than 0'
     message = get_error('distill.py', *teacher, *images, '-o', 'out.bin')
     assert message == 'error: out.bin must end in one of: .safetensors, .pth'
     message = get_error('distill.py', *teacher, *images, *out)

@@ -67,7 +67,7 @@ def print_deviations(rows: Sequence[Row]) -> int:
     return len(deviations)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     tables = sorted({row['table'] for row in load_paper_rows()})
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--table', choices=tables, help='one table; default: all')
@@ -95,6 +95,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     check_positive(parser, args, 'batch')
     if args.dtype == 'float16' and not torch.cuda.is_available():
         parser.error('--dtype float16 needs a GPU; a CPU has float32 and bfloat16')
+    return args
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = parse_args(argv)
     with exit_on_error():
         load_paper_rows(args.table, args.method)
         if args.speed:

@@ -1,0 +1,55 @@
+"""Arguments that several of the benchmarks have."""
+
+import argparse
+import os
+from pathlib import Path
+
+from .specs import MAIN, NETWORKS
+from .training import METRICS
+
+
+def add_dataset_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add ``--data`` and ``--framework``."""
+    parser.add_argument(
+        '--data', type=Path, required=True, help='folder of a dataset, as for tools/new_config.py'
+    )
+    parser.add_argument('--framework', choices=METRICS, default='retinanet', help='default: retinanet')
+
+
+def add_models_argument(parser: argparse.ArgumentParser) -> None:
+    """Add ``--models``, names of networks in ``NETWORKS``."""
+    parser.add_argument(
+        '--models',
+        nargs='+',
+        choices=NETWORKS,
+        default=MAIN,
+        metavar='MODEL',
+        help=f'any of {", ".join(NETWORKS)}; default: {" ".join(MAIN)}',
+    )
+
+
+def add_run_arguments(parser: argparse.ArgumentParser, script: Path, seeds: int) -> None:
+    """Add ``--seeds``, ``--jobs``, ``--results`` and ``--out``.
+
+    Args:
+        parser: The script's.
+        script: File of the script, whose name those of the results have.
+        seeds: Default of ``--seeds``.
+    """
+    out = Path('work_dirs', script.stem)
+    parser.add_argument('--seeds', type=int, default=seeds, help=f'number of seeds; default: {seeds}')
+    parser.add_argument(
+        '--jobs',
+        type=int,
+        default=os.cpu_count(),
+        help='trainings at a time, of one thread each; default: number of cores',
+    )
+    parser.add_argument(
+        '--results',
+        type=Path,
+        default=script.with_suffix('.json'),
+        help=f'file of the finished runs; default: benchmarks/{script.stem}.json',
+    )
+    parser.add_argument(
+        '--out', type=Path, default=out, help=f'folder of logs, tables and figures; default: {out}'
+    )

@@ -87,7 +87,9 @@ def check_weights(folder: Path, models: Sequence[str]) -> None:
     for model in models:
         path = folder / f'{model}.safetensors'
         if not path.is_file():
-            raise FileNotFoundError(f'the initial weights {path} do not exist')
+            raise FileNotFoundError(
+                f'the initial weights {path} do not exist; benchmarks/pretraining.py writes such files'
+            )
 
 
 def main(argv: Sequence[str] | None = None) -> int:

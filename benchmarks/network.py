@@ -92,7 +92,10 @@ def build_model(name: str, part: str) -> nn.Module:
         if part == 'backbone':
             neck = cfg.model.get('neck')
             return Backbone(MODELS.build(cfg.model.backbone), neck and MODELS.build(neck))
-        return MODELS.build(cfg.model)
+        cfg.model.backbone.init_cfg = None  # no file is needed
+        model = MODELS.build(cfg.model)
+    model.init_weights()  # mmdet's DETRs are built with uninitialised memory
+    return model
 
 
 def build_of_timm(name: str) -> nn.Module:

@@ -6,8 +6,8 @@ FRAMEWORK ?= retinanet
 SEED ?= 0
 VENV_OPENMMLAB ?= .venv-openmmlab
 BIN = $(VENV)/bin
-# One process per core; loadgroup hands out tests one by one and keeps xdist_group together.
-PARALLEL = -n logical --maxprocesses 8 --dist loadgroup
+# As many processes as tests/conftest.py says; loadgroup hands out tests one by one and keeps xdist_group together.
+PARALLEL = -n auto --maxprocesses 8 --dist loadgroup
 # The tests that compare numbers; the memory layouts of test_layout.py are those of oneDNN
 NUMERICS = tests/models tests/baselines tests/heads tests/converters tests/export tests/inference \
 	--ignore tests/models/test_layout.py

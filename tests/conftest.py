@@ -3,7 +3,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-os.environ['OMP_NUM_THREADS'] = '1'  # tests run in one process per core; before torch is imported
+os.environ['OMP_NUM_THREADS'] = '1'  # tests run in as many processes as cores; before torch is imported
 
 import cv2
 import fast_configs  # noqa: F401
@@ -27,6 +27,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default='cuda',
         help='of the tests in tests/gpu; cpu: what of them needs no GPU, on smaller images',
     )
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """One process more than cores: tests that start processes wait for them."""
+    return (os.cpu_count() or 1) + 1
 
 
 def pytest_configure(config: pytest.Config) -> None:

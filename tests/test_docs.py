@@ -88,7 +88,7 @@ def test_tested_versions_are_those_of_the_locks(lock):
     locked = dict(re.findall(r'^(?:onedl-)?([\w-]+)==([\d.]+)', text, re.M))
     lines = (ROOT / 'docs' / 'installation.md').read_text().splitlines()
     table = [line.strip('| ').split(' | ') for line in lines]
-    (names,) = [cells[-6:] for cells in table if cells[-6:][0] == 'torch']
-    (versions,) = [cells[-6:] for cells in table if len(cells) == 7 and cells[0].startswith(f'`{lock}')]
+    (names,) = [cells[:-1] for cells in table if cells[0] == 'torch']  # the last column is Python's
+    (versions,) = [cells[1:-1] for cells in table if cells[0].startswith(f'`{lock}`, ')]
     fork_names = {'mmdet': 'mmdetection'} if lock == 'onedl' else {}
     assert versions == [locked[fork_names.get(name, name)] for name in names]

@@ -111,8 +111,8 @@ def describe(device: torch.device) -> str:
 
 
 def is_exporting() -> bool:
-    """Whether torch.export is recording."""
-    return hasattr(torch.compiler, 'is_exporting') and torch.compiler.is_exporting()
+    """Whether torch.export is recording; torch.compiler.is_exporting() is also true in torch.compile."""
+    return getattr(torch.compiler, '_is_exporting_flag', False)
 
 
 def is_traced() -> bool:

@@ -7,7 +7,7 @@ import torch
 from torch._dynamo.testing import CompileCounterWithBackend
 
 from mmcednet.baselines import RevCol
-from mmcednet.models import CEDNet, apply_recompute, compile_blocks, use_kernels
+from mmcednet.models import CEDNet, apply_recompute, compile_blocks, kernels, use_kernels
 from mmcednet.models.cuda_graphs import CUDAGraphs
 from mmcednet.models.layers import DropPath
 
@@ -92,7 +92,7 @@ def test_float16_with_a_scaler(device):
 
 
 def test_compiled_blocks(device):
-    """The third size of images compiles nothing new, and outputs stay the same."""
+    """They keep the operators, the third size of images compiles nothing, outputs stay the same."""
     network = build().to(device).eval()
     compiled = copy.deepcopy(network)
     backend = CompileCounterWithBackend('inductor' if device.type == 'cuda' else 'aot_eager')
@@ -105,6 +105,8 @@ def test_compiled_blocks(device):
                 assert (own - other).norm() < 1e-3 * other.norm()
         counts.append(backend.frame_count)
     assert counts[0] > 0 and counts[1] == counts[2]
+    names = {str(node.target) for graph in backend.graphs for node in graph.graph.nodes}
+    assert any('mmcednet' in name for name in names) == (kernels.triton is not None)
 
 
 def test_reversible_columns_in_mixed_precision(device):

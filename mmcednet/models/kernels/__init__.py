@@ -94,8 +94,14 @@ def compute_in_low_precision(
 def runs_triton(device: torch.device) -> bool:
     """Whether a device runs the operators in Triton: a recent GPU, or a CPU in Triton's interpreter."""
     if device.type == 'cuda':
-        return torch.cuda.get_device_capability(device) >= CAPABILITY
+        return get_capability(device) >= CAPABILITY
     return device.type == 'cpu' and triton is not None and triton.INTERPRETED
+
+
+def get_capability(device: torch.device) -> tuple[int, int]:
+    """A GPU's CUDA capability, by a function that torch.compile knows to be constant."""
+    properties = torch.cuda.get_device_properties(device)
+    return properties.major, properties.minor
 
 
 def describe(device: torch.device) -> str:
@@ -106,7 +112,7 @@ def describe(device: torch.device) -> str:
         return 'for a CPU'
     if device.type != 'cuda':
         return f'plain torch, as there are none for {device.type}'
-    old = f'the GPU has capability {torch.cuda.get_device_capability(device)}, less than {CAPABILITY}'
+    old = f'the GPU has capability {get_capability(device)}, less than {CAPABILITY}'
     return f'plain torch, as {explain_without_triton() or old}'
 
 

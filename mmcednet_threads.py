@@ -47,8 +47,10 @@ def count_cores(root: Path = Path('/')) -> int:
     """Count the cores that this process may use, by its affinity and the CPU quota of its cgroups.
 
     Args:
-        root: Folder with proc/ and sys/. Default: '/'.
+        root: Folder with proc/ and sys/. Default: '/'. Only Linux has them: elsewhere all are counted.
     """
+    if not hasattr(os, 'sched_getaffinity'):
+        return os.cpu_count() or 1
     topology = root / 'sys' / 'devices' / 'system' / 'cpu'
     siblings = [
         topology / f'cpu{cpu}' / 'topology' / 'thread_siblings_list' for cpu in os.sched_getaffinity(0)

@@ -103,10 +103,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         name = args.data.resolve().name
         weights = NONE if args.weights is None else args.weights.resolve().name
         runs = [
-            Run(name, args.framework, model, 1, args.iters, 0.0, 0.0, scale, weights)
+            Run(name, args.framework, model, 1, args.iters, 0.0, 0.0, scale, weights, args.device)
             for model in args.models
         ]
-        trainer = Trainer(results, args.data, args.out, args.jobs, args.device, args.weights)
+        trainer = Trainer(results, args.data, args.out, args.jobs, args.weights)
         if args.recipe:
             lr, weight_decay = args.recipe
             tuned = [replace(run, lr=lr, weight_decay=weight_decay) for run in runs]
@@ -114,7 +114,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             tuned = trainer.tune(runs)
         trainer.train(replace(run, seed=seed) for seed in range(1, args.seeds + 1) for run in tuned)
         pretrained = args.weights is not None
-        write_report(results, name, args.framework, args.iters, args.out, args.reference, pretrained)
+        write_report(results, runs[0], args.out, args.reference, pretrained)
     return 0
 
 

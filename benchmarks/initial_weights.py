@@ -9,7 +9,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ if __name__ == '__main__':
 import matplotlib
 from fusion.arguments import add_dataset_arguments, add_run_arguments
 from fusion.report import TITLES, format_mean, get_mean_and_width
-from fusion.results import Results, read_latest_log
+from fusion.results import Results, read_latest_log, train_missing
 from fusion.training import METRICS, NONE
 from matplotlib import pyplot as plt
 
@@ -97,27 +96,6 @@ def call(tool: str, *args: Any) -> None:
         raise ValueError(f'{command} failed: {" ".join(last)}')
 
 
-def train_missing(results: Results, runs: Sequence[Run], args: argparse.Namespace) -> None:
-    """Train the runs that have not finished yet, and print a line for each."""
-    missing = [run for run in runs if results.find(run) is None]
-    weights = {shorten(given): given for given in args.weights}
-    with ThreadPoolExecutor(args.jobs) as pool:
-        futures = [
-            pool.submit(train, run, args.data, weights[run.weights], args.out) for run in missing
-        ]
-        try:
-            for number, future in enumerate(as_completed(futures), 1):
-                results.add(row := future.result())
-                print(
-                    f'[{number}/{len(missing)}] {row["weights"]}, {row["epochs"]} epochs, '
-                    f'seed {row["seed"]}: {row["score"]:.1f}',
-                    flush=True,
-                )
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
-
-
 def shorten(weights: str) -> str:
     """The name of weights in the results: a file's name without its folder and suffix."""
     return Path(weights).stem if Path(weights).suffix else weights
@@ -184,6 +162,10 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     add_run_arguments(parser, Path(__file__), seeds=3)
     args = parser.parse_args(argv)
     check_positive(parser, args, 'seeds', 'jobs')
+    for option, values in (('weights', list(map(shorten, args.weights))), ('epochs', args.epochs)):
+        repeated = next((value for value in values if values.count(value) > 1), None)
+        if repeated is not None:
+            parser.error(f'--{option} has {repeated} twice; the rows of the table need different names')
     return args
 
 
@@ -198,7 +180,14 @@ def main(argv: Sequence[str] | None = None) -> int:
             for epochs in args.epochs
             for weights in args.weights
         ]
-        train_missing(results, runs, args)
+        weights = {shorten(given): given for given in args.weights}
+        train_missing(
+            results,
+            runs,
+            args.jobs,
+            lambda run: train(run, args.data, weights[run.weights], args.out),
+            '{weights}, {epochs} epochs, seed {seed}: {score:.1f}'.format_map,
+        )
         scores = group_scores(results, data, args.framework)
         table = make_table(scores, args.framework)
         print(table)

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from mmcednet_threads import limit_threads
+from mmcednet_threads import count_cores, limit_threads
 
 if __name__ == '__main__':
     limit_threads()  # before torch is imported
@@ -77,7 +77,7 @@ def build_config(run: Run, folder: Path, classes: int, device: str = 'cpu') -> C
     for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
         loader.dataset.data_root = str(folder)
         if device == 'cuda':
-            loader.update(batch_size=GPU_BATCH_SIZE, num_workers=os.cpu_count())
+            loader.update(batch_size=GPU_BATCH_SIZE, num_workers=count_cores())
     cfg.train_cfg.update(max_epochs=run.epochs, val_interval=run.epochs)
     cfg.param_scheduler[1].update(end=run.epochs, T_max=run.epochs)
     cfg.optim_wrapper.optimizer.update(lr=run.lr, weight_decay=run.weight_decay)

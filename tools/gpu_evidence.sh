@@ -28,7 +28,7 @@ if [ "$device" = cpu ]; then
     detection=(--iters 4 --seeds 1 --scale 64 64 --jobs 1)
 else
     epochs=10 patience=1
-    distillation=(--iterations 2500 --batch-size 256 --cfg-options train_dataloader.num_workers="$(nproc)")
+    distillation=(--iterations 2500 --batch-size 256 --cfg-options train_dataloader.num_workers="$(env -u OMP_NUM_THREADS nproc)")
     # 23 epochs of 205 images; --jobs: the GPU waits for Python where one network trains at a time
     detection=(--iters 300 --seeds 2 --scale 256 256 --jobs 4)
 fi

@@ -1,8 +1,9 @@
 """Arguments that several of the benchmarks have."""
 
 import argparse
-import os
 from pathlib import Path
+
+from mmcednet_threads import count_cores
 
 from .specs import MAIN, NETWORKS
 from .training import METRICS
@@ -41,7 +42,7 @@ def add_run_arguments(parser: argparse.ArgumentParser, script: Path, seeds: int)
     parser.add_argument(
         '--jobs',
         type=int,
-        default=os.cpu_count(),
+        default=count_cores(),
         help='trainings at a time, of one thread each; default: number of cores',
     )
     parser.add_argument(

@@ -13,7 +13,7 @@ from mmcednet.files import atomic_write
 
 from .results import TUNING_SEED, Results
 from .specs import NETWORKS, REFERENCE
-from .training import METRICS, NONE
+from .training import METRICS, NONE, Run
 
 TITLES = {'retinanet': 'box AP', 'mask_rcnn': 'mask AP', 'upernet': 'mIoU'}
 SIZES = {'small': '_s', 'medium': '_m', 'large': '_l'}
@@ -33,16 +33,12 @@ MANY = 5  # groups; more are not drawn as curves
 Groups = dict[tuple[str, str, float, float], list[dict[str, Any]]]
 
 
-def group_runs(
-    results: Results, data: str, framework: str, iters: int, pretrained: bool = False
-) -> Groups:
+def group_runs(results: Results, run: Run, pretrained: bool = False) -> Groups:
     """The runs that are compared, by seed.
 
     Args:
         results: Finished runs.
-        data: Name of the dataset.
-        framework: A key of ``METRICS``.
-        iters: Number of iterations.
+        run: One of them, whose data, framework, iterations, scale and device the others have.
         pretrained: All runs of the networks that were started from pre-trained weights, too. Default:
             False, all runs from random weights.
 
@@ -51,7 +47,8 @@ def group_runs(
         of their runs.
     """
     models = list(NETWORKS)
-    rows = list(results.select(data=data, framework=framework, iters=iters))
+    common = ('data', 'framework', 'iters', 'scale', 'device')
+    rows = list(results.select(**{key: getattr(run, key) for key in common}))
     compared = {row['model'] for row in rows if row['weights'] != NONE}
     groups: Groups = {}
     for row in rows:
@@ -189,19 +186,17 @@ def get_mean_and_width(groups: list) -> tuple[list[float], list[float]]:
 
 def write_report(
     results: Results,
-    data: str,
-    framework: str,
-    iters: int,
+    run: Run,
     out: Path,
     reference: str = REFERENCE,
     pretrained: bool = False,
 ) -> None:
     """Print the table, and write it and the figure into a folder; see :func:`group_runs`."""
-    groups = group_runs(results, data, framework, iters, pretrained)
-    table = make_table(groups, framework, reference)
+    groups = group_runs(results, run, pretrained)
+    table = make_table(groups, run.framework, reference)
     print(table)
-    name = f'{data}-{framework}-{iters}' + ('-pretrained' if pretrained else '')
+    name = f'{run.data}-{run.framework}-{run.iters}' + ('-pretrained' if pretrained else '')
     with atomic_write(out / f'{name}.md') as temporary:
         temporary.write_text(table)
-    draw_figure(groups, framework, f'{data}, {framework}', out / f'{name}.png')
+    draw_figure(groups, run.framework, f'{run.data}, {run.framework}', out / f'{name}.png')
     print(f'table and figure: {out / name}.md and .png')

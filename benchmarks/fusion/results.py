@@ -2,11 +2,10 @@
 
 import json
 import os
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from dataclasses import asdict, replace
 from multiprocessing import get_all_start_methods, get_context
-from multiprocessing.pool import ThreadPool
 from pathlib import Path
 from typing import Any
 
@@ -48,11 +47,11 @@ class Results:
 
     def find(self, run: Any) -> dict[str, Any] | None:
         """Results of a run, a dataclass; None if it has not finished yet."""
-        wanted = json.loads(json.dumps(asdict(run)))
-        return next(self.select(**wanted), None)
+        return next(self.select(**asdict(run)), None)
 
     def select(self, **wanted: Any) -> Iterator[dict[str, Any]]:
         """Iterate over the runs that have the given values."""
+        wanted = json.loads(json.dumps(wanted))  # lists, not tuples
         for row in self.rows:
             if all(row[key] == value for key, value in wanted.items()):
                 yield row
@@ -75,58 +74,85 @@ def start_process() -> ProcessPoolExecutor:
     return ProcessPoolExecutor(1, context)
 
 
-class Trainer:
-    """Trains the runs that have not finished yet, several at once.
+def train_missing(
+    results: Results,
+    runs: Iterable[Any],
+    jobs: int,
+    train_one: Callable[[Any], dict[str, Any]],
+    describe: Callable[[dict[str, Any]], str],
+) -> None:
+    """Train the runs that have not finished yet, in the given order, and print a line for each.
 
     Args:
         results: Finished runs; new ones are added.
+        runs: Dataclasses that say what to train.
+        jobs: Number of runs at a time.
+        train_one: Trains a run and returns its row.
+        describe: The text of a row's line.
+
+    Raises:
+        Exception: That of the first run that failed; those that were training beside it are finished
+            and added, others are not begun.
+    """
+    missing = [run for run in runs if results.find(run) is None]
+    errors = []
+    with ThreadPoolExecutor(jobs) as pool:
+        futures = [pool.submit(train_one, run) for run in missing]
+        try:
+            for number, future in enumerate(as_completed(futures), 1):
+                if future.cancelled():
+                    continue
+                if error := future.exception():
+                    errors.append(error)
+                    for each in futures:
+                        each.cancel()
+                    continue
+                results.add(row := future.result())
+                print(f'[{number}/{len(missing)}] {describe(row)}', flush=True)
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    if errors:
+        raise errors[0]
+
+
+class Trainer:
+    """Trains runs, several at once.
+
+    Args:
+        results: Finished runs, which are not trained again; new ones are added.
         folder: Folder of the dataset.
         out: Folder of the logs.
         jobs: Number of processes, of one thread each.
-        device: 'cpu' or 'cuda'.
         weights: Folder of the initial weights; None for random ones.
     """
 
     def __init__(
-        self,
-        results: Results,
-        folder: Path,
-        out: Path,
-        jobs: int,
-        device: str,
-        weights: Path | None = None,
+        self, results: Results, folder: Path, out: Path, jobs: int, weights: Path | None = None
     ) -> None:
         self.results = results
         self.folder = folder
         self.out = out
         self.jobs = jobs
-        self.device = device
         self.weights = weights
 
     def train(self, runs: Iterable[Run]) -> None:
-        """Train, in the given order, and print a line per finished run."""
-        missing = [run for run in runs if self.results.find(run) is None]
-        if not missing:
-            return
-        with ThreadPool(min(self.jobs, len(missing))) as pool:
-            for number, row in enumerate(pool.imap_unordered(self.train_one, missing, 1), 1):
-                self.results.add(row)
-                recipe = f'learning rate {row["lr"]:g}, weight decay {row["weight_decay"]:g}'
-                print(
-                    f'[{number}/{len(missing)}] {row["model"]}, {recipe}, seed {row["seed"]}: '
-                    f'{row["curve"][-1][1]:.1f} on the validation images, {row["seconds"]} s',
-                    flush=True,
-                )
+        """Train; see :func:`train_missing`."""
+        train_missing(self.results, runs, self.jobs, self.train_one, self.describe)
 
     def train_one(self, run: Run) -> dict[str, Any]:
         """Train in a process of its own: mmengine keeps visualizers and loggers of earlier runs."""
         try:
             with start_process() as process:
-                args = (run, self.folder, self.out, self.device, self.weights)
-                return process.submit(train, *args).result()
+                return process.submit(train, run, self.folder, self.out, self.weights).result()
         except Exception as error:
             log = self.out / run.name / 'output.log'
-            raise RuntimeError(f'the run {run.name} failed, see {log}: {error}') from error
+            raise ValueError(f'the run {run.name} failed, see {log}: {error}') from error
+
+    def describe(self, row: dict[str, Any]) -> str:
+        recipe = f'learning rate {row["lr"]:g}, weight decay {row["weight_decay"]:g}'
+        score = f'{row["curve"][-1][1]:.1f} on the validation images'
+        return f'{row["model"]}, {recipe}, seed {row["seed"]}: {score}, {row["seconds"]} s'
 
     def tune(self, runs: Iterable[Run]) -> list[Run]:
         """Choose learning rate and weight decay of each run's network on the validation images.

@@ -47,6 +47,7 @@ class Run:
         weight_decay: Weight decay.
         scale: Width and height in px that images are resized to; None: as tools/new_config.py.
         weights: Name of the folder of initial weights, ``NONE`` for random ones.
+        device: 'cpu'; or 'cuda' for mixed precision and larger batches.
     """
 
     data: str
@@ -58,6 +59,7 @@ class Run:
     weight_decay: float
     scale: tuple[int, int] | None
     weights: str = NONE
+    device: str = 'cpu'
 
     @property
     def name(self) -> str:
@@ -92,9 +94,7 @@ def check_device(device: str) -> None:
         raise ValueError('--device cuda needs a GPU, and torch finds none; use --device cpu')
 
 
-def build_config(
-    run: Run, folder: Path, work_dir: Path, weights: Path | None = None, device: str = 'cpu'
-) -> Config:
+def build_config(run: Run, folder: Path, work_dir: Path, weights: Path | None = None) -> Config:
     """Build the config: that of tools/new_config.py, with the run's network and schedule.
 
     Args:
@@ -103,7 +103,6 @@ def build_config(
         work_dir: Folder for the config and the log.
         weights: Folder of the initial weights, the backbone's in a file of the network's name.
             Default: random weights.
-        device: 'cpu'; or 'cuda' for mixed precision and larger batches.
     """
     path = work_dir / 'config.py'
     size = NETWORKS[run.model].size
@@ -129,7 +128,7 @@ def build_config(
     cfg.default_hooks.checkpoint = None
     for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
         loader.update(num_workers=0, persistent_workers=False)
-    if device == 'cuda':
+    if run.device == 'cuda':
         adapt_to_gpu(cfg)
     if 'batch_sampler' in cfg.train_dataloader:  # detectors
         # batch normalisation of NAS-FPN needs more than a single image at stride 128
@@ -176,23 +175,20 @@ def get_image_size(cfg: Config) -> tuple[int, int]:
     return -(-height // 32) * 32, -(-width // 32) * 32
 
 
-def train(
-    run: Run, folder: Path, out: Path, device: str, weights: Path | None = None
-) -> dict[str, Any]:
+def train(run: Run, folder: Path, out: Path, weights: Path | None = None) -> dict[str, Any]:
     """Train, validate and test a network, on one thread of the CPU or on a GPU.
 
     Args:
         run: What to train.
         folder: Folder of the dataset.
         out: The run's log is in a folder of its name in ``out``.
-        device: 'cpu' or 'cuda'.
         weights: As for :func:`build_config`.
 
     Returns:
         The run and its results, as JSON: metrics and ``curve`` (iteration, metric on the validation
         images) in percent, ``loss`` averaged over twentieths of the training.
     """
-    if device == 'cpu':
+    if run.device == 'cpu':
         os.environ['CUDA_VISIBLE_DEVICES'] = ''
     torch.set_num_threads(1)
     cv2.setNumThreads(0)
@@ -201,7 +197,7 @@ def train(
     work_dir.mkdir(parents=True)
     start = time.time()
     with open(work_dir / 'output.log', 'w') as log, redirect_stdout(log), redirect_stderr(log):
-        cfg = build_config(run, folder, work_dir, weights, device)
+        cfg = build_config(run, folder, work_dir, weights)
         cost = compute_complexity(work_dir / 'config.py', get_image_size(cfg))
         adapt_to_device(cfg)
         recorder = Recorder(METRICS[run.framework])
@@ -219,6 +215,5 @@ def train(
         curve=recorder.curve,
         loss=[round(sum(part) / len(part), 4) for part in losses],
         seconds=round(time.time() - start),
-        device=device,
         torch=torch.__version__,
     )

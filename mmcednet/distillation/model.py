@@ -33,6 +33,7 @@ class FeatureDistillation(BaseModel):
         backbone: Config of a CEDNet; its features are those of the stem and of each stage's end,
             whatever the backbone itself returns.
         teacher: As for :func:`build_teacher`.
+        data_preprocessor: Gives normalised RGB images; its ``mean`` and ``std`` are needed.
         levels: Levels that learn, of those that the teacher has: 2 to 5, level k at stride 2^k.
             Default: (2, 3, 4, 5).
         level_weights: Weight of each level's loss. Default: 1 each.
@@ -44,7 +45,6 @@ class FeatureDistillation(BaseModel):
             None, as the rest.
         select: If the teacher is a ConvNeXt, the backbone starts from weights selected of it, see
             :func:`select_from_convnext`; an ``init_cfg`` overrides them. Default: True.
-        data_preprocessor: Gives normalised RGB images. Default: None.
 
     Raises:
         ValueError: An argument is invalid, the teacher has none of the levels, or see
@@ -55,6 +55,7 @@ class FeatureDistillation(BaseModel):
         self,
         backbone: dict,
         teacher: str,
+        data_preprocessor: dict,
         levels: Sequence[int] = LEVELS,
         level_weights: Sequence[float] | None = None,
         stages: str = 'all',
@@ -62,7 +63,6 @@ class FeatureDistillation(BaseModel):
         teacher_scale: float = 1.0,
         teacher_dtype: str | None = None,
         select: bool = True,
-        data_preprocessor: dict | None = None,
     ) -> None:
         super().__init__(data_preprocessor)
         self.backbone: CEDNet = MODELS.build(backbone)
@@ -102,7 +102,9 @@ class FeatureDistillation(BaseModel):
     def find_channels(self) -> dict[str, int]:
         """Channels of each feature of the backbone."""
         conv = self.backbone.stem.conv1
+        self.backbone.eval()  # BatchNorm takes no single pixel in training, and keeps its statistics
         features = self.extract(torch.zeros(1, conv.in_channels, 32, 32))
+        self.backbone.train()
         return {name: feature.shape[1] for name, feature in features.items()}
 
     def extract(self, images: Tensor) -> dict[str, Tensor]:

@@ -136,10 +136,8 @@ def build_timm(name: str, file: str) -> Teacher:
             cfg, layout = network.pretrained_cfg, getattr(network, 'output_fmt', 'NCHW')
             mean, std = ([255 * value for value in cfg[key]] for key in ('mean', 'std'))
             return Teacher(network, mean, std, channels_last=layout == 'NHWC')
-        except (RuntimeError, ValueError) as error:
+        except (RuntimeError, ValueError, TypeError) as error:  # the last: it does not know the option
             errors.append(' '.join(str(error).split())[:MAX_REASON])
-        except TypeError:  # the network does not know the option
-            continue
     raise ValueError(f'the teacher timm:{name} cannot be built: {errors[0]}')
 
 

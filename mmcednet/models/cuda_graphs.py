@@ -117,20 +117,27 @@ def capture(call: Callable[[], Any], device: torch.device) -> tuple[torch.cuda.C
     Raises:
         RuntimeError: The kernels cannot be recorded.
     """
-    with torch.cuda.device(device):
-        stream = torch.cuda.Stream()
-        stream.wait_stream(torch.cuda.current_stream())
+    stream, current = get_stream(device), torch.cuda.current_stream(device)
+    # torch leaves the stream of a graph only if its recording succeeds
+    with torch.cuda.device(device), torch.cuda.stream(current):
+        stream.wait_stream(current)
         with torch.cuda.stream(stream):
             for _ in range(WARM_UP):
                 call()
-        torch.cuda.current_stream().wait_stream(stream)
+        current.wait_stream(stream)
         graph = torch.cuda.CUDAGraph()
         torch.clear_autocast_cache()  # weights converted by an autocast around this are not kept
         # thread_local: the data loader's thread may allocate memory meanwhile
-        with torch.cuda.graph(graph, pool=get_pool(), capture_error_mode='thread_local'):
+        with torch.cuda.graph(graph, get_pool(), stream, capture_error_mode='thread_local'):
             outs = call()
         torch.clear_autocast_cache()
     return graph, outs
+
+
+@functools.cache
+def get_stream(device: torch.device) -> torch.cuda.Stream:
+    """The stream on which a GPU's graphs are recorded; torch's own is of the first GPU that records."""
+    return torch.cuda.Stream(device)
 
 
 @functools.cache

@@ -7,6 +7,8 @@ import os
 import re
 import subprocess
 import sys
+import threading
+from concurrent.futures import Future
 from dataclasses import asdict, replace
 
 import cv2
@@ -72,8 +74,8 @@ def test_networks_of_the_size_of_cednet_t(fusion):
 @pytest.mark.parametrize('device', ['cpu', 'cuda'])
 def test_config_for_a_device(fusion, run, device, tmp_path):
     data = draw_dataset(tmp_path / 'cells', train=1, val=1, size=64, seed=0)
-    large = replace(run, model='cednet_tiny_m3')
-    cfg = fusion.training.build_config(large, data, tmp_path / 'run', device=device)
+    large = replace(run, model='cednet_tiny_m3', device=device)
+    cfg = fusion.training.build_config(large, data, tmp_path / 'run')
     assert cfg.model.backbone.pyramid.channels == cfg.model.bbox_head.in_channels == 256
     on_gpu = device == 'cuda'
     assert cfg.train_dataloader.batch_size == (16 if on_gpu else 4)
@@ -122,6 +124,33 @@ def test_runs_are_tuned_and_trained_once(fusion, tmp_path, capsys):
     assert cv2.imread(str(out / 'cells-retinanet-8.png')) is not None
 
 
+def test_a_failed_run_stops_those_that_have_not_begun(fusion, run, tmp_path, monkeypatch):
+    """Those that are training meanwhile are finished and kept."""
+    results, begun, cancelled = fusion.results.Results(tmp_path / 'results.json'), [], []
+    runs = [fusion.training.Run(**dict(asdict(run), seed=seed)) for seed in range(1, 7)]
+    both, stopped = threading.Barrier(2), threading.Event()
+
+    def train(each):
+        begun.append(each.seed)
+        if each.seed <= 2:
+            both.wait()
+        if each.seed == 1:
+            raise ValueError('run 1 failed')
+        stopped.wait()
+        return make_row(each, 40.0)
+
+    def cancel(future, cancel=Future.cancel):
+        cancelled.append(cancel(future))
+        if len(cancelled) == len(runs):
+            stopped.set()
+
+    monkeypatch.setattr(Future, 'cancel', cancel)
+    with pytest.raises(ValueError, match='run 1 failed'):
+        fusion.results.train_missing(results, runs, 2, train, str)
+    assert sorted(row['seed'] for row in results.rows) == sorted({*begun} - {1})
+    assert {1, 2} <= {*begun} <= {1, 2, 3}
+
+
 def test_best_recipe_on_validation_images(fusion, run, tmp_path):
     results = fusion.results.Results(tmp_path / 'results.json')
     half = dict(asdict(run), iters=4, seed=0)
@@ -129,7 +158,7 @@ def test_best_recipe_on_validation_images(fusion, run, tmp_path):
     for (lr, decay), score in scores.items():
         tried = fusion.training.Run(**dict(half, lr=lr, weight_decay=decay))
         results.add(make_row(tried, score))
-    trainer = fusion.results.Trainer(results, tmp_path, tmp_path, 1, 'cpu')
+    trainer = fusion.results.Trainer(results, tmp_path, tmp_path, 1)
     (tuned,) = trainer.tune([run])
     assert (tuned.lr, tuned.weight_decay) == (1e-3, 0.2)
     assert (tuned.iters, tuned.seed) == (8, 1)
@@ -178,8 +207,10 @@ def test_table(fusion, run, tmp_path):
             results.add(make_row(changed, score))
     other_recipe = fusion.training.Run(**dict(asdict(run), model='cednet_m3', lr=2e-3))
     results.add(make_row(other_recipe, 41.5))
+    for other in (dict(scale=(64, 64)), dict(device='cuda')):  # rows of other tables
+        results.add(make_row(fusion.training.Run(**dict(asdict(run), **other)), 99.0))
     results.add(make_row(fusion.training.Run(**dict(asdict(run), seed=0)), 99.0))  # of the tuning
-    fusion.report.write_report(results, 'cells', 'retinanet', 8, tmp_path)
+    fusion.report.write_report(results, run, tmp_path)
     rows = (tmp_path / 'cells-retinanet-8.md').read_text().splitlines()
     cells = [row.strip('| ').split(' | ') for row in rows[2:]]
     assert [row[0] for row in cells] == ['ConvNeXt + FPN', 'CEDNet, 3 stages', 'CEDNet, 3 stages']
@@ -202,7 +233,7 @@ def test_weights_are_compared_with_the_reference_of_the_same(fusion, run, tmp_pa
         results.add(make_row(changed, score))
     alone = fusion.training.Run(**dict(asdict(run), model='unet'))
     results.add(make_row(alone, 31.0))
-    groups = fusion.report.group_runs(results, 'cells', 'retinanet', 8, pretrained=True)
+    groups = fusion.report.group_runs(results, run, pretrained=True)
     rows = fusion.report.make_table(groups, 'retinanet').splitlines()[2:]
     assert not any('UNet' in row for row in rows)
     cells = [[cell.strip() for cell in row.split('|')[1:-1]] for row in rows]
@@ -212,7 +243,7 @@ def test_weights_are_compared_with_the_reference_of_the_same(fusion, run, tmp_pa
         ('selected', ''),
     ]
     assert 'CEDNet, 3 stages, selected' in fusion.report.get_labels(groups)
-    random = fusion.report.group_runs(results, 'cells', 'retinanet', 8)
+    random = fusion.report.group_runs(results, run)
     assert [key[:2] for key in random] == [
         ('convnext_fpn', 'none'),
         ('cednet_m3', 'none'),
@@ -227,7 +258,7 @@ def test_many_networks_beside_another_reference(fusion, run, tmp_path):
         for seed in (1, 2):
             changed = fusion.training.Run(**dict(asdict(run), model=model, seed=seed))
             results.add(make_row(changed, 20.0 + index + seed))
-    fusion.report.write_report(results, 'cells', 'retinanet', 8, tmp_path, reference='plain_conv')
+    fusion.report.write_report(results, run, tmp_path, reference='plain_conv')
     rows = (tmp_path / 'cells-retinanet-8.md').read_text().splitlines()[2:]
     cells = [row.strip('| ').split(' | ') for row in rows]
     models = list(fusion.specs.NETWORKS)
@@ -243,7 +274,7 @@ def test_sizes_without_objects_are_left_out(fusion, run, tmp_path):
         row = make_row(fusion.training.Run(**dict(asdict(run), seed=seed)), 30.0)
         row['test']['coco/bbox_mAP_l'] = -100.0  # COCO's -1, in percent
         results.add(row)
-    fusion.report.write_report(results, 'cells', 'retinanet', 8, tmp_path)
+    fusion.report.write_report(results, run, tmp_path)
     (row,) = (tmp_path / 'cells-retinanet-8.md').read_text().splitlines()[2:]
     assert row.endswith('| 15.0 ± 0.0 | 15.0 ± 0.0 |  |')
     assert cv2.imread(str(tmp_path / 'cells-retinanet-8.png')) is not None
@@ -251,13 +282,10 @@ def test_sizes_without_objects_are_left_out(fusion, run, tmp_path):
 
 def test_docs_are_up_to_date(fusion, root):
     results = fusion.results.Results(root / 'benchmarks' / 'early_fusion.json')
-    finals = {
-        (row['data'], row['framework'], row['iters'])
-        for row in results.rows
-        if row['seed'] != fusion.results.TUNING_SEED
-    }
-    assert finals
+    fields = fusion.training.Run.__dataclass_fields__
+    finals = [row for row in results.rows if row['seed'] != fusion.results.TUNING_SEED]
+    runs = [fusion.training.Run(**{key: row[key] for key in fields}) for row in finals]
     text = (root / 'docs' / 'evidence.md').read_text()
-    for (data, framework, iters), pretrained in itertools.product(finals, (False, True)):
-        groups = fusion.report.group_runs(results, data, framework, iters, pretrained)
-        assert not groups or fusion.report.make_table(groups, framework) in text
+    for run, pretrained in itertools.product(runs, (False, True)):
+        groups = fusion.report.group_runs(results, run, pretrained)
+        assert not groups or fusion.report.make_table(groups, run.framework) in text

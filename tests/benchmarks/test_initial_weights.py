@@ -34,6 +34,16 @@ def test_failed_command_is_named(benchmark, tmp_path):
         benchmark.train(run, tmp_path / 'cells', 'none', tmp_path / 'out')
 
 
+@pytest.mark.parametrize(
+    ('option', 'values', 'name'),
+    [('weights', ['a/cells.pth', 'none', 'b/cells.pth'], 'cells'), ('epochs', ['5', '5'], '5')],
+)
+def test_repeated_values(benchmark, option, values, name, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        benchmark.main(['--data', str(tmp_path), f'--{option}', *values])
+    assert f'error: --{option} has {name} twice' in capsys.readouterr().err
+
+
 @pytest.mark.slow
 def test_trains_from_each_weights_once(benchmark, tmp_path, capsys):
     data = draw_dataset(tmp_path / 'shapes', train=8, val=4, size=96, seed=0)

@@ -55,6 +55,15 @@ def test_losses(build):
         torch.testing.assert_close(loss, expected, rtol=1e-3, atol=1e-4)
 
 
+def test_batch_normalisation(build):
+    """The channels are found without changing the statistics, and one image can be learnt from."""
+    model = build(backbone=dict(mixer='conv'))
+    statistics = [value for name, value in model.backbone.named_buffers() if 'running_mean' in name]
+    assert statistics and not any(value.any() for value in statistics) and model.backbone.training
+    assert sum(model(IMAGES, mode='loss').values()).isfinite()
+    assert all(value.any() for value in statistics)
+
+
 def test_every_weight_learns(build):
     """Also the last decoder's; the teacher's do not."""
     model = build(backbone=dict(layer_scale=1.0))
@@ -114,4 +123,4 @@ def test_invalid_settings(build, teacher):
     with pytest.raises(ValueError, match="stages 'first' is unknown"):
         build(stages='first')
     with pytest.raises(ValueError, match='the backbone is SpineNet; only CEDNet can be distilled'):
-        FeatureDistillation(dict(type='SpineNet'), teacher)
+        FeatureDistillation(dict(type='SpineNet'), teacher, dict(type='ImgDataPreprocessor'))

@@ -162,6 +162,7 @@ def test_what_waits_for_the_gpu_is_not_recorded(gpu, log):
     for _ in range(3):
         torch.testing.assert_close(graphs(x), compute(x))
     assert not graphs.can_record and len(log.records) == 1
+    assert torch.cuda.current_stream(gpu) == torch.cuda.default_stream(gpu)
     network = build().to(gpu).eval()
     images = torch.randn(1, 3, 64, 64, device=gpu)
     torch.testing.assert_close(CUDAGraphs(network)(images), network(images))  # others still are

@@ -87,6 +87,16 @@ def test_mlp(channels, size, dtype, scaled):
     assert compare(triton, 'mlp', operands, TOLERANCES[dtype])[0].dtype == dtype
 
 
+@torch.no_grad()
+def test_mlp_of_any_hidden_channels():
+    """A pruned MLP, of which one kernel would compute a last tile that is not whole."""
+    hidden, x = 4 * SMALL - 7, draw(2, 3, 3, SMALL, dtype=torch.bfloat16)
+    weight1, bias1, weight2, *others = draw_weights(SMALL)
+    operands = x, weight1[:hidden], bias1[:hidden], weight2[:, :hidden], *others
+    expected = reference.mlp(*(each.double() for each in operands))
+    assert (triton.mlp(*operands) - expected).norm() < 0.02 * expected.norm()
+
+
 @each_dtype
 @pytest.mark.parametrize('layer_scale', [0.0, 1e-6])
 def test_small_layer_scale(dtype, layer_scale):

@@ -69,7 +69,7 @@ def list_kernels(arch):
     for width in channels:
         constants = dict(channels=width, **norm.choose_tile(width))
         yield cublas_mlp.residual_kernel, constants, dict(num_warps=tiles.RESIDUAL_WARPS)
-        if fused_mlp.can_fuse(width):
+        if fused_mlp.can_fuse(width, 4 * width):
             yield fused_mlp.fused_mlp_kernel, width, {}
 
 

@@ -11,11 +11,10 @@ import torch
 from torch import Tensor
 
 from ..autocast import LOW_PRECISION, get_autocast_dtype
-from . import tiles
+from . import fused_mlp, tiles
 from .convolution import convolve
 from .cublas_mlp import mlp as compute_mlp
 from .fused_mlp import INTERPRETED, compute_fused_mlp
-from .fused_mlp import can_fuse as can_fuse_channels
 from .norm import norm_act as normalise
 
 __all__ = ['INTERPRETED', 'depthwise_conv', 'mlp', 'norm_act', 'norm_mlp', 'residual_mlp', 'tiles']
@@ -48,7 +47,7 @@ def mlp(
 ) -> Tensor:
     """The MLP; where no gradients are needed, in low precision, narrow ones in one kernel."""
     weights = (weight1, bias1, weight2, bias2, gamma)
-    if can_fuse(x, *weights):
+    if can_fuse(x, len(bias1), *weights):
         return fuse_mlp(x, None, None, 0.0, False, False, None, *weights, None)
     return compute_mlp(x, *weights, None, None, choose_dtype(x), need_gradients(x, *weights))[0]
 
@@ -61,7 +60,8 @@ def residual_mlp(x: Tensor, *operands: Tensor | None) -> Tensor:
 def norm_mlp(x: Tensor, *operands: Any) -> Tensor:
     """Norm, MLP and residual; as for :func:`mlp`, narrow ones in one kernel."""
     norm_weight, norm_bias, eps, gelu, shortcut, *weights, residual, factors = operands
-    if factors is None and can_fuse(x, norm_weight, norm_bias, shortcut, *weights, residual):
+    operands = (norm_weight, norm_bias, shortcut, *weights, residual)
+    if factors is None and can_fuse(x, len(weights[1]), *operands):
         return fuse_mlp(x, norm_weight, norm_bias, eps, True, gelu, shortcut, *weights, residual)
     z = norm_act(x, norm_weight, norm_bias, eps, gelu, shortcut)
     return residual_mlp(z, *weights, residual, factors)
@@ -71,11 +71,11 @@ def need_gradients(*operands: Tensor | None) -> bool:
     return torch.is_grad_enabled() and any(each is not None and each.requires_grad for each in operands)
 
 
-def can_fuse(x: Tensor, *operands: Tensor | None) -> bool:
-    """Whether an MLP of features ``x`` is computed in one kernel."""
+def can_fuse(x: Tensor, hidden: int, *operands: Tensor | None) -> bool:
+    """Whether an MLP of features ``x`` with so many hidden channels is computed in one kernel."""
     if choose_dtype(x) not in LOW_PRECISION or need_gradients(x, *operands):
         return False
-    return can_fuse_channels(x.shape[-1])
+    return fused_mlp.can_fuse(x.shape[-1], hidden)
 
 
 def fuse_mlp(x: Tensor, *operands: Any) -> Tensor:

@@ -178,12 +178,13 @@ def fused_mlp_kernel(
         store_part(y, bias2_ptr, gamma_ptr, residual_ptr, out_ptr, pixel, mask, channel[i], channels)
 
 
-def can_fuse(channels: int) -> bool:
-    """Whether there is a kernel for a number of channels: at most 256, a sum of two powers of two."""
+def can_fuse(channels: int, hidden: int) -> bool:
+    """Whether there is a kernel: at most 256 channels, a sum of two powers of two, and whole tiles."""
     first, second = split_channels(channels)
     is_power = second & (second - 1) == 0
     is_large = first >= SMALLEST_PRODUCT and (second >= SMALLEST_PRODUCT or second == 0)
-    return channels <= tiles.FUSED_CHANNELS and is_power and is_large
+    is_whole = hidden % tiles.FUSED_HIDDEN == 0
+    return channels <= tiles.FUSED_CHANNELS and is_power and is_large and is_whole
 
 
 def split_channels(channels: int) -> tuple[int, int]:

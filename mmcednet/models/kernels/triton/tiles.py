@@ -45,6 +45,7 @@ GELU_BACKWARD_WARPS = TABLE['GELU_BACKWARD_WARPS']
 RESIDUAL_WARPS = TABLE['RESIDUAL_WARPS']
 GELU_PROGRAMS = 2048  # of the backward pass
 FUSED_CHANNELS = 256  # at most, for an MLP in one kernel
+FUSED_HIDDEN = 64  # of which its hidden channels are a multiple; those of its tiles are divisors
 
 # channels, at most -> tile; those of more stages and pixels need the shared memory of an H100
 LARGE_SHARED_MEMORY = 200_000  # bytes

@@ -117,7 +117,7 @@ def describe(device: torch.device) -> str:
 
 
 def is_exporting() -> bool:
-    """Whether torch.export is recording; torch.compiler.is_exporting() is true in torch.compile, too."""
+    """Whether torch.export is recording; is_exporting() of torch is true in torch.compile, too."""
     return getattr(torch.compiler, '_is_exporting_flag', False)
 
 

@@ -43,9 +43,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     from mmcednet.checkpoints.safe_loading import refuse_code
     from mmcednet.command_line import exit_on_error
     from mmcednet.inference.predict import load_predictor
+    from mmcednet.launch.quiet import quiet_console
     from mmcednet.requirements import parse_release
 
-    with exit_on_error():
+    with exit_on_error(), quiet_console():
         refuse_code()
         missing = [name for name in PACKAGES if find_spec(name) is None]
         if missing:

@@ -53,9 +53,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     from mmcednet.checkpoints.safe_loading import refuse_code
     from mmcednet.command_line import exit_on_error
+    from mmcednet.launch.quiet import quiet_console
     from mmcednet.own_data.new_config import write_new_config
 
-    with exit_on_error():
+    with exit_on_error(), quiet_console():
         refuse_code()
         draft = write_new_config(
             args.data,

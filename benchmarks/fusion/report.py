@@ -91,7 +91,7 @@ def make_table(groups: Groups, framework: str, reference_model: str = REFERENCE)
         difference = format_mean(differences, '{:+.1f}') if compared else ''
         ahead = f'{sum(value > 0 for value in differences)} of {len(differences)}' if compared else ''
         cells = [
-            NETWORKS[model].title,
+            NETWORKS[model].get_title(framework),
             *([weights] if pretrained else []),
             f'{rows[0]["params"]:.3f}',
             f'{rows[0]["macs"]:.3f}',
@@ -122,12 +122,12 @@ def draw_figure(groups: Groups, framework: str, title: str, out: Path) -> None:
     plt.close(figure)
 
 
-def get_labels(groups: Groups) -> list[str]:
+def get_labels(groups: Groups, framework: str) -> list[str]:
     """Titles of the networks, with the weights or the learning rate where a network has several."""
     models = [key[0] for key in groups]
     starts = [key[:2] for key in groups]
     return [
-        NETWORKS[model].title
+        NETWORKS[model].get_title(framework)
         + (f', {weights}' if models.count(model) > starts.count((model, weights)) else '')
         + (f', rate {lr:g}' if starts.count((model, weights)) > 1 else '')
         for model, weights, lr, _ in groups
@@ -139,7 +139,7 @@ def draw_curves(groups: Groups, framework: str) -> Figure:
     columns = 1 if framework == 'upernet' else 2
     figure, axes = plt.subplots(1, columns, figsize=(5.5 * columns, 4), squeeze=False)
     curve_axes = axes[0, 0]
-    for index, (label, rows) in enumerate(zip(get_labels(groups), groups.values())):
+    for index, (label, rows) in enumerate(zip(get_labels(groups, framework), groups.values())):
         iterations = [point[0] for point in rows[0]['curve']]
         columns_of_scores = list(zip(*([point[1] for point in row['curve']] for row in rows)))
         centre, width = get_mean_and_width(columns_of_scores)
@@ -167,7 +167,7 @@ def draw_scores(groups: Groups, framework: str) -> Figure:
     axes.errorbar(centres, positions, xerr=widths, fmt='o', capsize=3)
     for position, values in zip(positions, scores):
         axes.plot(values, [position] * len(values), '.', color='gray', markersize=4)
-    axes.set_yticks(positions, get_labels(groups))
+    axes.set_yticks(positions, get_labels(groups, framework))
     axes.invert_yaxis()  # in the order of the table
     axes.set_xlabel(f'{TITLES[framework]}, test images')
     axes.grid(axis='x', alpha=0.4)

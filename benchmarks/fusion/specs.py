@@ -32,6 +32,10 @@ class Network(NamedTuple):
     raw_channels: tuple[int, ...] = ()
     size: str = 'nano'
 
+    def get_title(self, framework: str) -> str:
+        """The title, without the FPN that a segmenter does not get: its head has a pyramid."""
+        return self.title.replace(' + FPN', '') if framework == 'upernet' else self.title
+
     def get_raw_backbone(self) -> dict[str, Any]:
         """The backbone with its features of strides 4 to 32, for a segmenter."""
         arch = dict(self.backbone['arch'])

@@ -242,7 +242,7 @@ def test_weights_are_compared_with_the_reference_of_the_same(fusion, run, tmp_pa
         ('labels', '+2.0'),
         ('selected', ''),
     ]
-    assert 'CEDNet, 3 stages, selected' in fusion.report.get_labels(groups)
+    assert 'CEDNet, 3 stages, selected' in fusion.report.get_labels(groups, 'retinanet')
     random = fusion.report.group_runs(results, run)
     assert [key[:2] for key in random] == [
         ('convnext_fpn', 'none'),
@@ -250,6 +250,15 @@ def test_weights_are_compared_with_the_reference_of_the_same(fusion, run, tmp_pa
         ('unet', 'none'),
     ]
     assert '| CEDNet, 3 stages | 1.000 |' in fusion.report.make_table(random, 'retinanet')
+
+
+def test_segmenters_have_no_neck(fusion, run, tmp_path):
+    results = fusion.results.Results(tmp_path / 'results.json')
+    segmenter = replace(run, framework='upernet', scale=None)
+    results.add(dict(make_row(segmenter, 0.0), test=dict(mIoU=50.0)))
+    groups = fusion.report.group_runs(results, segmenter)
+    assert '| ConvNeXt | 1.000 |' in fusion.report.make_table(groups, 'upernet')
+    assert fusion.report.get_labels(groups, 'upernet') == ['ConvNeXt']
 
 
 def test_many_networks_beside_another_reference(fusion, run, tmp_path):

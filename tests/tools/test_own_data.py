@@ -20,6 +20,7 @@ def test_pascal_voc_to_a_trained_detector(bccd, tmp_path, run_tool):
     args = ['--data', bccd, '--arch', 'nano', '-o', tmp_path / 'my.py']
     shown = run_tool('new_config.py', *args, fresh=True).stdout
     assert '12 training images' in shown and 'RBC' in shown and '(320, 240)' in shown
+    assert 'OneDL' not in shown  # a message of the toolboxes
     cfg = Config.fromfile(tmp_path / 'my.py')
     assert cfg.test_dataloader.dataset.ann_file == 'coco/test.json'
     options = [

@@ -17,7 +17,7 @@ PAGES = [*sorted(ROOT.glob('*.md')), *sorted(ROOT.glob('docs/*.md')), *sorted(RO
 
 def list_anchors(page: Path) -> set[str]:
     titles = re.findall(r'^#+ (.*)$', page.read_text(encoding='utf-8'), re.M)
-    return {title.lower().replace(' ', '-') for title in titles}
+    return {re.sub(r'[^\w -]', '', title.lower()).replace(' ', '-') for title in titles}
 
 
 @pytest.mark.parametrize('page', PAGES, ids=lambda path: str(path.relative_to(ROOT)))

@@ -123,12 +123,12 @@ def draw_figure(groups: Groups, framework: str, title: str, out: Path) -> None:
 
 
 def get_labels(groups: Groups, framework: str) -> list[str]:
-    """Titles of the networks, with the weights or the learning rate where a network has several."""
-    models = [key[0] for key in groups]
+    """Titles of the networks, with the weights if any are pre-trained, and the rate of one of several."""
+    pretrained = any(weights != NONE for _, weights, _, _ in groups)
     starts = [key[:2] for key in groups]
     return [
         NETWORKS[model].get_title(framework)
-        + (f', {weights}' if models.count(model) > starts.count((model, weights)) else '')
+        + (f', {weights}' if pretrained else '')
         + (f', rate {lr:g}' if starts.count((model, weights)) > 1 else '')
         for model, weights, lr, _ in groups
     ]

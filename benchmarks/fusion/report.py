@@ -123,7 +123,7 @@ def draw_figure(groups: Groups, framework: str, title: str, out: Path) -> None:
 
 
 def get_labels(groups: Groups, framework: str) -> list[str]:
-    """Titles of the networks, with the weights if any are pre-trained, and the rate of one of several."""
+    """Titles of the networks, with weights if any are pre-trained, and the rate of one of several."""
     pretrained = any(weights != NONE for _, weights, _, _ in groups)
     starts = [key[:2] for key in groups]
     return [

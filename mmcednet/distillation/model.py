@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from mmengine.dist import all_reduce
 from mmengine.model import BaseModel
 from mmengine.registry import MODELS
 from torch import Tensor, nn
@@ -18,7 +19,7 @@ from mmcednet.models.utils import check_choice
 from .teacher import LEVELS, build_teacher
 
 STAGES = ('all', 'last')
-NORMALIZATIONS = ('channels', 'batch')
+NORMALIZATIONS = dict(batch=(0, 2, 3), channels=(1,))  # dimensions of (N, C, H, W)
 EPS = 1e-6
 
 
@@ -38,8 +39,8 @@ class FeatureDistillation(BaseModel):
             Default: (2, 3, 4, 5).
         level_weights: Weight of each level's loss. Default: 1 each.
         stages: 'all': each stage's features learn; 'last': those of the last stage. Default: 'all'.
-        normalization: How the teacher's features are normalised: over the 'channels' of each position,
-            or each channel over the 'batch'. Default: 'channels'.
+        normalization: How the teacher's features are normalised: each channel over the 'batch', or over
+            the 'channels' of each position. Default: 'batch'.
         teacher_scale: The teacher's images are enlarged by this factor. Default: 1.
         teacher_dtype: 'bfloat16' or 'float16': the teacher computes in autocast to this type. Default:
             None, as the rest.
@@ -59,7 +60,7 @@ class FeatureDistillation(BaseModel):
         levels: Sequence[int] = LEVELS,
         level_weights: Sequence[float] | None = None,
         stages: str = 'all',
-        normalization: str = 'channels',
+        normalization: str = 'batch',
         teacher_scale: float = 1.0,
         teacher_dtype: str | None = None,
         select: bool = True,
@@ -80,7 +81,9 @@ class FeatureDistillation(BaseModel):
         weights = [1.0] * len(levels) if level_weights is None else level_weights
         self.level_weights = dict(zip(levels, weights, strict=True))
         self.only_last = check_choice('stages', stages, STAGES) == 'last'
-        self.normalization = check_choice('normalization', normalization, NORMALIZATIONS)
+        self.normalized_dims = NORMALIZATIONS[
+            check_choice('normalization', normalization, NORMALIZATIONS)
+        ]
         self.teacher_scale = teacher_scale
         self.teacher_dtype = getattr(torch, teacher_dtype) if teacher_dtype else None
         channels = self.find_channels()
@@ -149,10 +152,15 @@ class FeatureDistillation(BaseModel):
 
     def normalize(self, feature: Tensor) -> Tensor:
         """Normalise a feature (N, C, H, W) of the teacher."""
-        if self.normalization == 'batch':
-            return F.batch_norm(feature, None, None, training=True, eps=EPS)
-        channels_last = feature.permute(0, 2, 3, 1)
-        return F.layer_norm(channels_last, channels_last.shape[-1:], eps=EPS).permute(0, 3, 1, 2)
+        centred = feature - self.average(feature)
+        return centred / (self.average(centred.square()) + EPS).sqrt()
+
+    def average(self, feature: Tensor) -> Tensor:
+        """The mean over the dimensions that are normalised over; the batch is that of all processes."""
+        mean = feature.mean(self.normalized_dims, keepdim=True)
+        if 0 in self.normalized_dims:
+            all_reduce(mean, 'mean')
+        return mean
 
     def compute_losses(
         self, features: dict[str, Tensor], targets: dict[int, Tensor]

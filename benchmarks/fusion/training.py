@@ -63,7 +63,8 @@ class Run:
 
     @property
     def name(self) -> str:
-        recipe = f'{self.iters}-{self.lr:g}-{self.weight_decay:g}'
+        size = 'x'.join(map(str, self.scale or ()))
+        recipe = f'{size}-{self.device}-{self.iters}-{self.lr:g}-{self.weight_decay:g}'
         return f'{self.data}-{self.framework}-{self.model}-{self.weights}-{recipe}-{self.seed}'
 
 

@@ -181,6 +181,11 @@ def test_given_recipe(fusion, framework, root, tmp_path):
     assert cv2.imread(str(tmp_path / 'out' / f'cells-{framework}-4.png')) is not None
 
 
+def test_logs_of_different_runs_are_in_different_folders(run):
+    others = [dict(scale=None), dict(scale=(64, 64)), dict(device='cuda'), dict(seed=2)]
+    assert len({run.name, *(replace(run, **other).name for other in others)}) == 5
+
+
 def test_finished_runs_are_found_again(fusion, run, tmp_path):
     path = tmp_path / 'results.json'
     fusion.results.Results(path).add(make_row(run, 40.0))

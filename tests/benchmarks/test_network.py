@@ -15,7 +15,7 @@ from mmcednet.models.execution import CheckpointedBlocks, RecomputedMLP, Recompu
 
 
 @contextmanager
-def uninitialized_memory_is_nan():
+def fill_uninitialized_memory_with_nan():
     torch.use_deterministic_algorithms(True, warn_only=True)
     try:
         yield
@@ -108,7 +108,7 @@ def test_whole_detectors(network, root, mode, capsys, monkeypatch):
     configs = [f'configs/{name}.py' for name in names]
     args = [*configs, '--size', '64', '96', '--rounds', '1', '--mode', mode, '--device', 'cpu']
     monkeypatch.chdir(root)
-    with uninitialized_memory_is_nan():
+    with fill_uninitialized_memory_with_nan():
         assert network.main(args) == 0
     out = capsys.readouterr().out
     rows = [line.split(' | ') for line in out.splitlines() if line.startswith('| configs/')]

@@ -56,8 +56,15 @@ def test_losses(build, normalization, dims):
         torch.testing.assert_close(loss, expected, rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.parametrize('normalization', ['batch', 'channels'])
+def test_constant_features(build, normalization):
+    """Of one image of one colour, whose coarsest feature is a single pixel: no loss is infinite."""
+    losses = build(normalization=normalization)(torch.full((1, 3, 32, 32), 0.5), mode='loss')
+    assert len(losses) == 4 and all(0 <= loss < 10 for loss in losses.values())
+
+
 def test_batch_normalisation(build):
-    """The channels are found without changing the statistics, and one image can be learnt from."""
+    """The channels of the features are found without changing the statistics, which learning does."""
     model = build(backbone=dict(mixer='conv'))
     statistics = [value for name, value in model.backbone.named_buffers() if 'running_mean' in name]
     assert statistics and not any(value.any() for value in statistics) and model.backbone.training

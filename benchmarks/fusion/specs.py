@@ -144,6 +144,14 @@ NETWORKS = {
     'plain_cross': make_plain(
         'cross_window blocks + FPN', (20, 32, 72, 120), (2, 4, 3), stem_blocks=0, mixer='cross_window'
     ),
+    # with two blocks or more per level and stage
+    'cednet_wide_m1': make_cednet('CEDNet, 1 stage, wide', (32, 72, 132, 208), (6, 6, 6), stem_blocks=2),
+    'cednet_wide_m2': make_cednet(
+        'CEDNet, 2 stages, wide', (32, 72, 132, 196), *[(3, 3, 3)] * 2, stem_blocks=2
+    ),
+    'cednet_wide_m3': make_cednet(
+        'CEDNet, 3 stages, wide', (32, 72, 128, 192), *[(2, 2, 2)] * 3, stem_blocks=2
+    ),
     'convnext_tiny': make_convnext('ConvNeXt-T + FPN', (96, 192, 384, 768), FPN, (3, 3, 9, 3), **TINY),
     'cednet_tiny_m1': make_cednet(
         'CEDNet-T, 1 stage', (96, 192, 360, 544), (6, 12, 6), stem_blocks=3, **TINY

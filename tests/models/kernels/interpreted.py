@@ -134,6 +134,49 @@ def test_norm_mlp(channels, size, dtype, gelu, dropped):
     assert compare(triton, get_with_factors, operands, TOLERANCES[dtype])[0].dtype == dtype
 
 
+def differentiate_residual_mlp(operands, residual, factors, grad):
+    inputs = [each.detach().requires_grad_() for each in (*operands, residual)]
+    return torch.autograd.grad(triton.residual_mlp(*inputs, factors), inputs, grad)
+
+
+def test_factors_in_low_precision():
+    """A network whose buffers have been converted has such factors of stochastic depth."""
+    x, residual, grad = (draw(2, 1, 3, SMALL, dtype=torch.bfloat16) for _ in range(3))
+    operands, factors = (x, *draw_weights(SMALL)), torch.tensor([0.0, 1.25])
+    ours, theirs = (
+        differentiate_residual_mlp(operands, residual, factors.to(dtype), grad)
+        for dtype in (torch.bfloat16, torch.float32)
+    )
+    assert all(our.equal(their) for our, their in zip(ours, theirs, strict=True))
+
+
+def test_no_images():
+    """With stochastic depth: all gradients are those of an empty sum."""
+    x, residual, grad = (draw(0, 2, 3, SMALL) for _ in range(3))
+    weights, no_factors = draw_weights(SMALL), torch.empty(0)
+    grads = differentiate_residual_mlp((x, *weights), residual, no_factors, grad)
+    assert grads[0].shape == x.shape and not any(each.any() for each in grads)
+
+
+def test_gradients_in_the_range_of_float16():
+    """They are sums over many pixels, large before the layer scale and small after it."""
+    pixels, scale = 1024, 1e-6
+    *weights, _ = draw_weights(SMALL)
+    operands = draw(1, 1, pixels, SMALL), *weights, torch.full((SMALL,), scale)
+    ours, theirs = (
+        [each.detach().to(dtype).requires_grad_() for each in operands]
+        for dtype in (torch.float32, torch.float64)
+    )
+    with torch.autocast('cpu', torch.float16):
+        out = triton.mlp(*ours)
+    grads = torch.autograd.grad(out, ours, torch.full_like(out, 256.0))
+    expected = reference.mlp(*theirs)
+    for our, their in zip(
+        grads, torch.autograd.grad(expected, theirs, torch.full_like(expected, 256.0)), strict=True
+    ):
+        assert (our - their).norm() < 0.01 * their.norm()
+
+
 @pytest.mark.parametrize('operator', ['depthwise_conv', 'dilated depthwise_conv', 'norm_act', 'mlp'])
 def test_second_derivatives(operator):
     """They are those of the reference."""

@@ -86,7 +86,7 @@ def compile_kernel(kernel, constants, options, capability):
         options = dict(num_warps=tile.warps, num_stages=tile.stages)
     signature, attributes = {}, {}
     for index, name in enumerate(kernel.arg_names):
-        kind = 'fp32' if name == 'eps' else 'i32'
+        kind = 'fp32' if name in ('eps', 'scale') else 'i32'
         if name.endswith('_ptr'):
             is_weight = name.startswith(WEIGHTS) and name not in ('weight1_ptr', 'weight2_ptr')
             kind = '*fp32' if is_weight else '*bf16'

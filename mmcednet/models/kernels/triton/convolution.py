@@ -260,6 +260,8 @@ def compute_weight_gradient(
         channels,
         [False, True, False],
     )
+    # with the weights' strides, which DDP's buckets have, too
+    grad_weight = grad_weight.flatten(1).view(weight.shape)
     return grad_weight, grad.sum((0, 2, 3), dtype=torch.float32)
 
 

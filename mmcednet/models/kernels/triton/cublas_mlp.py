@@ -19,6 +19,8 @@ from . import tiles
 from .gelu import compute_gelu, compute_gelu_and_slope
 from .norm import choose_tile
 
+FLOAT16_SCALE = 2.0**-8  # of GELU's output, for the gradient of the second weights
+
 
 @triton.jit(do_not_specialize=['pixels'])
 def gelu_kernel(
@@ -54,10 +56,11 @@ def gelu_backward_kernel(
     image_pixels,
     programs,
     channels,
+    scale,
     tile_pixels: tl.constexpr,
     tile_channels: tl.constexpr,
 ):
-    """factor * GELU(hidden + bias), and the gradient of hidden, as in ``differentiate_gelu``.
+    """factor * scale * GELU(hidden + bias), and the gradient of hidden, as ``differentiate_gelu``.
 
     A program computes every ``programs``-th tile of some channels, and sums the gradient of bias over
     them. Grid: programs, channels. Sums: (programs, channels).
@@ -77,6 +80,7 @@ def gelu_backward_kernel(
         x = tl.load(hidden_ptr + offset, mask=mask, other=0.0).to(tl.float32) + bias[None, :]
         grad = tl.load(grad_ptr + offset, mask=mask, other=0.0).to(tl.float32) * peak
         activated, slope = compute_gelu_and_slope(x)
+        activated *= scale
         grad *= slope
         if factors_ptr is not None:
             image = pixel // image_pixels
@@ -135,6 +139,11 @@ def apply_gelu(hidden: Tensor, bias: Tensor, out: Tensor) -> None:
     )
 
 
+def count_image_pixels(pixels: int, factors: Tensor | None) -> int:
+    """Pixels of an image, each of which has a factor; 1 if there are no factors or no images."""
+    return 1 if factors is None else pixels // max(1, len(factors))
+
+
 def add_residual(
     x: Tensor, bias: Tensor, gamma: Tensor | None, residual: Tensor | None, factors: Tensor | None
 ) -> Tensor:
@@ -149,7 +158,7 @@ def add_residual(
         None if residual is None else residual.contiguous(),
         x,
         pixels,
-        1 if factors is None else pixels // len(factors),
+        count_image_pixels(pixels, factors),
         channels=channels,
         num_warps=tiles.RESIDUAL_WARPS,
         **tile,
@@ -192,9 +201,14 @@ def allocate_output(x: Tensor, weight1: Tensor, *operands: Any) -> tuple[Tensor,
 
 @torch.library.custom_op('mmcednet::gelu_backward', mutates_args=('grad',))
 def differentiate_gelu(
-    hidden: Tensor, bias: Tensor, factors: Tensor | None, peak: Tensor | None, grad: Tensor
+    hidden: Tensor,
+    bias: Tensor,
+    factors: Tensor | None,
+    peak: Tensor | None,
+    scale: float,
+    grad: Tensor,
 ) -> tuple[Tensor, Tensor]:
-    """GELU(hidden + bias) times the images' factors, and the gradient of bias in float32, (D,).
+    """GELU(hidden + bias) times scale and factors, and the gradient of bias in float32, (D,).
 
     ``grad`` is that of GELU's output, over factor and ``peak``; that of ``hidden`` is written over it.
     """
@@ -213,9 +227,10 @@ def differentiate_gelu(
             activated,
             sums,
             pixels,
-            1 if factors is None else pixels // len(factors),
+            count_image_pixels(pixels, factors),
             programs,
             channels,
+            scale,
             tile_pixels=tiles.ROWS,
             tile_channels=tiles.COLUMNS,
             num_warps=tiles.GELU_BACKWARD_WARPS,
@@ -262,8 +277,12 @@ def differentiate_mlp(
         peak = torch.linalg.vector_norm(gamma, float('inf')).clamp(min=1e-30)
         scaled_weight = (gamma / peak)[:, None] * weight2
     grad_hidden = grads @ scaled_weight.to(dtype)
-    activated, grad_bias1 = differentiate_gelu(hidden, bias1, factors, peak, grad_hidden)
-    grad_weight2 = (grads.t() @ activated).to(weight2.dtype)
+    # a sum over all pixels before the layer scale, for which float16 has too small a range
+    scale = FLOAT16_SCALE if dtype == torch.float16 else 1.0
+    activated, grad_bias1 = differentiate_gelu(hidden, bias1, factors, peak, scale, grad_hidden)
+    grad_weight2 = (grads.t() @ activated).float()
+    if scale != 1.0:
+        grad_weight2 = grad_weight2 / scale
     grad_weight1 = (grad_hidden.t() @ rows).to(weight1.dtype)
     grad_x = (grad_hidden @ weight1.to(dtype)).to(x.dtype).view(x.shape)
     grad_bias2 = sum_pixels(grads, factors)
@@ -272,6 +291,7 @@ def differentiate_mlp(
         grad_gamma = ((grad_weight2 * weight2).sum(1) + grad_bias2 * bias2).to(gamma.dtype)
         grad_weight2, grad_bias2 = gamma[:, None] * grad_weight2, gamma * grad_bias2
     grad_biases = grad_bias1.to(bias1.dtype), grad_bias2.to(bias2.dtype)
+    grad_weight2 = grad_weight2.to(weight2.dtype)
     return grad_x, grad_weight1, grad_biases[0], grad_weight2, grad_biases[1], grad_gamma
 
 
@@ -279,7 +299,8 @@ def sum_pixels(grads: Tensor, factors: Tensor | None) -> Tensor:
     """The sum of (pixels, C), times the images' factors, in float32: (C,)."""
     if factors is None:
         return grads.sum(0, dtype=torch.float32)
-    return factors @ grads.unflatten(0, (len(factors), -1)).sum(1, dtype=torch.float32)
+    images = grads.view(len(factors), count_image_pixels(len(grads), factors), grads.shape[-1])
+    return (factors.float()[:, None] * images.sum(1, dtype=torch.float32)).sum(0)
 
 
 mlp.register_autograd(compute_gradients, setup_context=keep)

@@ -148,6 +148,7 @@ def list_tunables(args: argparse.Namespace) -> Iterator[Tunable]:
         (name, sum_kernel_gradient, 4, [{'CONV_WEIGHT': tiles.ConvTile(**tile)} for tile in weights])
     ]
     outputs = combine(rows=(4, 8), columns=(8, 16, 32), channels=(32, 64), warps=(4, 8))
+    outputs.remove(dict(rows=8, columns=32, channels=64, warps=4))  # more than the registers hold
     for dilation in tiles.CONV:
         settings = [{'CONV': {dilation: tiles.ConvTile(**tile)}} for tile in outputs]
         compute = partial(convolve, dilation=dilation)
@@ -161,17 +162,19 @@ def list_tunables(args: argparse.Namespace) -> Iterator[Tunable]:
     for name, make, features, settings in rows:
         yield Tunable(name, settings, [make_case(make, t, features) for t in operands])
     for t in operands:  # each width has its own tiles
-        yield tune_mlp(make_case(compute_mlp, t, 3))
+        yield tune_mlp(make_case(compute_mlp, t, 3), args.device)
 
 
-def tune_mlp(case: Case) -> Tunable:
+def tune_mlp(case: Case, device: torch.device) -> Tunable:
     """The second half of a block, which is one kernel where it is narrow."""
     tiles = get_tiles()
-    limit = next((limit for limit in tiles.MLP_LARGE if case.channels <= limit), None)
+    assert kernels.triton is not None
+    table = tiles.choose_mlp_table(kernels.triton.fused_mlp.get_shared_memory(device))
+    limit = next((limit for limit in getattr(tiles, table) if case.channels <= limit), None)
     if limit is None:
         return Tunable('LayerNorm, MLP, residual', [], [case])
     choices = combine(pixels=(64, 128), hidden=(32, 64), warps=(4, 8), stages=(2, 3))
-    settings = [{'MLP_LARGE': {limit: tiles.MLPTile(**tile)}} for tile in choices]
+    settings = [{table: {limit: tiles.MLPTile(**tile)}} for tile in choices]
     return Tunable('LayerNorm, MLP, residual in one kernel', settings, [case])
 
 
@@ -284,8 +287,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         for tunable in track(list(list_tunables(args)), 'timing'):
             for row in tune(tunable, bandwidth, args):
                 print('| ' + ' | '.join(row) + ' |', flush=True)
-        if args.write:
-            write_tiles()
+            if args.write:
+                write_tiles()
     return 0
 
 

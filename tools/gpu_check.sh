@@ -93,7 +93,7 @@ step suite 180 "$python" -m pytest -q -m gpu tests/gpu --ignore tests/gpu/test_g
 # has_tiles: whether the best tiles have been found, in this call or an earlier one; a rehearsal finds none
 has_tiles() { [ "$device" != cpu ] && grep -qs passed "$folder"/steps/*_tiles; }
 has_tiles && cp "$folder/tiles.json" $tiles  # in another copy of the tree
-step tiles 180 "${interpreter[@]}" "$python" benchmarks/operators.py --device "$device" "${tuning[@]}"
+step tiles 240 "${interpreter[@]}" "$python" benchmarks/operators.py --device "$device" "${tuning[@]}"
 has_tiles && cp $tiles "$folder"
 compare figures_infer_1 "${one[@]}"
 compare figures_infer_8 "${eight[@]}"

@@ -145,7 +145,9 @@ NETWORKS = {
         'cross_window blocks + FPN', (20, 32, 72, 120), (2, 4, 3), stem_blocks=0, mixer='cross_window'
     ),
     # with two blocks or more per level and stage
-    'cednet_wide_m1': make_cednet('CEDNet, 1 stage, wide', (32, 72, 132, 208), (6, 6, 6), stem_blocks=2),
+    'cednet_wide_m1': make_cednet(
+        'CEDNet, 1 stage, wide', (32, 72, 132, 208), (6, 6, 6), stem_blocks=2
+    ),
     'cednet_wide_m2': make_cednet(
         'CEDNet, 2 stages, wide', (32, 72, 132, 196), *[(3, 3, 3)] * 2, stem_blocks=2
     ),

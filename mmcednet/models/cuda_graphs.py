@@ -3,10 +3,11 @@
 One image keeps a GPU busy for less time than Python needs to launch the kernels one by one.
 """
 
+import contextlib
 import functools
 import logging
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -15,7 +16,7 @@ from torch import Tensor
 from torch.utils._pytree import tree_flatten, tree_map, tree_unflatten
 
 LIMIT = 8  # sizes of inputs
-WARM_UP = 2  # calls before the recording, which choose algorithms and compile kernels
+WARM_UP = 1  # calls before the last one and the recording; they choose algorithms and compile kernels
 
 Replay = Callable[..., Any]
 
@@ -62,6 +63,7 @@ class CUDAGraphs:
             except RuntimeError as error:
                 self.can_record = False
                 self.drop_to(0)
+                get_pool.cache_clear()  # the recording may have left it unusable
                 reason = str(error).partition('\n')[0]
                 print_log(
                     f'No CUDA graph, which would be faster, as it could not be recorded: {reason}',
@@ -124,6 +126,8 @@ def capture(call: Callable[[], Any], device: torch.device) -> tuple[torch.cuda.C
         with torch.cuda.stream(stream):
             for _ in range(WARM_UP):
                 call()
+            with forbid_waiting():
+                call()
         current.wait_stream(stream)
         graph = torch.cuda.CUDAGraph()
         torch.clear_autocast_cache()  # weights converted by an autocast around this are not kept
@@ -132,6 +136,17 @@ def capture(call: Callable[[], Any], device: torch.device) -> tuple[torch.cuda.C
             outs = call()
         torch.clear_autocast_cache()
     return graph, outs
+
+
+@contextlib.contextmanager
+def forbid_waiting() -> Iterator[None]:
+    """Let calls that wait for the GPU fail: in a recording, they would harm all that follow."""
+    mode = torch.cuda.get_sync_debug_mode()
+    torch.cuda.set_sync_debug_mode('error')
+    try:
+        yield
+    finally:
+        torch.cuda.set_sync_debug_mode(mode)
 
 
 @functools.cache

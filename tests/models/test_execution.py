@@ -3,6 +3,7 @@
 import collections
 import copy
 import pickle
+import sysconfig
 
 import pytest
 import torch
@@ -181,6 +182,23 @@ def test_operators_in_triton_must_be_turned_on(monkeypatch, switch):
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
     reason = {'0': 'MMCEDNET_TRITON is not 1', '1': 'there is no GPU'}[switch]
     assert kernels.explain_without_triton.__wrapped__() == reason
+
+
+def test_triton_needs_a_compiler(monkeypatch, tmp_path):
+    monkeypatch.setattr(sysconfig, 'get_config_var', lambda name: str(tmp_path))
+    (tmp_path / 'Python.h').touch()
+    for name in ('gcc', 'clang'):
+        (tmp_path / name).touch(mode=0o755)
+        monkeypatch.setenv('PATH', str(tmp_path))
+        assert kernels.explain_without_compiler() == ''
+        (tmp_path / name).unlink()
+    monkeypatch.delenv('CC', raising=False)
+    assert (
+        kernels.explain_without_compiler() == 'there is no C compiler, gcc or clang, which Triton needs'
+    )
+    monkeypatch.setenv('CC', 'icx')
+    (tmp_path / 'Python.h').unlink()
+    assert f'there is no {tmp_path}/Python.h, which Triton needs' in kernels.explain_without_compiler()
 
 
 class ScaledLinear(nn.Linear):

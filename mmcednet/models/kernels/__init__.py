@@ -10,7 +10,10 @@ import functools
 import importlib
 import importlib.util
 import os
+import shutil
+import sysconfig
 from collections.abc import Callable
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -39,7 +42,15 @@ def explain_without_triton() -> str:
     version = importlib.import_module('triton').__version__
     if tuple(map(int, version.split('.')[:2])) < TRITON:
         return f'Triton {version} is older than {".".join(map(str, TRITON))}'
-    return ''
+    return explain_without_compiler() if torch.cuda.is_available() else ''
+
+
+def explain_without_compiler() -> str:
+    """What is missing of a C compiler and Python's headers, with which Triton calls its kernels."""
+    if not (os.environ.get('CC') or shutil.which('gcc') or shutil.which('clang')):
+        return 'there is no C compiler, gcc or clang, which Triton needs'
+    header = Path(sysconfig.get_config_var('INCLUDEPY'), 'Python.h')
+    return '' if header.is_file() else f'there is no {header}, which Triton needs (Debian: python3-dev)'
 
 
 def import_triton() -> ModuleType | None:

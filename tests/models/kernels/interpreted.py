@@ -12,6 +12,7 @@ import torch
 from operator_checks import TOLERANCES, compare, draw, draw_weights
 from torch import nn
 
+from mmcednet.analysis.speed import count_work
 from mmcednet.models import ARCHS, CEDNet, kernels, use_kernels
 from mmcednet.models.execution import describe_kernels
 from mmcednet.models.kernels import reference, triton
@@ -206,6 +207,29 @@ def test_memory_layouts():
             for module in (triton, reference)  # that of a sum is one number with strides of 0
         ]
         torch.testing.assert_close(*grads)
+
+
+@pytest.mark.parametrize('operator', ['depthwise_conv', 'dilated depthwise_conv', 'mlp', 'fused mlp'])
+def test_flop(operator):
+    """As many as plain torch has, forward and backward."""
+    fused = operator == 'fused mlp'
+    operands = {
+        'depthwise_conv': (draw(1, SMALL, 3, 2), draw(SMALL, 1, 7, 7), draw(SMALL), 1),
+        'dilated depthwise_conv': (draw(1, SMALL, 3, 2), draw(SMALL, 1, 7, 7), draw(SMALL), 3),
+    }.get(operator, (draw(1, 3, 2, SMALL), *draw_weights(SMALL)))
+    for each in operands[:-1]:
+        each.requires_grad_(not fused)
+
+    def count(module):
+        def step():
+            with torch.autocast('cpu', torch.bfloat16, enabled=fused):
+                out = getattr(module, operator.split()[-1])(*operands)
+            if not fused:
+                out.sum().backward()
+
+        return count_work(step).flops
+
+    assert count(triton) == count(reference) > 0
 
 
 @pytest.mark.parametrize('operator', ['depthwise_conv', 'norm_act', 'mlp', 'fused_mlp'])

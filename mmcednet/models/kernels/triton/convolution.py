@@ -1,11 +1,14 @@
 """Depth-wise convolution, channels-last, with sums in float32."""
 
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 import triton
 import triton.language as tl
 from torch import Tensor
+from torch.utils.flop_counter import register_flop_formula
 
 from .. import reference
 from ..gradients import differentiate
@@ -193,6 +196,11 @@ def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, dilation: int, mirr
     return out.permute(0, 3, 1, 2)
 
 
+@register_flop_formula(torch.ops.mmcednet.depthwise_conv)
+def count_flop(x: Sequence[int], weight: Sequence[int], *_: Any, **__: Any) -> int:
+    return 2 * math.prod(x) * weight[-1] ** 2
+
+
 @convolve.register_fake
 def allocate_output(x: Tensor, *operands: Any) -> Tensor:
     n, channels, height, width = x.shape
@@ -229,6 +237,13 @@ def sum_weight_gradient(x: Tensor, grad: Tensor, kernel: int, dilation: int) -> 
         )
     grad_weight = weight_sums.sum(0).t().reshape(channels, 1, kernel, kernel)
     return grad_weight, bias_sums.sum(0)
+
+
+@register_flop_formula(torch.ops.mmcednet.depthwise_conv_weight_gradient)
+def count_weight_gradient_flop(
+    x: Sequence[int], grad: Sequence[int], kernel: int, *_: Any, **__: Any
+) -> int:
+    return 2 * math.prod(x) * kernel**2
 
 
 @sum_weight_gradient.register_fake

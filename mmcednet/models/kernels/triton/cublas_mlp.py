@@ -5,6 +5,7 @@ stochastic depth and the residual in one over the output. Only the input and the
 before the bias are kept.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ import torch
 import triton
 import triton.language as tl
 from torch import Tensor
+from torch.utils.flop_counter import register_flop_formula
 
 from .. import reference
 from ..gradients import differentiate
@@ -190,6 +192,12 @@ def mlp(
         apply_gelu(hidden, bias1, activated)
         out = add_residual(activated @ weight2.to(dtype).t(), bias2, gamma, residual, factors)
     return out.view(x.shape), hidden if keep_hidden else hidden.new_empty(0)
+
+
+@register_flop_formula(torch.ops.mmcednet.mlp)
+def count_flop(x: Sequence[int], weight1: Sequence[int], *_: Any, **__: Any) -> int:
+    """Of both products; the gradients' are operators of torch."""
+    return 4 * math.prod(x) * weight1[0]
 
 
 @mlp.register_fake

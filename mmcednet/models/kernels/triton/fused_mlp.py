@@ -5,14 +5,17 @@ scale and residual.
 """
 
 import functools
+import math
 import os
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 import triton
 import triton.language as tl
 from torch import Tensor
+from torch.utils.flop_counter import register_flop_formula
 
 from . import tiles
 from .gelu import compute_gelu
@@ -254,6 +257,12 @@ def compute_fused_mlp(
             num_stages=tile.stages,
         )
     return out
+
+
+@register_flop_formula(torch.ops.mmcednet.fused_mlp)
+def count_flop(x: Sequence[int], *operands: Any, **_: Any) -> int:
+    weight1 = operands[6]
+    return 4 * math.prod(x) * weight1[0]
 
 
 @compute_fused_mlp.register_fake

@@ -1,7 +1,8 @@
 """Sizes of the parts of the features that a program of a Triton kernel computes, from tiles.json.
 
 They change the speed only; benchmarks/operators.py measures them and writes the file. Those of the
-convolution and of MLP_LARGE were the best of a few on an H100; the others have not been measured.
+convolution without dilation and of MLP_LARGE were the best of a few on an H100; the others have not
+been measured.
 """
 
 import json
@@ -53,6 +54,15 @@ MLP_LARGE = {int(channels): MLPTile(**tile) for channels, tile in TABLE['MLP_LAR
 MLP_SMALL = {int(channels): MLPTile(**tile) for channels, tile in TABLE['MLP_SMALL'].items()}
 
 
+def choose_mlp_table(shared_memory: int) -> str:
+    """The name of the table for a GPU.
+
+    Args:
+        shared_memory: Bytes that a program may use.
+    """
+    return 'MLP_LARGE' if shared_memory >= LARGE_SHARED_MEMORY else 'MLP_SMALL'
+
+
 def choose_mlp_tile(channels: int, shared_memory: int) -> MLPTile:
     """The tile of the MLP in one kernel.
 
@@ -60,5 +70,5 @@ def choose_mlp_tile(channels: int, shared_memory: int) -> MLPTile:
         channels: At most ``FUSED_CHANNELS``.
         shared_memory: Bytes that a program may use.
     """
-    table = MLP_LARGE if shared_memory >= LARGE_SHARED_MEMORY else MLP_SMALL
+    table = MLP_LARGE if choose_mlp_table(shared_memory) == 'MLP_LARGE' else MLP_SMALL
     return next(tile for limit, tile in table.items() if channels <= limit)

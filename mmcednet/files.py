@@ -1,4 +1,4 @@
-"""Output files and folders that appear only once they are complete."""
+"""Output files and folders that appear only once they are complete, and text files of users."""
 
 import os
 import shutil
@@ -6,6 +6,31 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+
+def read_text(path: Path) -> str:
+    """Read a text file in UTF-8, with or without a byte order mark.
+
+    Raises:
+        ValueError: It has another encoding.
+    """
+    try:
+        return path.read_text(encoding='utf-8-sig')
+    except UnicodeDecodeError:
+        raise ValueError(f'{path} must be a text file in UTF-8') from None
+
+
+def read_names(path: Path) -> list[str]:
+    """Read the names of classes, one a line, whose order says which is which.
+
+    Raises:
+        ValueError: A line before another one is empty, or it has another encoding than UTF-8.
+    """
+    names = [line.strip() for line in read_text(path).rstrip().splitlines()]
+    if '' in names:
+        number = names.index('') + 1
+        raise ValueError(f'{path}: line {number} must be the name of a class, but is empty')
+    return names
 
 
 @contextmanager

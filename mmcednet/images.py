@@ -8,6 +8,8 @@ import cv2
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+# Of files that OpenCV reads, in lower case
+IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.ppm', '.bmp', '.pgm', '.tif', '.tiff', '.webp')
 MAX_PIXELS = 178_956_970  # Pillow's own limit, which some packages remove
 ROTATED = (5, 6, 7, 8)  # EXIF orientations that swap width and height
 ORIENTATION = 0x0112

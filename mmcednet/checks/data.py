@@ -8,6 +8,8 @@ from pathlib import Path
 from mmengine.config import Config
 from mmengine.logging import print_log
 
+from mmcednet.images import IMAGE_SUFFIXES
+
 from .annotations import check_annotations
 from .coco_format import CUT, read_coco
 from .image_files import check_image_files, reads_by_default
@@ -15,6 +17,7 @@ from .limits import list_limits, log_empty_images, warn_about_limits
 from .objects import Use
 
 REMOTE = '://'
+CLASS_FOLDERS = ('CustomDataset', 'mmpretrain.CustomDataset')
 COCO_METRICS = ('CocoMetric', 'mmdet.CocoMetric', 'CrowdedCocoMetric')
 
 
@@ -50,15 +53,31 @@ def check_data(cfg: Config, *loaders: str) -> None:
                 raise ValueError(f'the annotation file {ann_file} does not exist')
             elif not os.path.isdir(files[1]):
                 raise ValueError(f'the image folder {files[1]} does not exist')
-    for loader in set(loaders) - {'train'}:
-        both = sorted(splits[loader] & splits.get('train', set()))
+            elif dataset.get('type') in CLASS_FOLDERS:
+                splits[loader] |= check_class_folders(dataset, Path(files[1]))
+    warn_about_shared_images(splits)
+
+
+def warn_about_shared_images(splits: dict[str, set[Path]]) -> None:
+    """Log a warning if images of another split are those of the split 'train', too."""
+    for split, paths in splits.items():
+        both = sorted(paths & splits.get('train', set())) if split != 'train' else []
         if both:
             print_log(
-                f'{len(both)} images are in the training and in the {loader} data, so that its metrics '
+                f'{len(both)} images are in the training and in the {split} data, so that its metrics '
                 f'are too good: {both[0]}' + (', ...' if len(both) > 1 else ''),
                 'current',
                 logging.WARNING,
             )
+
+
+def check_class_folders(dataset: dict, folder: Path) -> set[Path]:
+    """Check the images of a folder with a folder per class; return these."""
+    folder = Path(os.path.realpath(folder))
+    paths = [path for path in sorted(folder.rglob('*')) if path.suffix.lower() in IMAGE_SUFFIXES]
+    if reads_by_default(dataset.get('pipeline')):
+        check_image_files(paths, str(folder))
+    return set(paths)
 
 
 def iter_datasets(node: object) -> Iterator[dict]:

@@ -17,7 +17,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmcednet.images import find_values, read_label_map, read_size
 
-from .data import find_missing_files, iter_datasets
+from .data import find_missing_files, iter_datasets, warn_about_shared_images
 from .features import iter_heads
 from .image_files import check_image_files, reads_by_default
 from .unwrap import unwrap_model
@@ -61,6 +61,7 @@ def check_segmentation_data(cfg: Config, *loaders: str) -> None:
         ValueError: A dataset is empty, an image or label map does not exist, a label map contains an id
             that is not a class, or the label maps of the training contain one class only.
     """
+    splits: dict[str, set[Path]] = {loader: set() for loader in loaders}
     for loader in loaders:
         found: set[str] = set()
         read = False
@@ -79,6 +80,7 @@ def check_segmentation_data(cfg: Config, *loaders: str) -> None:
             pairs = list_label_maps(dataset)
             if reads_by_default(settings['pipeline']):
                 check_image_files([image for _, image in pairs], str(pairs[0][1].parent))
+            splits[loader] |= {Path(os.path.realpath(image)) for _, image in pairs}
             found |= check_label_maps(pairs, dataset, mapping)
             read = True
         if loader == 'train' and read and len(found) < 2:
@@ -88,6 +90,7 @@ def check_segmentation_data(cfg: Config, *loaders: str) -> None:
                 f'nothing to learn; if the objects are drawn with another value, such as 255, which is '
                 f'ignored, MapLabels(values=...) after LoadAnnotations maps it to its class'
             )
+    warn_about_shared_images(splits)
 
 
 def build_datasets(cfg: Config, loader: str) -> Iterator[tuple[dict, 'BaseSegDataset']]:

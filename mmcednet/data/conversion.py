@@ -6,12 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from mmcednet.images import read_size
+from mmcednet.images import IMAGE_SUFFIXES, read_size
 
 from .coco_files import choose_val, write_splits
 
 # As mmdet's tools; upper case is the same
-IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.ppm', '.bmp', '.pgm', '.tif', '.tiff', '.webp')
 # Names of lists and folders; Roboflow's is 'valid'
 SPLIT_NAMES = {
     'train': ('train', 'training'),
@@ -114,7 +113,8 @@ def list_suffixes() -> list[str]:
 
 def list_images(folder: Path) -> list[Path]:
     """List the images of a folder, without those of the folders below it."""
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
+    files = folder.iterdir() if folder.is_dir() else ()
+    return sorted(path for path in files if path.suffix.lower() in IMAGE_SUFFIXES)
 
 
 def find_size(image: Path, stated: tuple[int, int], source: Path) -> tuple[int, int]:

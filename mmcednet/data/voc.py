@@ -10,6 +10,8 @@ from pathlib import Path
 
 from rich.progress import track
 
+from mmcednet.files import read_text
+
 from .conversion import (
     SPLIT_NAMES,
     AnnotatedImage,
@@ -158,7 +160,7 @@ def read_lists(folder: Path, annotations: Path) -> tuple[dict[str, list[str]], l
         paths = sorted(find_folder(folder, place).glob('*.txt'))
         for path in paths:
             split = next((key for key, names in LIST_NAMES.items() if path.stem in names), None)
-            lines = [line.strip() for line in path.read_text().splitlines() if line.strip()]
+            lines = [line.strip() for line in read_text(path).splitlines() if line.strip()]
             if split is not None and split in found:
                 raise ValueError(f'{folder / place} has two lists for {split!r}, keep one')
             if split is not None:

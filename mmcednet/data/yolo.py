@@ -10,6 +10,8 @@ import numpy as np
 import yaml
 from rich.progress import track
 
+from mmcednet.files import read_names, read_text
+
 from .conversion import (
     SPLIT_NAMES,
     AnnotatedImage,
@@ -118,7 +120,9 @@ def read_settings(path: Path | None, folder: Path) -> Settings:
             raise ValueError(f'{path} is of keypoints (kpt_shape), which are not converted')
     names = content.get('names')
     if names is None:
-        names = read_names(folder)
+        names = find_names(folder)
+    if not isinstance(names, (list, dict)):
+        raise ValueError(f'{path}: names must be a list of the classes, not {names!r}')
     if isinstance(names, dict):
         if sorted(names) != list(range(len(names))):
             raise ValueError(
@@ -126,17 +130,20 @@ def read_settings(path: Path | None, folder: Path) -> Settings:
             )
         names = [names[index] for index in range(len(names))]
     names = [str(name) for name in names]
+    if content.get('nc', len(names)) != len(names):
+        raise ValueError(
+            f'{path}: nc is {content["nc"]}, but there are {len(names)} names: correct one'
+        )
     if len(set(names)) < len(names):
         raise ValueError(f'the name {max(names, key=names.count)!r} is that of two classes in {folder}')
     return Settings(names, {} if path is None else find_entries(content, path))
 
 
-def read_names(folder: Path) -> list[str]:
+def find_names(folder: Path) -> list[str]:
     """Read the names of the classes, one a line."""
     for name in NAME_LISTS:
         if (folder / name).is_file():
-            lines = (folder / name).read_text(encoding='utf-8').splitlines()
-            return [line.strip() for line in lines if line.strip()]
+            return read_names(folder / name)
     raise ValueError(
         f'{folder} has no names of classes: write them into {folder}/classes.txt, one a line, in the '
         f'order of their indices from 0'
@@ -157,10 +164,19 @@ def find_entries(content: Mapping, path: Path) -> dict[str, list[Path]]:
     entries: dict[str, list[Path]] = {}
     for split, aliases in SPLIT_NAMES.items():
         entry: Any = next((content[name] for name in aliases if content.get(name)), [])
-        for value in [entry] if isinstance(entry, str) else entry:
+        for value in entry if isinstance(entry, list) else [entry]:
+            if not isinstance(value, str):
+                raise ValueError(
+                    f'{path}: {split} must be the path of a folder or a list, not {value!r}'
+                )
             # Roboflow's paths are relative to a folder beside that of data.yaml
             candidates = [root / name for root in roots for name in (value, value.removeprefix('../'))]
             existing = [candidate for candidate in candidates if candidate.exists()]
+            if len({candidate.resolve() for candidate in existing}) > 1 and value.startswith('../'):
+                raise ValueError(
+                    f'{path} says that images of {split!r} are in {value}, which may be '
+                    f'{existing[0]} or {existing[1]}; write the path of one'
+                )
             if not existing:
                 raise ValueError(
                     f'{path} says that images of {split!r} are in {value}, which exists neither there '
@@ -190,6 +206,9 @@ def find_splits(
         if not paths:
             raise ValueError(f'there are no images of {split!r} in {places[split][0]}')
     notes = []
+    used = {image for paths in found.values() for image in paths}
+    if loose := [image for image in list_images(folder / 'images') if image not in used]:
+        notes.append(f'{len(loose)} images are left out, as they are of no split: {loose[0]}, ...')
     if 'val' not in found:
         paths = found['train']
         train, val = divide(len(paths), val_share)
@@ -233,7 +252,7 @@ def list_part(part: Path) -> list[Path]:
     if part.is_dir():
         folders = [part, *(path for path in part.rglob('*') if path.is_dir())]
         return [make_absolute(image) for folder in folders for image in list_images(folder)]
-    lines = [line.strip() for line in part.read_text(encoding='utf-8').splitlines() if line.strip()]
+    lines = [line.strip() for line in read_text(part).splitlines() if line.strip()]
     images = [part.parent / line for line in lines]
     missing = [path for path in images if not path.is_file()]
     if missing:
@@ -296,7 +315,7 @@ def read_image(path: Path, folder: Path, classes: Sequence[str]) -> AnnotatedIma
     result = AnnotatedImage(name.as_posix(), *size)
     if not labels.is_file():
         return result
-    for number, line in enumerate(labels.read_text(encoding='utf-8-sig').splitlines(), 1):
+    for number, line in enumerate(read_text(labels).splitlines(), 1):
         if not line.strip():
             continue
         result.found += 1

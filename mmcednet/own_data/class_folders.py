@@ -3,10 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from .label_maps import SPLITS
+from mmcednet.images import IMAGE_SUFFIXES
 
-# Those that mmpretrain's CustomDataset reads
-IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.ppm', '.bmp', '.pgm', '.tif')
+from .label_maps import SPLITS
 
 
 @dataclass(frozen=True)
@@ -31,7 +30,8 @@ def find_class_folders(folder: Path) -> dict[str, ClassFolders]:
     """Find the splits 'train' and 'val', and 'test' if there is one: ``SPLIT/CLASS/IMAGE``.
 
     Raises:
-        ValueError: A folder does not exist, a class has no images, or splits have other classes.
+        ValueError: A folder does not exist, a class has no images, splits have other classes, or images
+            are in no class folder.
     """
     if not folder.is_dir():
         raise ValueError(f'the folder {folder} does not exist')
@@ -60,6 +60,14 @@ def find_class_folders(folder: Path) -> dict[str, ClassFolders]:
 
 def list_images(folder: Path) -> ClassFolders:
     """List the images of each class."""
+    loose = [path for path in sorted(folder.iterdir()) if path.suffix.lower() in IMAGE_SUFFIXES]
+    if loose:
+        raise ValueError(
+            f'{loose[0]} must be in the folder of its class, {folder}/CLASS/{loose[0].name}'
+        )
+    hidden = next((path for path in folder.iterdir() if path.is_dir() and path.name[0] == '.'), None)
+    if hidden:
+        raise ValueError(f'{hidden} would be a class; remove this hidden folder')
     images = {
         path.name: [file for file in sorted(path.rglob('*')) if file.suffix.lower() in IMAGE_SUFFIXES]
         for path in sorted(folder.iterdir())

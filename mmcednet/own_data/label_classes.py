@@ -1,9 +1,11 @@
 """The classes of label maps: which value in the files is which class."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from mmcednet.files import read_names, read_text
 
 IGNORED = 255  # mmseg's ignore_index
 LARGEST = 255  # mmseg reads 8 bits
@@ -91,22 +93,22 @@ def read_classes(path: Path) -> LabelClasses:
     """Read the names, and values if they are given, of a file.
 
     Raises:
-        ValueError: Some lines begin with a number and others do not, a value or name is used twice, or
-            no line is a class.
+        ValueError: Some lines begin with a number and others do not, a line between names is empty, a
+            value or name is used twice, or no line is a class.
     """
-    lines = [line.strip() for line in path.read_text(encoding='utf-8-sig').splitlines() if line.strip()]
+    lines = [line.strip() for line in read_text(path).splitlines() if line.strip()]
     matches = [WITH_VALUE.fullmatch(line) for line in lines]
     if not any(matches):
-        return LabelClasses(tuple(lines), None, path.name)
+        names = tuple(read_names(path))
+        check_unique(path, 'name', names)
+        return LabelClasses(names, None, path.name)
     pairs = [(int(match[1]), match[2]) for match in matches if match]
     if len(pairs) < len(lines):
         other, first = lines[matches.index(None)], next(filter(None, matches))[0]
         raise ValueError(f'{path}: the line {other!r} must be VALUE NAME, as {first!r} is')
     values, names = zip(*pairs)
-    for kind, items in (('value', values), ('name', names)):
-        twice = next((item for item in items if items.count(item) > 1 and item != NO_CLASS), None)
-        if twice is not None:
-            raise ValueError(f'{path}: the {kind} {twice!r} is in two lines; each class has one')
+    check_unique(path, 'value', values)
+    check_unique(path, 'name', names)
     if not all(0 <= value <= LARGEST for value in values):
         raise ValueError(f'{path}: the values must be 0 to {LARGEST}, as mmseg reads 8 bits')
     classes = {value: name for value, name in pairs if name != NO_CLASS}
@@ -114,6 +116,13 @@ def read_classes(path: Path) -> LabelClasses:
         raise ValueError(f'{path}: each value is ignored, none is a class')
     ignored = frozenset({IGNORED, *values}) - set(classes)
     return LabelClasses(tuple(classes.values()), tuple(classes), path.name, ignored)
+
+
+def check_unique(path: Path, kind: str, items: Sequence) -> None:
+    """Check that each value or name of a file is in one line."""
+    twice = next((item for item in items if items.count(item) > 1 and item != NO_CLASS), None)
+    if twice is not None:
+        raise ValueError(f'{path}: the {kind} {twice!r} is in two lines; each class has one')
 
 
 def describe_lines(classes: LabelClasses) -> str:

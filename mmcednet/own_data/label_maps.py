@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rich.progress import track
 
-from mmcednet.images import find_values, read_label_map
+from mmcednet.images import IMAGE_SUFFIXES, find_values, read_label_map
 
 SPLITS = {
     'train': ('train', 'training'),
@@ -15,7 +15,6 @@ SPLITS = {
 }
 IMAGE_FOLDERS = ('images', 'img_dir', '.')
 LABEL_FOLDERS = ('annotations', 'ann_dir', 'labels', 'masks')
-IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff')
 LABEL_SUFFIX = '.png'
 
 

@@ -1,7 +1,10 @@
 """Datasets that are missing or damaged are reported before a run starts."""
 
 import json
+import shutil
 
+import cv2
+import numpy as np
 import pytest
 from mmengine.config import Config
 
@@ -145,6 +148,32 @@ def test_other_encodings(cfg, shapes, tmp_path, encoding):
     cfg.train_dataloader.dataset.ann_file = str(path)
     with pytest.raises(ValueError, match=r'bad\.json is not valid JSON'):
         check_data(cfg, 'train')
+
+
+@pytest.fixture
+def classifier(single_shapes):
+    def load(split):
+        pipeline = [dict(type='LoadImageFromFile')]
+        dataset = dict(type='CustomDataset', data_root=str(single_shapes), data_prefix=split)
+        return dict(dataset=dict(dataset, pipeline=pipeline))
+
+    return Config(dict(train_dataloader=load('train'), val_dataloader=load('val')))
+
+
+def test_images_of_class_folders_are_read(classifier, single_shapes):
+    """As those of detectors are: 16 bits of which 8 would keep nothing."""
+    check_data(classifier, 'train', 'val')
+    for path in (single_shapes / 'val').rglob('*.png'):
+        cv2.imwrite(str(path), np.full((8, 8), 100, np.uint16))
+    with pytest.raises(ValueError, match=r'val: .*\.png has 16 bits per channel'):
+        check_data(classifier, 'train', 'val')
+
+
+def test_class_folders_that_are_of_two_splits(classifier, single_shapes, log):
+    shutil.rmtree(single_shapes / 'val')
+    (single_shapes / 'val').symlink_to('train')
+    check_data(classifier, 'train', 'val')
+    assert log.messages[0].startswith('8 images are in the training and in the val data')
 
 
 def test_other_datasets_are_not_checked():

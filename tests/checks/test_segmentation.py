@@ -32,6 +32,15 @@ def test_valid_dataset_passes(root, data, tmp_path):
     check(root, data, tmp_path)
 
 
+def test_images_of_two_splits(root, data, log):
+    for folder in ('images', 'annotations'):
+        shutil.rmtree(data / folder / 'validation')
+        (data / folder / 'validation').symlink_to('training')
+    init_default_scope('mmseg')
+    check_segmentation_data(load_small(root, data), 'train', 'val')
+    assert 'images are in the training and in the val data' in log.text
+
+
 def test_missing_label_maps(root, data, tmp_path):
     (data / 'annotations' / 'training' / '00002.png').unlink()
     (data / 'annotations' / 'training' / '00004.png').unlink()

@@ -21,6 +21,10 @@ def get_names(shapes):
     return [category['name'] for category in read_shapes(shapes, 'train')['categories']]
 
 
+def write_yaml(text):
+    return lambda folder: (folder / 'data.yaml').write_text(text)
+
+
 @pytest.fixture
 def folder(shapes, tmp_path):
     """Boxes, in the usual folders, with ``classes.txt``."""
@@ -58,6 +62,23 @@ def test_settings_of_roboflow_and_names_with_numbers(shapes, tmp_path):
     (folder / 'data.yaml').write_text(f'train: ../train/images\nval: ../valid/images\nnames: {names}\n')
     for split, content in convert(folder).items():
         compare(content, shapes, split, masks=False)
+
+
+def test_texts_of_windows(shapes, folder):
+    """With a byte order mark and other line ends; other encodings are refused."""
+    names = get_names(shapes)
+    (folder / 'classes.txt').write_bytes('\r\n'.join(names).encode('utf-8-sig'))
+    assert convert_yolo(folder).classes == names
+    (folder / 'classes.txt').write_bytes('Zäune'.encode('latin-1'))
+    with pytest.raises(ValueError, match=r'classes\.txt must be a text file in UTF-8'):
+        convert_yolo(folder)
+
+
+def test_images_of_no_split_are_named(folder):
+    image = min((folder / 'images' / 'train').iterdir())
+    shutil.copy(image, folder / 'images' / 'loose.png')
+    (note,) = convert_yolo(folder).notes
+    assert note == f'1 images are left out, as they are of no split: {folder}/images/loose.png, ...'
 
 
 def test_lists_of_images(shapes, folder):
@@ -174,6 +195,21 @@ def test_wrong_lines_are_reported(folder, line, message):
             ),
             "is in both 'train' and 'val'",
         ),
+        (write_yaml('names: red'), "data.yaml: names must be a list of the classes, not 'red'"),
+        (write_yaml('names: 3'), 'names must be a list of the classes, not 3'),
+        (write_yaml('train: 3\nnames: [a]'), 'train must be the path of a folder or a list, not 3'),
+        (write_yaml('nc: 3\nnames: [a, b]'), 'nc is 3, but there are 2 names'),
+        (
+            lambda folder: (folder / 'classes.txt').write_text('a\n\nb\nc\n'),
+            r'classes\.txt: line 2 must be the name of a class, but is empty',
+        ),
+        (
+            lambda folder: (
+                shutil.copytree(folder / 'images', folder.parent / 'images'),
+                write_yaml('train: ../images/train\nnames: [a, b, c, d]')(folder),
+            ),
+            r'in \.\./images/train, which may be .* or .*; write the path of one',
+        ),
         (
             lambda folder: shutil.rmtree(folder / 'labels'),
             'no image has a text file; the first would be',
@@ -187,8 +223,9 @@ def test_wrong_lines_are_reported(folder, line, message):
         ),
     ],
     ids=[
-        *('no-names', 'yaml', 'same-name', 'numbers', 'no-folder', 'keypoints', 'both', 'no-labels'),
-        *('no-images', 'two-images'),
+        *('no-names', 'yaml', 'same-name', 'numbers', 'no-folder', 'keypoints', 'both'),
+        *('names', 'one-number', 'path', 'nc', 'empty-line', 'two-places', 'no-labels', 'no-images'),
+        'two-images',
     ],
 )
 def test_wrong_folders_are_reported(folder, change, message):

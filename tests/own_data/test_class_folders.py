@@ -46,6 +46,25 @@ def test_wrong_folders_are_reported(single_shapes):
         find_class_folders(single_shapes)
 
 
+def test_images_of_every_suffix_are_found(single_shapes):
+    paths = sorted((single_shapes / 'train' / 'star').glob('*.png'))
+    for path, suffix in zip(paths, ('.webp', '.TIFF'), strict=True):
+        path.rename(path.with_suffix(suffix))
+    assert len(find_class_folders(single_shapes)['train'].files) == 8
+
+
+def test_what_would_be_left_out_is_reported(single_shapes):
+    train = single_shapes / 'train'
+    (train / '.ipynb_checkpoints').mkdir()
+    with pytest.raises(ValueError, match=r'\.ipynb_checkpoints would be a class; remove this hidden'):
+        find_class_folders(single_shapes)
+    (train / '.ipynb_checkpoints').rmdir()
+    image = min((train / 'star').iterdir())
+    image.rename(train / image.name)
+    with pytest.raises(ValueError, match=rf'must be in the folder of its class, {train}/CLASS/'):
+        find_class_folders(single_shapes)
+
+
 def test_a_file_that_is_no_image_is_reported(single_shapes):
     (single_shapes / 'train' / 'disc' / 'broken.png').write_text('no image')
     with pytest.raises(ValueError, match=r'.*broken\.png cannot be read as an image'):

@@ -135,6 +135,8 @@ def test_smoothed_edges(tmp_path):
         ('0 background\n255\n', "the line '255' must be VALUE NAME"),
         ('0 background\n0 object\n', 'the value 0 is in two lines'),
         ('0 object\n1 object\n', "the name 'object' is in two lines"),
+        ('background\nred\nred\n', "the name 'red' is in two lines"),
+        ('background\n\nred\n', 'line 2 must be the name of a class, but is empty'),
         ('0 background\n300 object\n', 'the values must be 0 to 255'),
         ('0 background\n-1 object\n', 'the values must be 0 to 255'),
     ],

@@ -51,7 +51,8 @@ class CEDNet(PretrainedBackbone):
             Default: False.
         aux_level: Level of these outputs: 3, 4 or 5. Default: 3, for segmentation; classifiers use 5.
         drop_path_rate: Stochastic depth rate of the last block; the rates of the others increase
-            linearly from 0 in the order of the forward pass. Default: 0.
+            linearly from 0 in the order of the forward pass, but for the blocks on the lateral
+            connections of 'hourglass', which have 0. Default: 0.
         layer_scale: Initial value of the blocks' gamma: 1e-6 for detection and classification, 1.0
             for segmentation; 0 means no gamma. Default: 1e-6.
         top_down_init: Scale of the initial weights of the decoders' 1x1 convolutions. With 1, the

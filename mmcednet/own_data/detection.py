@@ -83,7 +83,7 @@ def make_heads(
     """Make the settings of the heads, number of classes and anchors, and explain the anchors."""
     num_classes = len(data.classes)
     ratios = choose_ratios(data)
-    stride = (8 if arch == NANO else 4) * (2 if framework == 'retinanet' and arch != NANO else 1)
+    stride = 8 if framework == 'retinanet' or arch == NANO else 4
     base = choose_base_size(data, scale, stride, MIN_MAX_BASE[framework])
     draft.explain('anchor ratios', ratios.value, ratios.reason)
     draft.explain('smallest anchors', f'{base.value * stride:.0f} px', base.reason)

@@ -96,7 +96,7 @@ def prepare(args: argparse.Namespace) -> 'Runner':
 
     from mmcednet.checkpoints.publishing import check_suffix
     from mmcednet.checkpoints.safe_loading import refuse_code
-    from mmcednet.distillation.config import build_config, build_dataloader, build_model
+    from mmcednet.distillation.config import build_config, build_dataloader, build_model, check_images
     from mmcednet.distillation.student import find_backbone
     from mmcednet.files import check_writable
     from mmcednet.launch.config import set_pretrained, set_resume
@@ -109,8 +109,7 @@ def prepare(args: argparse.Namespace) -> 'Runner':
     work_dir = Path(args.work_dir or Path('work_dirs', 'distill', args.out.stem))
     check_suffix(args.out)
     for folder in args.images:
-        if not folder.is_dir():
-            raise ValueError(f'the image folder {folder} does not exist')
+        check_images(folder)
     check_writable(work_dir)
     check_writable(args.out.parent)
     backbone = find_backbone(args.arch, args.config, ROOT / 'configs')

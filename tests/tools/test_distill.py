@@ -84,6 +84,12 @@ def test_errors(get_error, arguments, nano, shapes, tmp_path):
     assert get_error('distill.py', *teacher, '--images', 'gone', *out) == (
         'error: the image folder gone does not exist'
     )
+    (tmp_path / 'texts').mkdir()
+    (tmp_path / 'texts' / 'a.txt').touch()
+    assert get_error('distill.py', *teacher, *images, 'texts', *out) == (
+        'error: the image folder texts has no files that end in one of: .jpg, .jpeg, .png, .ppm, .bmp, '
+        '.pgm, .tif'
+    )
     message = get_error('distill.py', '--teacher', 'gone.pth', *images, *out)
     assert message == 'error: gone.pth can not be found.'
     message = get_error('distill.py', *teacher, *images, *out, '--size', 31)

@@ -43,6 +43,15 @@ def test_pretrained_excludes_resuming_from_a_file(get_error, config):
     assert message.startswith('error: --pretrained x.pth has no effect with --resume y.pth')
 
 
+def test_existing_annotations_are_kept(get_error, shapes, tmp_path):
+    path = tmp_path / 'a.json'
+    path.write_bytes((shapes / 'annotations' / 'val.json').read_bytes())
+    before = path.read_bytes()
+    message = get_error('dataset_converters/fill_supercategories.py', path, '-o', path)
+    assert message == f'error: {path} exists already; remove it, or choose another name'
+    assert path.read_bytes() == before
+
+
 def test_only_cednet_is_compiled(get_error, config, shapes, tmp_path):
     with config.open('a') as file:
         file.write(

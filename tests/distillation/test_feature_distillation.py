@@ -128,9 +128,7 @@ def test_invalid_settings(build, teacher):
     with pytest.raises(ValueError, match='levels 3 must be a sequence'):
         build(levels=3)
     for weights in ((1, 2), 3):
-        with pytest.raises(
-            ValueError, match=r'level_weights .* must have a number for each of the'
-        ):
+        with pytest.raises(ValueError, match=r'level_weights .* must have a number for each of the'):
             build(level_weights=weights)
     with pytest.raises(ValueError, match="teacher_dtype 'foo' is unknown; choose one of: bfloat16, "):
         build(teacher_dtype='foo')

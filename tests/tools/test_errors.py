@@ -38,6 +38,16 @@ def test_missing_pretrained_weights(get_error, config):
     assert message.startswith('error: --pretrained absent.pth does not exist; mmcednet comes with')
 
 
+def test_pretrained_weights_that_do_not_fit(get_error, config, tmp_path):
+    path = tmp_path / 'other.pth'
+    torch.save(dict(state_dict={'layer.weight': torch.zeros(2)}), path)
+    message = get_error('train.py', config, '--pretrained', path)
+    assert message.startswith(f'error: {path} contains no weights of CEDNet')
+    arch = 'model.backbone.arch.channels=[8,16,24,32]'
+    message = get_error('train.py', config, '--pretrained', 'nano', '--cfg-options', arch)
+    assert message.startswith('error: mmcednet://nano does not fit the model: backbone.')
+
+
 def test_pretrained_excludes_resuming_from_a_file(get_error, config):
     message = get_error('train.py', config, '--pretrained', 'x.pth', '--resume', 'y.pth')
     assert message.startswith('error: --pretrained x.pth has no effect with --resume y.pth')

@@ -4,6 +4,7 @@ Outside of the package, whose import imports torch: the help of a command does n
 """
 
 import argparse
+from typing import Any
 
 from mmengine.config import DictAction
 
@@ -19,12 +20,28 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
 
 
+class CfgOptions(DictAction):
+    """Parses KEY=VALUE; anything else ends with the usage and a message."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        for value in values:
+            if '=' not in value:
+                raise argparse.ArgumentError(self, f'{value!r} must be KEY=VALUE')
+        super().__call__(parser, namespace, values, option_string)
+
+
 def add_cfg_options_argument(parser: argparse.ArgumentParser, example: str) -> None:
     """Add ``--cfg-options``, with an example for its help."""
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
+        action=CfgOptions,
         metavar='KEY=VALUE',
         help=f'override settings of the config, for example {example}',
     )

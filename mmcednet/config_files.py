@@ -19,9 +19,15 @@ def read_config(config: str) -> Config:
     """Read a config; see :func:`find_config`.
 
     Raises:
-        ValueError: It does not exist, or its toolbox is not installed.
+        ValueError: It does not exist or load, or its toolbox is not installed.
     """
-    return Config.fromfile(find_config(config))
+    path = find_config(config)
+    try:
+        return Config.fromfile(path)
+    except Exception as error:  # a config is Python
+        cause = error.__cause__ or error  # of an import, mmengine's own error lists sys.path
+        reason = ' '.join(f'{type(cause).__name__}: {cause}'.split())
+        raise ValueError(f'config {config} does not load: {reason}') from error
 
 
 def find_config(config: str) -> Path:

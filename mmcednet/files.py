@@ -72,6 +72,16 @@ def check_writable(folder: Path) -> None:
         raise ValueError(f'the work dir {folder} cannot be written to: {error.strerror}') from None
 
 
+def check_new_file(path: Path) -> None:
+    """Check that no file would be overwritten.
+
+    Raises:
+        ValueError: ``path`` exists.
+    """
+    if path.exists():
+        raise ValueError(f'{path} exists already; remove it, or choose another name')
+
+
 def check_new_folder(path: Path) -> None:
     """Check that nothing would be overwritten.
 

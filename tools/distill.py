@@ -39,7 +39,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         help='folders of images, read with their subfolders',
     )
     parser.add_argument(
-        '-o', '--out', type=Path, required=True, help='file to write: .safetensors or .pth'
+        '-o', '--out', type=Path, required=True, help='new file to write: .safetensors or .pth'
     )
     parser.add_argument('--arch', default='nano', help='nano, tiny, small, base, ...; default: nano')
     parser.add_argument('--config', help='config whose backbone learns, in place of --arch')
@@ -96,9 +96,9 @@ def prepare(args: argparse.Namespace) -> 'Runner':
 
     from mmcednet.checkpoints.publishing import check_suffix
     from mmcednet.checkpoints.safe_loading import refuse_code
-    from mmcednet.distillation.config import build_config, build_dataloader, build_model
+    from mmcednet.distillation.config import build_config, build_dataloader, build_model, check_images
     from mmcednet.distillation.student import find_backbone
-    from mmcednet.files import check_writable
+    from mmcednet.files import check_new_file, check_writable
     from mmcednet.launch.config import set_pretrained, set_resume
     from mmcednet.launch.prediction import choose_dtype
     from mmcednet.launch.processes import is_restarted
@@ -108,9 +108,9 @@ def prepare(args: argparse.Namespace) -> 'Runner':
     check_numbers(args)
     work_dir = Path(args.work_dir or Path('work_dirs', 'distill', args.out.stem))
     check_suffix(args.out)
+    check_new_file(args.out)
     for folder in args.images:
-        if not folder.is_dir():
-            raise ValueError(f'the image folder {folder} does not exist')
+        check_images(folder)
     check_writable(work_dir)
     check_writable(args.out.parent)
     backbone = find_backbone(args.arch, args.config, ROOT / 'configs')

@@ -20,7 +20,10 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument('config', help='config file')
     parser.add_argument('checkpoint', help='checkpoint file')
     parser.add_argument(
-        '-o', '--out', type=Path, help='folder of the report; default: WORK_DIR/evaluation'
+        '-o',
+        '--out',
+        type=Path,
+        help='folder of the report, whose files are replaced; default: WORK_DIR/evaluation',
     )
     parser.add_argument(
         '--annotations',

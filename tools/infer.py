@@ -97,6 +97,8 @@ def infer(args: argparse.Namespace) -> str:
         refuse_code()
         if args.batch < 1:
             raise ValueError(f'--batch {args.batch} must be at least 1')
+        if not 0 <= args.score <= 1:
+            raise ValueError(f'--score {args.score} must be from 0 to 1')
         if args.line_width is not None and args.line_width < 0:
             raise ValueError(f'--line-width {args.line_width} must be at least 0')
         check_out(args.out, args.inputs)

@@ -21,7 +21,7 @@ def get_config(loaded: dict, checkpoint: str) -> Config:
 
     Raises:
         ValueError: There is no config, or it could run code: it has anything but values, imports other
-            modules, or names a class by the path of its module.
+            modules, or names a class by the path of its module; or a module cannot be imported.
     """
     text = (loaded.get('meta') or {}).get('cfg')
     if not text:
@@ -36,13 +36,35 @@ def get_config(loaded: dict, checkpoint: str) -> Config:
         scope, _, short = name.rpartition('.')
         if (scope and scope not in TOOLBOXES) or not short.isidentifier():
             raise ValueError(f'the config in {checkpoint} builds {name}, which may run code; {ADVICE}')
-    for module in settings.get('custom_imports', {}).get('imports', []):
+    import_modules(settings.get('custom_imports') or {}, checkpoint)
+    return Config(settings)
+
+
+def import_modules(custom_imports: Any, checkpoint: str) -> None:
+    """Import the modules of mmcednet and the toolboxes that a config needs.
+
+    Args:
+        custom_imports: The config's.
+        checkpoint: Its file, for errors.
+
+    Raises:
+        ValueError: It is no dict with a list of names, a module is another one, or cannot be imported.
+    """
+    modules = custom_imports.get('imports', []) if isinstance(custom_imports, dict) else None
+    if not isinstance(modules, (list, tuple)) or not all(isinstance(name, str) for name in modules):
+        raise ValueError(
+            f'the config in {checkpoint} has custom_imports={custom_imports!r}, but it must be '
+            f"dict(imports=['MODULE', ...]); {ADVICE}"
+        )
+    for module in modules:
         if module.split('.')[0] not in ('mmcednet', *TOOLBOXES):
             raise ValueError(
                 f'the config in {checkpoint} imports {module}, which may run code; {ADVICE}'
             )
-        import_module(module)
-    return Config(settings)
+        try:
+            import_module(module)
+        except ImportError as error:
+            raise ValueError(f'the config in {checkpoint} imports {module}: {error}') from None
 
 
 def parse_settings(text: str) -> dict[str, Any]:

@@ -10,6 +10,8 @@ from mmcednet.checkpoints.loading import load_checkpoint
 from mmcednet.files import atomic_write
 from mmcednet.models.pretrained import get_state_dict
 
+SUFFIXES = ('.pth', '.pt')
+
 
 def convert_file(
     source: Path, target: Path, convert: Callable[[dict[str, Tensor]], dict[str, Tensor]]
@@ -18,7 +20,7 @@ def convert_file(
 
     Args:
         source: The checkpoint.
-        target: File to write, with the weights under 'state_dict'.
+        target: File to write, with one of ``SUFFIXES`` and the weights under 'state_dict'.
         convert: Renames the weights.
 
     Returns:
@@ -26,13 +28,16 @@ def convert_file(
 
     Raises:
         ValueError: ``source`` does not exist, is damaged, may run code or has no weights that this
-            project uses, ``target`` is a folder, or ``convert`` refuses the weights.
+            project uses, ``target`` is a folder or has another suffix, or ``convert`` refuses the
+            weights.
         OSError: ``target`` cannot be written.
     """
     if not source.is_file():
         raise ValueError(f'the checkpoint {source} does not exist')
     if target.is_dir():
         raise ValueError(f'{target} is a folder; name the file to write')
+    if target.suffix not in SUFFIXES:
+        raise ValueError(f'{target} must end in one of: {", ".join(SUFFIXES)}')
     loaded = load_checkpoint(str(source))
     weights = get_state_dict(loaded)
     if not weights:

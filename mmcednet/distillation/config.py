@@ -1,5 +1,6 @@
 """The config of a distillation."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +14,23 @@ CHECKPOINTS = 20  # that a training saves, of which the last one is kept
 MIN_INTERVAL = 50  # iterations between two of them
 LOG_INTERVAL = 10  # iterations
 WARMUP = 0.05  # of the iterations
+IMAGES = ('.jpg', '.jpeg', '.png', '.ppm', '.bmp', '.pgm', '.tif')  # mmpretrain's default
+
+
+def check_images(folder: Path) -> None:
+    """Check that a folder has images.
+
+    Raises:
+        ValueError: It does not exist, or neither it nor a subfolder has a file that ends in one of
+            ``IMAGES``.
+    """
+    if not folder.is_dir():
+        raise ValueError(f'the image folder {folder} does not exist')
+    files = (file for _, _, files in os.walk(folder, followlinks=True) for file in files)
+    if not any(file.lower().endswith(IMAGES) for file in files):
+        raise ValueError(
+            f'the image folder {folder} has no files that end in one of: {", ".join(IMAGES)}'
+        )
 
 
 def build_config(model: dict, dataloader: dict, iterations: int, lr: float, work_dir: Path) -> Config:
@@ -89,7 +107,13 @@ def build_dataloader(folders: Sequence[Path], batch_size: int, size: int) -> dic
         dict(type='PackInputs'),
     ]
     datasets = [
-        dict(type='CustomDataset', data_root=str(path), with_label=False, pipeline=pipeline)
+        dict(
+            type='CustomDataset',
+            data_root=str(path),
+            with_label=False,
+            extensions=IMAGES,
+            pipeline=pipeline,
+        )
         for path in folders
     ]
     return dict(

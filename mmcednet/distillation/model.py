@@ -20,6 +20,7 @@ from .teacher import LEVELS, build_teacher
 
 STAGES = ('all', 'last')
 NORMALIZATIONS = dict(batch=(0, 2, 3), channels=(1,))  # dimensions of (N, C, H, W)
+DTYPES = ('bfloat16', 'float16')
 EPS = 1e-6
 
 
@@ -66,6 +67,13 @@ class FeatureDistillation(BaseModel):
         select: bool = True,
     ) -> None:
         super().__init__(data_preprocessor)
+        if not isinstance(levels, Sequence):
+            raise ValueError(f'levels {levels!r} must be a sequence, such as (3, 4, 5)')
+        weights = [1.0] * len(levels) if level_weights is None else level_weights
+        if not isinstance(weights, Sequence) or len(weights) != len(levels):
+            raise ValueError(
+                f'level_weights {weights!r} must have a number for each of the levels {levels}'
+            )
         self.backbone: CEDNet = MODELS.build(backbone)
         if not isinstance(self.backbone, CEDNet):
             raise ValueError(f'the backbone is {backbone["type"]}; only CEDNet can be distilled')
@@ -78,14 +86,17 @@ class FeatureDistillation(BaseModel):
         self.levels = [level for level in levels if level in network.channels]
         if not self.levels:
             raise ValueError(f'the teacher has the levels {list(network.channels)}, none of {levels}')
-        weights = [1.0] * len(levels) if level_weights is None else level_weights
-        self.level_weights = dict(zip(levels, weights, strict=True))
+        self.level_weights = dict(zip(levels, weights))
         self.only_last = check_choice('stages', stages, STAGES) == 'last'
         self.normalized_dims = NORMALIZATIONS[
             check_choice('normalization', normalization, NORMALIZATIONS)
         ]
         self.teacher_scale = teacher_scale
-        self.teacher_dtype = getattr(torch, teacher_dtype) if teacher_dtype else None
+        self.teacher_dtype = (
+            getattr(torch, check_choice('teacher_dtype', teacher_dtype, DTYPES))
+            if teacher_dtype
+            else None
+        )
         channels = self.find_channels()
         self.projections = nn.ModuleDict(
             {

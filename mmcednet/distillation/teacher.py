@@ -218,7 +218,7 @@ def build_backbone(cfg: Config) -> nn.Module:
         if 'pad_small_map' in arguments:  # Swin's, which refuses maps smaller than its windows
             settings['pad_small_map'] = True
         if 'pyramid' in arguments:  # CEDNet's, in place of its levels
-            settings.update(pyramid=None, aux_stages=False)
+            settings.update(pyramid=None, aux_stages=False, out_levels=LEVELS)
         return registry.build(settings)
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeAlias, overload
 
+import cv2
 import numpy as np
 from PIL import Image, ImageOps
 
@@ -59,7 +60,8 @@ class Model:
 
         Raises:
             FileNotFoundError: A file does not exist.
-            ValueError: A file is not an image that can be read; an array is of another shape or type.
+            ValueError: A file is not an image that can be read; an array is of another shape or type;
+                an image is empty, or too narrow to be resized for the network.
         """
         if isinstance(images, (list, tuple)):
             return [self.predict(image, score) for image in images]
@@ -70,8 +72,15 @@ class Model:
         pixels = read_pixels(image)
         # the network's pipeline reads files itself, as in tools/infer.py
         given = str(image) if isinstance(image, (str, Path)) else pixels
-        with self._lock:
-            (sample,) = self.predictor.predict([given])
+        try:
+            with self._lock:
+                (sample,) = self.predictor.predict([given])
+        except cv2.error:  # a side would be 0 px
+            height, width = pixels.shape[:2]
+            name = f'{image} ' if isinstance(image, (str, Path)) else 'an image '
+            raise ValueError(
+                f'{name}has {width}x{height} px, which cannot be resized for the network'
+            ) from None
         selected = self.predictor.select(sample, score)
         return RESULTS[self.task](self.predictor, pixels, selected, self.draw)
 
@@ -119,8 +128,8 @@ def read_pixels(image: ImageLike) -> np.ndarray:
             raise FileNotFoundError(f'{image} does not exist')
         return read_image(image)
     if isinstance(image, Image.Image):
-        turned = ImageOps.exif_transpose(image)
-        return np.ascontiguousarray(np.asarray(turned.convert('RGB'))[..., ::-1])
+        turned = ImageOps.exif_transpose(image).convert('RGB')
+        image = np.ascontiguousarray(np.asarray(turned)[..., ::-1])
     if not isinstance(image, np.ndarray):
         raise ValueError(f'an image must be a file, a PIL image or an array, not a {type(image)}')
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
@@ -128,4 +137,6 @@ def read_pixels(image: ImageLike) -> np.ndarray:
             f'an image has the shape {image.shape} and the type {image.dtype}; it must be (H, W, 3) in '
             'BGR and uint8'
         )
+    if image.size == 0:
+        raise ValueError(f'an image has the shape {image.shape}, so that it is empty')
     return image

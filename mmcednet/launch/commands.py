@@ -7,6 +7,7 @@ from mmengine.runner import Runner
 
 from mmcednet.command_line import exit_on_error
 from mmcednet.images import ImageError
+from mmcednet.models.pretrained import WeightsError
 from mmcednet.training import explain_faults
 
 from .processes import destroy_process_group
@@ -32,7 +33,7 @@ def run_training(
     def train() -> None:
         with exit_on_error():
             runner = prepare()
-        with explain_faults(runner), exit_on_error(ImageError), show(runner):
+        with explain_faults(runner), exit_on_error(ImageError, WeightsError), show(runner):
             runner.train()
         finish(runner)
 

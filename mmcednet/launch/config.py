@@ -20,19 +20,26 @@ VISUALIZATION = {
     'mmseg': (dict(draw=True, interval=1), None),
     'mmpretrain': (dict(enable=True), 'out_dir'),
 }
+# What is run -> settings that it needs, beside the model
+NEEDED = {
+    'train': ('train_dataloader', 'train_cfg', 'optim_wrapper'),
+    'test': ('test_dataloader', 'test_cfg', 'test_evaluator'),
+}
 
 
 def load_config(args: argparse.Namespace) -> Config:
     """Load the config of ``args`` and apply ``--cfg-options``, ``--launcher`` and ``--work-dir``.
 
     Raises:
-        ValueError: The file does not exist.
+        ValueError: The file does not exist or load, or has no model.
     """
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     cfg = read_config(args.config)
     cfg.launcher = args.launcher
     if args.cfg_options:
         cfg.merge_from_dict(args.cfg_options)
+    if 'model' not in cfg:
+        raise ValueError(f'config {args.config} has no model')
     cfg.work_dir = args.work_dir or cfg.get('work_dir') or get_default_work_dir(args.config)
     return cfg
 
@@ -42,6 +49,29 @@ def get_default_work_dir(config: str) -> str:
     parts = Path(config).absolute().with_suffix('').parts
     below = len(parts) - parts[::-1].index('configs') if 'configs' in parts else len(parts) - 1
     return str(Path('work_dirs', *parts[below:]))
+
+
+def check_settings(cfg: Config, task: str) -> None:
+    """Check that a config has what a training or a test needs, before anything is built.
+
+    Args:
+        cfg: Config of any toolbox.
+        task: 'train' or 'test'.
+
+    Raises:
+        ValueError: A setting is missing, or the training would have no epoch or iteration.
+        FileNotFoundError: The checkpoint ``load_from`` does not exist.
+    """
+    for name in NEEDED[task]:
+        if cfg.get(name) is None:
+            raise ValueError(f'the config has no {name}, which tools/{task}.py needs')
+    for name in ('max_epochs', 'max_iters') if task == 'train' else ():
+        length = cfg.train_cfg.get(name)
+        if length is not None and length < 1:
+            raise ValueError(f'train_cfg.{name}={length} must be at least 1')
+    checkpoint = cfg.get('load_from')
+    if checkpoint and '://' not in checkpoint and not Path(checkpoint).is_file():
+        raise FileNotFoundError(f'the checkpoint {checkpoint} does not exist')
 
 
 def enable_amp(cfg: Config) -> None:

@@ -26,7 +26,7 @@ from mmcednet.models.execution import describe_kernels
 from mmcednet.models.pretrained import PretrainedBackbone
 from mmcednet.training import make_fault_tolerant
 
-from .config import name_images_in_errors
+from .config import check_settings, name_images_in_errors
 from .device import adapt_to_device
 from .prediction import accelerate_prediction, check_device
 from .processes import init_process_group
@@ -41,7 +41,8 @@ def prepare_runner(
 ) -> Runner:
     """Prepare a training or a test: the steps between reading the options and running.
 
-    1. The config is adapted to the device, and the process group of several processes is initialized.
+    1. The settings are checked, the config is adapted to the device, and the process group of several
+       processes is initialized.
     2. The data are checked, and the pipelines name the images that they cannot read.
     3. For a training, checkpoints are written atomically, and loop, data and hooks tolerate faults.
     4. The runner is built, with its model. Its checkpoints and its work dir get the config as it was
@@ -60,6 +61,7 @@ def prepare_runner(
         ValueError: A check found an error.
         FileNotFoundError: A checkpoint does not exist.
     """
+    check_settings(cfg, task)
     check_device(torch.device(get_device()), amp, cuda_graph)
     given = copy.deepcopy(cfg)
     adapt_to_device(cfg)

@@ -11,6 +11,10 @@ from torch import Tensor
 BACKBONE = 'backbone.'
 
 
+class WeightsError(ValueError):
+    """A checkpoint's weights do not fit; the message is one sentence that names the file."""
+
+
 class PretrainedBackbone(BaseModule):
     """Base of backbones: ``init_cfg`` of type 'Pretrained' is :func:`load_pretrained`.
 
@@ -58,7 +62,7 @@ def load_pretrained(
             start from the weights themselves. Default: False.
 
     Raises:
-        ValueError: The checkpoint contains none of the weights, or a weight of another shape.
+        WeightsError: The checkpoint contains none of the weights, or a weight of another shape.
     """
     loaded = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu')
     source = get_state_dict(loaded) if average else get_raw_state_dict(loaded)
@@ -77,7 +81,7 @@ def load_pretrained(
     target = module.state_dict()
     found = module.adapt_weights({key: value for key, value in weights.items() if key in target})
     if not found:
-        raise ValueError(
+        raise WeightsError(
             f'{checkpoint} contains no weights of {type(module).__name__} (its first keys: '
             f'{", ".join(list(source)[:3])}); convert published checkpoints with a command of '
             f'tools/model_converters first'
@@ -144,11 +148,11 @@ def check_shapes(
         prefix: Prefix of the keys in the checkpoint, for the message. Default: ''.
 
     Raises:
-        ValueError: A weight has another shape.
+        WeightsError: A weight has another shape.
     """
     for key, value in weights.items():
         if value.shape != target[key].shape:
-            raise ValueError(
+            raise WeightsError(
                 f'{checkpoint} does not fit the model: {prefix}{key} has shape {tuple(value.shape)}, '
                 f'the model needs {tuple(target[key].shape)}'
             )

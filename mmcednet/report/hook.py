@@ -1,6 +1,7 @@
 """The hook that draws a training and evaluates its best checkpoint, class by class."""
 
 import logging
+import shlex
 import time
 from collections.abc import Callable, Sequence
 from importlib import import_module
@@ -207,11 +208,11 @@ class ReportHook(Hook):
 
 def describe_next(runner: Runner, checkpoint: str | None) -> str:
     """The checkpoint of a training, and what to do with it."""
-    config = runner.cfg.filename or 'CONFIG'
+    files = shlex.join([runner.cfg.filename or 'CONFIG', str(checkpoint)])
     return (
         f'Checkpoint: {checkpoint}\n'
-        f'Next: mmcednet infer {config} {checkpoint} IMAGES -o predictions\n'
-        f'      mmcednet evaluate {config} {checkpoint}'
+        f'Next: mmcednet infer {files} IMAGES -o predictions\n'
+        f'      mmcednet evaluate {files}'
     )
 
 

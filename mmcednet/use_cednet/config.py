@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-from mmcednet.config_files import TOOLBOXES, check_is_new, find_config, read_config, write_config
+from mmcednet.config_files import TOOLBOXES, check_is_new, find_config, write_config
 
 from .rules import Plan, drop_type, get_type, plan_model, to_list
 
@@ -67,7 +67,7 @@ def load_base(path: Path, config: str) -> Config:
         ValueError: It does not load.
     """
     try:
-        return read_config(str(path))
+        return Config.fromfile(path)
     except Exception as error:
         raise ValueError(f'config {config} does not load: {error}') from error
 

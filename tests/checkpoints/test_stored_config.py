@@ -44,6 +44,18 @@ def test_code_is_refused(text, reason):
     assert message.endswith('; pass the config file, if you trust it')
 
 
+@pytest.mark.parametrize('value', ['5', 'dict(imports=[5])', "dict(imports='mmcednet')"])
+def test_imports_of_other_types(value):
+    with pytest.raises(ValueError, match=r'the config in a\.pth has custom_imports=.*, but it must be'):
+        get_config(store(f'custom_imports = {value}'), 'a.pth')
+
+
+def test_a_module_that_does_not_exist():
+    text = "custom_imports = dict(imports=['mmcednet.nothere'])"
+    with pytest.raises(ValueError, match=r'in a\.pth imports mmcednet\.nothere: No module named '):
+        get_config(store(text), 'a.pth')
+
+
 def test_classes_of_toolboxes_are_built():
     text = "model = dict(type='mmpretrain.ConvNeXt')\ncustom_imports = dict(imports=['mmcednet'])"
     assert get_config(store(text), 'a.pth').model.type == 'mmpretrain.ConvNeXt'

@@ -125,6 +125,13 @@ def test_start_from_the_teachers_weights(build):
 def test_invalid_settings(build, teacher):
     with pytest.raises(ValueError, match=r'the teacher has the levels \[2, 3, 4, 5\], none of \(6,\)'):
         build(levels=(6,))
+    with pytest.raises(ValueError, match='levels 3 must be a sequence'):
+        build(levels=3)
+    for weights in ((1, 2), 3):
+        with pytest.raises(ValueError, match=r'level_weights .* must have a number for each of the'):
+            build(level_weights=weights)
+    with pytest.raises(ValueError, match="teacher_dtype 'foo' is unknown; choose one of: bfloat16, "):
+        build(teacher_dtype='foo')
     with pytest.raises(ValueError, match="stages 'first' is unknown"):
         build(stages='first')
     with pytest.raises(ValueError, match='the backbone is SpineNet; only CEDNet can be distilled'):

@@ -117,10 +117,13 @@ def test_channels_last_and_missing_levels(images):
         Teacher(torch.nn.Linear(7, 7), [0, 0, 0], [1, 1, 1])
 
 
-def test_a_cednet_as_the_teacher(small, tmp_path):
-    """Its levels, not its pyramid."""
-    backbone = dict(type='CEDNet', arch=small, pyramid=dict(channels=12))
-    model = CEDNet(small, pyramid=dict(channels=12))
+@pytest.mark.parametrize(
+    'settings', [dict(pyramid=dict(channels=12)), dict(out_levels=(5,), aux_stages=True)]
+)
+def test_a_cednet_as_the_teacher(settings, small, tmp_path):
+    """Its levels, not the pyramid of a detector or the features of a classifier."""
+    backbone = dict(type='CEDNet', arch=small, **settings)
+    model = CEDNet(small, **settings)
     weights = {f'backbone.{key}': value for key, value in model.state_dict().items()}
     cfg = Config(dict(model=dict(backbone=backbone), default_scope='mmdet')).pretty_text
     torch.save(dict(state_dict=weights, meta=dict(cfg=cfg)), tmp_path / 'a.pth')

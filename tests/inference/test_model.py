@@ -103,6 +103,11 @@ def test_what_is_no_image(model, tmp_path):
         model(np.zeros((4, 4, 3), np.float32))
     with pytest.raises(ValueError, match='not a <class'):
         model(3)
+    for empty in (np.zeros((0, 5, 3), np.uint8), Image.new('RGB', (5, 0))):
+        with pytest.raises(ValueError, match=r'has the shape \(0, 5, 3\), so that it is empty'):
+            model(empty)
+    with pytest.raises(ValueError, match='an image has 5000x1 px, which cannot be resized'):
+        model(np.zeros((1, 5000, 3), np.uint8))
 
 
 def test_drawing(model, picture, tmp_path):

@@ -1,5 +1,7 @@
 """The hook in a training of a classifier on a few images; other kinds are in tests/tools/."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from mmengine.config import Config
@@ -7,7 +9,7 @@ from mmengine.runner import Runner
 
 from mmcednet.report.evaluation import Evaluation
 from mmcednet.report.files import MAX_ROWS, format_table
-from mmcednet.report.hook import ReportHook
+from mmcednet.report.hook import ReportHook, describe_next
 
 FILES = {
     *(
@@ -48,6 +50,15 @@ def train(root, single_shapes, tmp_path):
         return runner, hook
 
     return run
+
+
+def test_next_commands_can_be_copied():
+    runner = SimpleNamespace(cfg=SimpleNamespace(filename='my config.py'))
+    lines = describe_next(runner, 'w 6/best.pth').splitlines()
+    assert lines[1:] == [
+        "Next: mmcednet infer 'my config.py' 'w 6/best.pth' IMAGES -o predictions",
+        "      mmcednet evaluate 'my config.py' 'w 6/best.pth'",
+    ]
 
 
 def test_report_of_the_best_validation(train, tmp_path, monkeypatch):

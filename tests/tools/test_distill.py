@@ -49,6 +49,7 @@ def test_a_distillation_and_its_continuation(run_tool, arguments, small, tmp_pat
     network = load_backbone(out, small)
     assert torch.equal(network.stem.conv1.weight, trained['backbone.stem.conv1.weight'])
     picture = (work_dir / 'losses.png').read_bytes()
+    out.unlink()
 
     result = run_tool('distill.py', *arguments, *options, '--iterations', 20, '--resume', fresh=True)
     assert 'Iter(train) [20/20]' in result.stdout and 'Iter(train) [10/20]' not in result.stdout
@@ -84,6 +85,12 @@ def test_errors(get_error, arguments, nano, shapes, tmp_path):
     assert get_error('distill.py', *teacher, '--images', 'gone', *out) == (
         'error: the image folder gone does not exist'
     )
+    (tmp_path / 'texts').mkdir()
+    (tmp_path / 'texts' / 'a.txt').touch()
+    assert get_error('distill.py', *teacher, *images, 'texts', *out) == (
+        'error: the image folder texts has no files that end in one of: .jpg, .jpeg, .png, .ppm, .bmp, '
+        '.pgm, .tif'
+    )
     message = get_error('distill.py', '--teacher', 'gone.pth', *images, *out)
     assert message == 'error: gone.pth can not be found.'
     message = get_error('distill.py', *teacher, *images, *out, '--size', 31)
@@ -92,6 +99,10 @@ def test_errors(get_error, arguments, nano, shapes, tmp_path):
     assert message == 'error: --teacher-scale 0.0 must be more than 0'
     message = get_error('distill.py', *teacher, *images, '-o', 'out.bin')
     assert message == 'error: out.bin must end in one of: .safetensors, .pth'
+    (tmp_path / 'mine.pth').write_text('mine')
+    message = get_error('distill.py', *teacher, *images, '-o', 'mine.pth')
+    assert message == 'error: mine.pth exists already; remove it, or choose another name'
+    assert (tmp_path / 'mine.pth').read_text() == 'mine'
     message = get_error('distill.py', *teacher, *images, *out)
     assert 'CEDNet has 16 channels at stride 4, the ConvNeXt only 8' in message
     message = get_error('train.py', nano, '--pretrained', tmp_path / 'convnext.pth')

@@ -1,12 +1,64 @@
 """User errors on the command line are reported in one sentence, with exit code 1."""
 
+import pytest
 import torch
+from mmengine.runner import Runner
 from small_models import SHAPES, save_random_model
 
 
 def test_missing_config(get_error):
     assert get_error('train.py', 'absent.py') == 'error: config absent.py does not exist'
     assert get_error('test.py', 'absent.py', 'x.pth') == 'error: config absent.py does not exist'
+
+
+@pytest.mark.parametrize(
+    'content, message',
+    [
+        (
+            'a = (',
+            "config mine.py does not load: SyntaxError: '(' was never closed (<unknown>, line 1)",
+        ),
+        ('a = b', "config mine.py does not load: NameError: name 'b' is not defined"),
+        (
+            "custom_imports = dict(imports=['no'])",
+            'config mine.py does not load: ImportError: Failed to import no',
+        ),
+        ('', 'config mine.py has no model'),
+        ('model = dict()', 'the config has no train_dataloader, which tools/train.py needs'),
+    ],
+)
+def test_configs_that_do_not_load_or_lack_a_setting(get_error, tmp_path, content, message):
+    (tmp_path / 'mine.py').write_text(content)
+    assert get_error('train.py', 'mine.py').startswith(f'error: {message}')
+
+
+def test_a_file_that_is_no_config(get_error, tmp_path):
+    (tmp_path / 'README.md').touch()
+    message = get_error('train.py', 'README.md')
+    assert message.startswith('error: config README.md does not load: OSError: Only py/yml/yaml/json')
+
+
+def test_options_without_a_value(load_main, capsys):
+    with pytest.raises(SystemExit):
+        load_main('train.py')(['config.py', '--cfg-options', 'foo'])
+    error = capsys.readouterr().err
+    assert error.endswith("error: argument --cfg-options: 'foo' must be KEY=VALUE\n")
+
+
+def test_a_training_without_epochs(get_error, config):
+    message = get_error('train.py', config, '--cfg-options', 'train_cfg.max_epochs=0')
+    assert message == 'error: train_cfg.max_epochs=0 must be at least 1'
+
+
+@pytest.mark.parametrize(
+    'tool, option', [('train.py', '--resume'), ('test.py', ''), ('evaluate.py', '')]
+)
+def test_missing_checkpoints_are_found_before_the_model_is_built(
+    get_error, config, tool, option, monkeypatch
+):
+    monkeypatch.setattr(Runner, 'from_cfg', None)
+    message = get_error(tool, config, *filter(None, [option, 'nothere.pth']))
+    assert message == 'error: the checkpoint nothere.pth does not exist'
 
 
 def test_missing_annotation_file(get_error, config, shapes):
@@ -38,9 +90,28 @@ def test_missing_pretrained_weights(get_error, config):
     assert message.startswith('error: --pretrained absent.pth does not exist; mmcednet comes with')
 
 
+def test_pretrained_weights_that_do_not_fit(get_error, config, tmp_path):
+    path = tmp_path / 'other.pth'
+    torch.save(dict(state_dict={'layer.weight': torch.zeros(2)}), path)
+    message = get_error('train.py', config, '--pretrained', path)
+    assert message.startswith(f'error: {path} contains no weights of CEDNet')
+    arch = 'model.backbone.arch.channels=[8,16,24,32]'
+    message = get_error('train.py', config, '--pretrained', 'nano', '--cfg-options', arch)
+    assert message.startswith('error: mmcednet://nano does not fit the model: backbone.')
+
+
 def test_pretrained_excludes_resuming_from_a_file(get_error, config):
     message = get_error('train.py', config, '--pretrained', 'x.pth', '--resume', 'y.pth')
     assert message.startswith('error: --pretrained x.pth has no effect with --resume y.pth')
+
+
+def test_existing_annotations_are_kept(get_error, shapes, tmp_path):
+    path = tmp_path / 'a.json'
+    path.write_bytes((shapes / 'annotations' / 'val.json').read_bytes())
+    before = path.read_bytes()
+    message = get_error('dataset_converters/fill_supercategories.py', path, '-o', path)
+    assert message == f'error: {path} exists already; remove it, or choose another name'
+    assert path.read_bytes() == before
 
 
 def test_only_cednet_is_compiled(get_error, config, shapes, tmp_path):

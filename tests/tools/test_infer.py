@@ -34,6 +34,8 @@ def test_bad_arguments(get_error, tmp_path, nano, shapes):
     assert message.endswith('need a GPU, but the model is on the cpu')
     message = get_error('infer.py', nano, 'x.pth', picture, '-o', 'out', '--batch', '0')
     assert message == 'error: --batch 0 must be at least 1'
+    message = get_error('infer.py', nano, 'x.pth', picture, '-o', 'out', '--score', '2')
+    assert message == 'error: --score 2.0 must be from 0 to 1'
     (tmp_path / 'out').write_text('mine')
     message = get_error('infer.py', nano, 'x.pth', picture, '-o', 'out')
     assert message.startswith('error: out exists already')

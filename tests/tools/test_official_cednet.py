@@ -46,6 +46,16 @@ def test_unexpected_key_keeps_the_old_file(main, tmp_path):
     assert set(torch.load(target, weights_only=True)['state_dict']) == {'stem.conv1.weight'}
 
 
+def test_other_suffixes_are_refused(main, tmp_path):
+    """A pickle named .safetensors could not be loaded."""
+    source, target = tmp_path / 'in.pth', tmp_path / 'out.safetensors'
+    torch.save(dict(model={'stem.0.weight': torch.zeros(1)}), source)
+    with pytest.raises(SystemExit) as caught:
+        main([str(source), str(target)])
+    assert caught.value.code == f'error: {target} must end in one of: .pth, .pt'
+    assert not target.exists()
+
+
 def test_missing_checkpoint_is_reported(main, tmp_path):
     with pytest.raises(SystemExit) as caught:
         main([str(tmp_path / 'in.pth'), str(tmp_path / 'out.pth')])

@@ -13,15 +13,16 @@ from mmcednet_threads import limit_threads
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('file', type=Path, help='annotation file')
-    parser.add_argument('-o', '--out', type=Path, required=True, help='the file to write')
+    parser.add_argument('-o', '--out', type=Path, required=True, help='the new file to write')
     args = parser.parse_args(argv)
     # not above: they import torch, which --help does not need
     from mmcednet.checks.coco_format import read_coco
     from mmcednet.command_line import exit_on_error
     from mmcednet.data.coco_files import fill_supercategories
-    from mmcednet.files import atomic_write
+    from mmcednet.files import atomic_write, check_new_file
 
     with exit_on_error():
+        check_new_file(args.out)
         content = fill_supercategories(read_coco(args.file))
         with atomic_write(args.out) as temporary:
             temporary.write_text(json.dumps(content))

@@ -36,16 +36,25 @@ def check_annotations(content: dict, ann_file: Path, images: Path, use: Use) -> 
             pixels or cannot be resized, or pycocotools cannot evaluate an object; a list of at most 20
             lines. Or there is no object to train on or to evaluate.
     """
-    errors = list(find_errors(content, images, use))
-    if errors:
-        lines = errors if len(errors) <= LINES else [*errors[: LINES - 1], '...']
-        text = ''.join(f'\n  {line}' for line in lines)
-        raise ValueError(f'{ann_file} has {len(errors)} errors:{text}')
+    refuse_errors(content, ann_file, images, use)
     problem = find_unusable(content, use) if use.trained or use.metrics else None
     if problem:
         raise ValueError(f'{ann_file}: {problem}')
     for warning in find_warnings(content, use):
         print_log(f'{ann_file}: {warning}', 'current', logging.WARNING)
+
+
+def refuse_errors(content: dict, ann_file: Path, images: Path, use: Use) -> None:
+    """Check a file for what a training would fail on, or train wrongly on.
+
+    Raises:
+        ValueError: A list of the errors.
+    """
+    errors = list(find_errors(content, images, use))
+    if errors:
+        lines = errors if len(errors) <= LINES else [*errors[: LINES - 1], '...']
+        text = ''.join(f'\n  {line}' for line in lines)
+        raise ValueError(f'{ann_file} has {len(errors)} errors:{text}')
 
 
 def find_errors(content: dict, images: Path, use: Use) -> Iterator[str]:
@@ -86,7 +95,7 @@ def find_object_errors(item: dict, image: dict | None) -> Iterator[str]:
         yield f'its bbox {CUT.repr(box)} must be four finite numbers'
     elif min(box[2:]) < 0:
         yield f'its bbox {box} has a negative width or height'
-    error = find_mask_error(item.get('segmentation'), image) if image else None
+    error = find_mask_error(item.get('segmentation'), image)
     if error:
         yield error
 

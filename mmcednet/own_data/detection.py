@@ -4,6 +4,9 @@ import os
 from pathlib import Path
 from typing import Any
 
+from mmcednet.checks.annotations import refuse_errors
+from mmcednet.checks.objects import Use
+
 from .choices import (
     NANO,
     Choice,
@@ -44,10 +47,13 @@ def draft_detector(
         toolbox: The model of a framework that is not in ``FRAMEWORKS``.
 
     Raises:
-        ValueError: The dataset is not complete, or has no masks for a framework that needs them.
+        ValueError: The dataset is not complete or has errors, or no masks for a framework that needs
+            them.
     """
     with_mask = toolbox.with_mask if toolbox else framework in MASK_FRAMEWORKS
     splits = find_splits(folder)
+    for split in splits.values():
+        refuse_errors(split.content, split.ann_file, split.images, Use())
     data = measure(splits['train'])
     if with_mask and not data.has_masks:
         raise ValueError(

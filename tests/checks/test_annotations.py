@@ -9,6 +9,8 @@ from mmengine.config import Config
 from PIL import Image
 
 from mmcednet.checks import check_data
+from mmcednet.checks.annotations import find_errors
+from mmcednet.checks.objects import Use
 
 
 @pytest.fixture
@@ -63,6 +65,17 @@ def test_errors_of_an_annotation(check, content, changes, message):
     item.update(changes)
     with pytest.raises(ValueError, match=rf'annotation {item["id"]}: {message}'):
         check(content)
+
+
+@pytest.mark.parametrize('mask', [5, [1, 2], [None]])
+@pytest.mark.parametrize('image_id', [1, 99])
+def test_masks_that_are_none(content, shapes, mask, image_id):
+    """Also of objects that are evaluated, and of those without an image."""
+    content['annotations'][2].update(segmentation=mask, image_id=image_id)
+    use = Use(('disc',), metrics=frozenset({'bbox', 'segm'}))
+    errors = list(find_errors(content, shapes / 'train', use))
+    number = content['annotations'][2]['id']
+    assert errors[0].startswith(f'annotation {number}: its segmentation')
 
 
 @pytest.mark.parametrize('key', ['image_id', 'category_id', 'area'])

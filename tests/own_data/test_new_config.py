@@ -1,5 +1,7 @@
 """Written configs: they load, build, and fit their dataset."""
 
+import json
+import math
 import shutil
 
 import pytest
@@ -141,6 +143,33 @@ def test_wrong_arguments_write_nothing(folder, root, tmp_path):
     with pytest.raises(ValueError, match=r'my\.py exists already'):
         write_new_config(folder, 'retinanet', 'tiny', out, configs)
     assert out.read_text() == 'mine'
+
+
+@pytest.mark.parametrize(
+    ('kind', 'change', 'message'),
+    [
+        ('annotations', dict(bbox=None), 'annotation {}: its bbox None must be four finite numbers'),
+        ('annotations', dict(bbox=[1, 2, 3]), 'its bbox [1, 2, 3] must be four finite numbers'),
+        ('annotations', dict(bbox=[1, 2, math.nan, 4]), 'its bbox [1, 2, nan, 4] must be four finite'),
+        ('annotations', None, 'annotation {}: it has no category_id'),
+        ('images', dict(width='96'), 'image {}: its width and height must be positive numbers'),
+    ],
+)
+@pytest.mark.parametrize('split', ['train', 'val'])
+def test_errors_of_annotations(folder, root, split, kind, change, message):
+    """They are found before anything is measured."""
+    path = folder / 'annotations' / f'{split}.json'
+    content = json.loads(path.read_text())
+    item = content[kind][1]
+    if change is None:
+        del item['category_id']
+    else:
+        item.update(change)
+    path.write_text(json.dumps(content))
+    with pytest.raises(ValueError) as caught:
+        write(folder, 'retinanet', 'nano', root)
+    assert str(caught.value).startswith(f'{path} has ')
+    assert message.format(item['id']) in str(caught.value)
 
 
 def test_masks_are_required_where_they_are_learned(bccd, root, tmp_path):

@@ -8,6 +8,7 @@ from pathlib import Path
 from mmengine.logging import print_log
 
 from mmcednet.images import ImageError, read_size
+from mmcednet.wording import count
 
 from .coco_format import CUT, find_mask_error, is_number
 from .objects import Use, find_evaluation_errors, find_unusable, find_warnings
@@ -54,18 +55,18 @@ def refuse_errors(content: dict, ann_file: Path, images: Path, use: Use) -> None
     if errors:
         lines = errors if len(errors) <= LINES else [*errors[: LINES - 1], '...']
         text = ''.join(f'\n  {line}' for line in lines)
-        raise ValueError(f'{ann_file} has {len(errors)} errors:{text}')
+        raise ValueError(f'{ann_file} has {count(len(errors), "error")}:{text}')
 
 
 def find_errors(content: dict, images: Path, use: Use) -> Iterator[str]:
     """Find what a training would fail on, or train wrongly on."""
     for kind in ('images', 'annotations'):
         counts = Counter(item.get('id') for item in content[kind])
-        for number, count in counts.items():
+        for number, times in counts.items():
             if number is None:
-                yield f'{count} {kind} have no id'
-            elif count > 1:
-                yield f'{kind[:-1]} {number}: {count} {kind} have this id'
+                yield f'{times} {kind} have no id'
+            elif times > 1:
+                yield f'{kind[:-1]} {number}: {times} {kind} have this id'
     by_id = {image.get('id'): image for image in content['images']}
     for image in content['images']:
         if not all(is_number(image.get(key)) and image[key] > 0 for key in ('width', 'height')):

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from mmcednet.files import atomic_write
+from mmcednet.wording import count
 
 
 def choose_val(number: int, share: float) -> set[int]:
@@ -14,12 +15,12 @@ def choose_val(number: int, share: float) -> set[int]:
     Raises:
         ValueError: No image would be left for training or for validation.
     """
-    count = round(number * share)
-    if not 0 < count < number:
+    chosen = round(number * share)
+    if not 0 < chosen < number:
         raise ValueError(
             f'a share of {share} of {number} images leaves none for training or for validation'
         )
-    return set(np.random.RandomState(0).permutation(number)[:count].tolist())
+    return set(np.random.RandomState(0).permutation(number)[:chosen].tolist())
 
 
 def split_coco(content: dict, val_share: float) -> dict[str, dict]:
@@ -63,4 +64,4 @@ def write_splits(splits: dict[str, dict], folder: Path) -> None:
         with atomic_write(path) as temporary:
             temporary.write_text(json.dumps(splits[split]))
         images, objects = len(splits[split]['images']), len(splits[split]['annotations'])
-        print(f'{path}: {images} images, {objects} objects')
+        print(f'{path}: {count(images, "image")}, {count(objects, "object")}')

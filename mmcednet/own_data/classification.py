@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from mmcednet.models.arch import parse_arch
+from mmcednet.wording import count
 
 from .choices import NANO, Choice, choose_batch_size, choose_epochs
 from .class_folders import ClassFolders, find_class_folders
@@ -37,7 +38,7 @@ def draft_classifier(
     counts = {name: len(files) for name, files in images.items()}
     number = sum(counts.values())
     size = measure_median_size(splits['train'].files)
-    draft = Draft('mmpretrain', f'{number} training images')
+    draft = Draft('mmpretrain', count(number, 'training image'))
     smallest = min(counts, key=lambda name: counts[name])
     reason = f'folders; the fewest images, {counts[smallest]}, has {smallest}'
     draft.explain('classes', ', '.join(images), reason)

@@ -10,7 +10,7 @@ import numpy as np
 from rich.progress import track
 
 from mmcednet.checks.coco_format import check_format, read_json
-from mmcednet.checks.data import find_missing_files
+from mmcednet.checks.data import describe_missing, find_missing_files
 
 from .other_formats import DEPTH, list_files, name_command
 
@@ -149,9 +149,7 @@ def find_images(folder: Path, split: str, ann_file: Path, content: dict) -> Path
     missing = {path: find_missing_files(path / name for name in names) for path in candidates}
     best = min(candidates, key=lambda path: len(missing[path]))
     if missing[best]:
-        raise ValueError(
-            f'{len(missing[best])} images of {ann_file} do not exist, the first is {missing[best][0]}'
-        )
+        raise ValueError(describe_missing(missing[best], ann_file))
     return best
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from mmcednet.checks.annotations import refuse_errors
 from mmcednet.checks.objects import Use
+from mmcednet.wording import count
 
 from .choices import (
     NANO,
@@ -60,7 +61,8 @@ def draft_detector(
             f'{framework} needs masks, but some objects of {splits["train"].ann_file} have no '
             f'segmentation; use retinanet'
         )
-    draft = Draft('mmdet', f'{data.num_images} training images, {data.num_objects} objects')
+    summary = f'{count(data.num_images, "training image")}, {count(data.num_objects, "object")}'
+    draft = Draft('mmdet', summary)
     chosen = Choice(scale, 'as given') if scale else choose_scale(data, arch)
     batch_size = choose_batch_size(arch, chosen.value)
     epochs = choose_epochs(data.num_images, arch, batch_size.value, pretrained)

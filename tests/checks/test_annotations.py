@@ -229,5 +229,5 @@ def test_a_hundred_thousand_annotations(check, content):
     items = content['annotations'] * (100_000 // len(content['annotations']) + 1)
     content['annotations'] = [dict(item, id=index) for index, item in enumerate(items[:100_000])]
     content['annotations'][-1]['bbox'] = [1, 1, math.inf, 1]
-    with pytest.raises(ValueError, match='has 1 errors:\n  annotation 99999'):
+    with pytest.raises(ValueError, match='has 1 error:\n  annotation 99999'):
         check(content)

@@ -139,7 +139,7 @@ def test_classes_without_training_objects(folder):
         (lambda content: content['images'][2].pop('width'), 'an image without width or height'),
         (
             lambda content: content['images'][2].update(file_name='gone.png'),
-            r'1 images of .*train.json do not exist, the first is .*gone.png',
+            r'the image .*gone.png of .*train.json does not exist',
         ),
         (
             lambda content: content['images'][0].update(file_name='a.png'),

@@ -32,10 +32,10 @@ def check_annotations(content: dict, ann_file: Path, images: Path, use: Use) -> 
         use: What is done with the objects.
 
     Raises:
-        ValueError: An id is used twice, a box is not four numbers or has a negative size, an object has
-            no area, a mask or an image file has another size than the image, an image has too many
-            pixels or cannot be resized, or pycocotools cannot evaluate an object; a list of at most 20
-            lines. Or there is no object to train on or to evaluate.
+        ValueError: An id or a file name is used twice, a box is not four numbers or has a negative
+            size, an object has no area, a mask or an image file has another size than the image, an
+            image has too many pixels or cannot be resized, or pycocotools cannot evaluate an object; a
+            list of at most 20 lines. Or there is no object to train on or to evaluate.
     """
     refuse_errors(content, ann_file, images, use)
     problem = find_unusable(content, use) if use.trained or use.metrics else None
@@ -67,6 +67,10 @@ def find_errors(content: dict, images: Path, use: Use) -> Iterator[str]:
                 yield f'{times} {kind} have no id'
             elif times > 1:
                 yield f'{kind[:-1]} {number}: {times} {kind} have this id'
+    for name, times in Counter(image['file_name'] for image in content['images']).items():
+        if times > 1:
+            text = f'{times} images have the file_name {CUT.repr(name)}'
+            yield f"{text}, each without the others' objects; write these to one image"
     by_id = {image.get('id'): image for image in content['images']}
     for image in content['images']:
         if not all(is_number(image.get(key)) and image[key] > 0 for key in ('width', 'height')):

@@ -101,6 +101,13 @@ def test_ids_used_twice(check, content, kind):
         check(content)
 
 
+def test_file_names_used_twice(check, content):
+    content['images'].append(dict(content['images'][0], id=99))
+    name = content['images'][0]['file_name']
+    with pytest.raises(ValueError, match=f"has 1 error:\n  2 images have the file_name '{name}'"):
+        check(content)
+
+
 @pytest.mark.parametrize('kind', ['images', 'annotations'])
 def test_missing_id(check, content, kind):
     del content[kind][1]['id']

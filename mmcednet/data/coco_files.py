@@ -31,8 +31,10 @@ def split_coco(content: dict, val_share: float) -> dict[str, dict]:
         val_share: Share of the images for 'val', in (0, 1).
 
     Raises:
-        ValueError: No image would be left for training or for validation.
+        ValueError: No image would be left for training or for validation, or an image has no id or an
+            annotation no image_id.
     """
+    check_ids(content)
     content = fill_supercategories(content)
     chosen = choose_val(len(content['images']), val_share)
     result = {}
@@ -42,6 +44,20 @@ def split_coco(content: dict, val_share: float) -> dict[str, dict]:
         objects = [item for item in content.get('annotations', []) if item['image_id'] in ids]
         result[split] = dict(content, images=images, annotations=objects)
     return result
+
+
+def check_ids(content: dict) -> None:
+    """Check that images and annotations say which belong together.
+
+    Raises:
+        ValueError: An image has no id, or an annotation no image_id.
+    """
+    for image in content['images']:
+        if 'id' not in image:
+            raise ValueError(f'the image {image["file_name"]} has no id; give each one of its own')
+    for item in content.get('annotations', ()):
+        if 'image_id' not in item:
+            raise ValueError(f'annotation {item.get("id")} has no image_id, the id of its image')
 
 
 def fill_supercategories(content: dict) -> dict:

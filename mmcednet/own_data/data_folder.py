@@ -12,9 +12,7 @@ from rich.progress import track
 from mmcednet.checks.coco_format import check_format, read_json
 from mmcednet.checks.data import describe_missing, find_missing_files
 
-from .other_formats import DEPTH, list_files, name_command
-
-SPLITS = ('train', 'val', 'test')
+from .other_formats import DEPTH, SPLITS, get_split, list_files, name_command
 
 
 @dataclass(frozen=True)
@@ -102,15 +100,6 @@ def find_splits(folder: Path) -> dict[str, Split]:
         path = choose_file(folder, split, list(contents))
         splits[split] = Split(path, find_images(folder, split, path, contents[path]), contents[path])
     return splits
-
-
-def get_split(path: Path, folder: Path) -> str | None:
-    """Split whose name is in a path, the innermost part first; None if there is none."""
-    for part in reversed(path.relative_to(folder).with_suffix('').parts):
-        for split in SPLITS:
-            if split in part.lower():
-                return split
-    return None
 
 
 def is_detection(content: Any) -> bool:

@@ -4,9 +4,8 @@ from pathlib import Path
 
 from .choices import Choice
 from .class_folders import find_class_folders
-from .data_folder import get_split
 from .label_maps import IMAGE_FOLDERS, LABEL_FOLDERS, has_label_maps
-from .other_formats import list_files
+from .other_formats import get_split, list_files
 
 
 def recognise_scope(folder: Path) -> Choice[str]:

@@ -6,7 +6,6 @@ import pytest
 from label_maps import draw_label_maps
 from mmengine.config import Config
 
-from mmcednet.own_data.data_folder import find_splits
 from mmcednet.own_data.new_config import write_new_config
 from mmcednet.own_data.recognition import recognise_scope
 
@@ -40,5 +39,13 @@ def test_label_maps_without_a_framework(tmp_path, root):
     draft = write_new_config(folder, None, 'nano', tmp_path / 'my.py', root / 'configs')
     assert draft.reasons[0] == ('framework', 'upernet', 'there are label maps')
     assert Config.fromfile(tmp_path / 'my.py').model.decode_head.num_classes == 2
-    with pytest.raises(ValueError, match='it has label maps: use --framework upernet, or none'):
-        find_splits(folder)
+
+
+def test_label_maps_beside_a_json_file_of_a_split(tmp_path, root):
+    folder, configs = tmp_path / 'data', root / 'configs'
+    draw_label_maps(folder)
+    (folder / 'train_cameras.json').write_text('{}')
+    with pytest.raises(ValueError, match=r'it has label maps: use --framework upernet$'):
+        write_new_config(folder, None, 'nano', tmp_path / 'my.py', configs)
+    draft = write_new_config(folder, 'upernet', 'nano', tmp_path / 'my.py', configs)
+    assert draft.scope == 'mmseg'

@@ -19,6 +19,14 @@ def name_command(folder: Path) -> str:
     """
     if has_label_maps(folder):
         return 'it has label maps: use --framework upernet'
+    return recognise_format(folder) or (
+        "write annotations in COCO's format, or convert those that you have with a command of "
+        'tools/dataset_converters'
+    )
+
+
+def recognise_format(folder: Path) -> str | None:
+    """The command for the annotations of a folder; None if they are of no known format."""
     for suffix, recognise in (
         ('.json', recognise_json),
         ('.xml', recognise_xml),
@@ -27,10 +35,7 @@ def name_command(folder: Path) -> str:
         for path in list_files(folder, suffix):
             if found := recognise(path, folder):
                 return found
-    return (
-        "write annotations in COCO's format, or convert those that you have with a command of "
-        'tools/dataset_converters'
-    )
+    return None
 
 
 def list_files(folder: Path, suffix: str) -> list[Path]:

@@ -82,7 +82,7 @@ def find_splits(folder: Path) -> dict[str, Split]:
 
     Raises:
         ValueError: There is no such folder, no annotation file of a split or more than one, one is not
-            of COCO's format, or images do not exist.
+            of COCO's format or of a test split without objects, or images do not exist.
     """
     if not folder.is_dir():
         raise ValueError(f'the folder {folder} does not exist')
@@ -98,6 +98,11 @@ def find_splits(folder: Path) -> dict[str, Split]:
         if not contents and split == 'test':
             continue
         path = choose_file(folder, split, list(contents))
+        if split == 'test' and not contents[path]['annotations']:
+            raise ValueError(
+                f'the annotation file {path} of the test split has no annotations; remove it, or '
+                f'rename it to {path.name}.unused'
+            )
         splits[split] = Split(path, find_images(folder, split, path, contents[path]), contents[path])
     return splits
 

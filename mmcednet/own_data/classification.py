@@ -51,7 +51,7 @@ def draft_classifier(
     epochs = choose_epochs(number, arch, batch_size.value, pretrained)
     draft.bases = ['datasets/custom_classification.py']
     draft.settings['classes'] = tuple(images)
-    draft.settings['data_root'] = f'{folder}{os.sep}'
+    draft.settings['data_root'] = f'{folder.absolute()}{os.sep}'
     draft.settings['data_preprocessor'] = dict(num_classes=len(images))
     if toolbox:
         draft.settings['model'] = set_num_classes(toolbox.model, len(images))

@@ -73,7 +73,7 @@ def draft_detector(
     draft.explain('image scale', chosen.value, chosen.reason)
     draft.bases = ['datasets/custom_coco.py']
     draft.settings['classes'] = data.classes
-    draft.settings['data_root'] = f'{folder}{os.sep}'
+    draft.settings['data_root'] = f'{folder.absolute()}{os.sep}'
     if toolbox:
         draft.settings['model'] = set_num_classes(toolbox.model, len(data.classes))
     else:
@@ -158,5 +158,5 @@ def set_data(
     for name in ('val', 'test'):
         split = splits.get(name, splits['val'])
         settings[f'{name}_evaluator'] = dict(
-            ann_file=str(split.ann_file), metric=['bbox', 'segm'] if with_mask else 'bbox'
+            ann_file=str(split.ann_file.absolute()), metric=['bbox', 'segm'] if with_mask else 'bbox'
         )

@@ -55,7 +55,7 @@ def draft_segmenter(
         draft.comments['classes'] = 'the names of the classes'
         draft.settings['label_values'] = classes.values
         draft.comments['label_values'] = 'their values in the label maps; others are ignored'
-    draft.settings['data_root'] = f'{folder}{os.sep}'
+    draft.settings['data_root'] = f'{folder.absolute()}{os.sep}'
     if toolbox:
         model = set_num_classes(toolbox.model, len(classes.names))
         model['data_preprocessor']['size'] = (side, side)

@@ -3,6 +3,7 @@
 import json
 import math
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -13,7 +14,7 @@ from mmengine.runner import CheckpointLoader
 from mmcednet.data.conversion import write_conversion
 from mmcednet.data.voc import convert_voc
 from mmcednet.own_data.choices import choose_arch
-from mmcednet.own_data.new_config import DETECTORS, SEGMENTERS, write_new_config
+from mmcednet.own_data.new_config import DETECTORS, SEGMENTERS, check_splits, write_new_config
 
 
 @pytest.fixture
@@ -126,6 +127,23 @@ def test_bases_are_relative_within_the_project(folder, root, tmp_path):
     shutil.move(project, tmp_path / 'moved')
     cfg = Config.fromfile(tmp_path / 'moved' / 'mine' / 'my.py')
     assert cfg.model.backbone.type == 'CEDNet'
+
+
+@pytest.mark.parametrize('framework', ['retinanet', 'upernet', 'classifier'])
+def test_a_relative_folder_is_found_from_elsewhere(
+    shapes, single_shapes, root, tmp_path, monkeypatch, framework
+):
+    folder = single_shapes if framework == 'classifier' else shapes
+    monkeypatch.chdir(folder.parent)
+    out = tmp_path / 'my.py'
+    write_new_config(Path(folder.name), framework, 'nano', out, root / 'configs')
+    (tmp_path / 'elsewhere').mkdir()
+    monkeypatch.chdir(tmp_path / 'elsewhere')
+    cfg = Config.fromfile(out)
+    assert cfg.data_root == f'{folder}/'
+    check_splits(cfg)
+    if framework == 'retinanet':
+        assert Path(cfg.val_evaluator.ann_file) == folder / 'annotations' / 'val.json'
 
 
 def test_wrong_arguments_write_nothing(folder, root, tmp_path):

@@ -146,6 +146,14 @@ def test_a_relative_folder_is_found_from_elsewhere(
         assert Path(cfg.val_evaluator.ann_file) == folder / 'annotations' / 'val.json'
 
 
+def test_the_length_is_edited_in_the_file(folder, root, tmp_path):
+    write(folder, 'retinanet', 'nano', root, epochs=40)
+    out = tmp_path / 'my.py'
+    out.write_text(out.read_text().replace('max_epochs = 40', 'max_epochs = 7'))
+    cfg = Config.fromfile(out)
+    assert cfg.train_cfg.max_epochs == cfg.param_scheduler[1].end == cfg.param_scheduler[1].T_max == 7
+
+
 def test_wrong_arguments_write_nothing(folder, root, tmp_path):
     configs = root / 'configs'
     out = tmp_path / 'my.py'

@@ -8,6 +8,7 @@ from pathlib import Path
 from mmengine.logging import print_log
 
 from mmcednet.images import ImageError, read_size
+from mmcednet.wording import count
 
 from .coco_format import CUT, find_mask_error, is_number
 from .objects import Use, find_evaluation_errors, find_unusable, find_warnings
@@ -31,16 +32,12 @@ def check_annotations(content: dict, ann_file: Path, images: Path, use: Use) -> 
         use: What is done with the objects.
 
     Raises:
-        ValueError: An id is used twice, a box is not four numbers or has a negative size, an object has
-            no area, a mask or an image file has another size than the image, an image has too many
-            pixels or cannot be resized, or pycocotools cannot evaluate an object; a list of at most 20
-            lines. Or there is no object to train on or to evaluate.
+        ValueError: An id or a file name is used twice, a box is not four numbers or has a negative
+            size, an object has no area, a mask or an image file has another size than the image, an
+            image has too many pixels or cannot be resized, or pycocotools cannot evaluate an object; a
+            list of at most 20 lines. Or there is no object to train on or to evaluate.
     """
-    errors = list(find_errors(content, images, use))
-    if errors:
-        lines = errors if len(errors) <= LINES else [*errors[: LINES - 1], '...']
-        text = ''.join(f'\n  {line}' for line in lines)
-        raise ValueError(f'{ann_file} has {len(errors)} errors:{text}')
+    refuse_errors(content, ann_file, images, use)
     problem = find_unusable(content, use) if use.trained or use.metrics else None
     if problem:
         raise ValueError(f'{ann_file}: {problem}')
@@ -48,15 +45,32 @@ def check_annotations(content: dict, ann_file: Path, images: Path, use: Use) -> 
         print_log(f'{ann_file}: {warning}', 'current', logging.WARNING)
 
 
+def refuse_errors(content: dict, ann_file: Path, images: Path, use: Use) -> None:
+    """Check a file for what a training would fail on, or train wrongly on.
+
+    Raises:
+        ValueError: A list of the errors.
+    """
+    errors = list(find_errors(content, images, use))
+    if errors:
+        lines = errors if len(errors) <= LINES else [*errors[: LINES - 1], '...']
+        text = ''.join(f'\n  {line}' for line in lines)
+        raise ValueError(f'{ann_file} has {count(len(errors), "error")}:{text}')
+
+
 def find_errors(content: dict, images: Path, use: Use) -> Iterator[str]:
     """Find what a training would fail on, or train wrongly on."""
     for kind in ('images', 'annotations'):
         counts = Counter(item.get('id') for item in content[kind])
-        for number, count in counts.items():
+        for number, times in counts.items():
             if number is None:
-                yield f'{count} {kind} have no id'
-            elif count > 1:
-                yield f'{kind[:-1]} {number}: {count} {kind} have this id'
+                yield f'{times} {kind} have no id'
+            elif times > 1:
+                yield f'{kind[:-1]} {number}: {times} {kind} have this id'
+    for name, times in Counter(image['file_name'] for image in content['images']).items():
+        if times > 1:
+            text = f'{times} images have the file_name {CUT.repr(name)}'
+            yield f"{text}, each without the others' objects; write these to one image"
     by_id = {image.get('id'): image for image in content['images']}
     for image in content['images']:
         if not all(is_number(image.get(key)) and image[key] > 0 for key in ('width', 'height')):
@@ -86,7 +100,7 @@ def find_object_errors(item: dict, image: dict | None) -> Iterator[str]:
         yield f'its bbox {CUT.repr(box)} must be four finite numbers'
     elif min(box[2:]) < 0:
         yield f'its bbox {box} has a negative width or height'
-    error = find_mask_error(item.get('segmentation'), image) if image else None
+    error = find_mask_error(item.get('segmentation'), image)
     if error:
         yield error
 

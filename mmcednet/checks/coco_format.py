@@ -103,12 +103,12 @@ def is_id(value: Any) -> bool:
     return large or is_number(value) or isinstance(value, str)
 
 
-def find_mask_error(mask: Any, image: dict) -> str | None:
+def find_mask_error(mask: Any, image: dict | None) -> str | None:
     """What is wrong with the ``segmentation`` of an object: polygons, or run lengths of its image.
 
     Args:
         mask: The value; an object without one has no mask.
-        image: Entry of its image, with height and width.
+        image: Entry of its image, with height and width; None if the file has none.
     """
     if not mask:
         return None
@@ -117,6 +117,8 @@ def find_mask_error(mask: Any, image: dict) -> str | None:
         return None if polygons else 'its segmentation must be a list of polygons, each of numbers'
     if not isinstance(mask, dict):
         return f'its segmentation {CUT.repr(mask)} must be polygons or run lengths'
+    if image is None:
+        return None
     size = [image['height'], image['width']]
     if mask.get('size') != size:
         return f'its mask has the size {CUT.repr(mask.get("size"))}, the image {size}'

@@ -131,7 +131,7 @@ def check_coco(
     paths = [images / image['file_name'] for image in content['images']]
     missing = find_missing_files(paths)
     if missing:
-        raise ValueError(f'{len(missing)} images of {ann_file} do not exist, the first is {missing[0]}')
+        raise ValueError(describe_missing(missing, ann_file))
     if plain:
         use = Use(
             classes,
@@ -261,6 +261,13 @@ def check_masks(dataset: dict, content: dict, ann_file: Path) -> None:
                 f'{ann_file}: the mask of {name} is not a polygon, so that LoadAnnotations would '
                 'ignore it; set its poly2mask=True'
             )
+
+
+def describe_missing(images: Sequence[Path], ann_file: Path) -> str:
+    """Say which images of an annotation file do not exist."""
+    if len(images) == 1:
+        return f'the image {images[0]} of {ann_file} does not exist'
+    return f'{len(images)} images of {ann_file} do not exist, the first is {images[0]}'
 
 
 def find_missing_files(paths: Iterable[Path]) -> list[Path]:

@@ -123,7 +123,8 @@ def find_evaluation_errors(item: dict, use: Use, counted: bool) -> Iterator[str]
         )
     mask = item.get('segmentation')
     # pycocotools tells polygons from boxes by the first one
-    begins = isinstance(mask, dict) or (mask and len(mask[0]) >= MIN_NUMBERS)
+    first = mask[0] if isinstance(mask, list) and mask else None
+    begins = isinstance(mask, dict) or (isinstance(first, list) and len(first) >= MIN_NUMBERS)
     if 'segm' in use.metrics and counted and not begins:
         yield (
             f'its segmentation {CUT.repr(mask)} must begin with a polygon of three points or more for '

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from mmcednet.files import atomic_write
+from mmcednet.wording import count
 
 
 def choose_val(number: int, share: float) -> set[int]:
@@ -14,12 +15,12 @@ def choose_val(number: int, share: float) -> set[int]:
     Raises:
         ValueError: No image would be left for training or for validation.
     """
-    count = round(number * share)
-    if not 0 < count < number:
+    chosen = round(number * share)
+    if not 0 < chosen < number:
         raise ValueError(
             f'a share of {share} of {number} images leaves none for training or for validation'
         )
-    return set(np.random.RandomState(0).permutation(number)[:count].tolist())
+    return set(np.random.RandomState(0).permutation(number)[:chosen].tolist())
 
 
 def split_coco(content: dict, val_share: float) -> dict[str, dict]:
@@ -30,8 +31,10 @@ def split_coco(content: dict, val_share: float) -> dict[str, dict]:
         val_share: Share of the images for 'val', in (0, 1).
 
     Raises:
-        ValueError: No image would be left for training or for validation.
+        ValueError: No image would be left for training or for validation, or an image has no id or an
+            annotation no image_id.
     """
+    check_ids(content)
     content = fill_supercategories(content)
     chosen = choose_val(len(content['images']), val_share)
     result = {}
@@ -41,6 +44,20 @@ def split_coco(content: dict, val_share: float) -> dict[str, dict]:
         objects = [item for item in content.get('annotations', []) if item['image_id'] in ids]
         result[split] = dict(content, images=images, annotations=objects)
     return result
+
+
+def check_ids(content: dict) -> None:
+    """Check that images and annotations say which belong together.
+
+    Raises:
+        ValueError: An image has no id, or an annotation no image_id.
+    """
+    for image in content['images']:
+        if 'id' not in image:
+            raise ValueError(f'the image {image["file_name"]} has no id; give each one of its own')
+    for item in content.get('annotations', ()):
+        if 'image_id' not in item:
+            raise ValueError(f'annotation {item.get("id")} has no image_id, the id of its image')
 
 
 def fill_supercategories(content: dict) -> dict:
@@ -63,4 +80,4 @@ def write_splits(splits: dict[str, dict], folder: Path) -> None:
         with atomic_write(path) as temporary:
             temporary.write_text(json.dumps(splits[split]))
         images, objects = len(splits[split]['images']), len(splits[split]['annotations'])
-        print(f'{path}: {images} images, {objects} objects')
+        print(f'{path}: {count(images, "image")}, {count(objects, "object")}')

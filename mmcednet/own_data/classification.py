@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from mmcednet.models.arch import parse_arch
+from mmcednet.wording import count
 
 from .choices import NANO, Choice, choose_batch_size, choose_epochs
 from .class_folders import ClassFolders, find_class_folders
@@ -37,7 +38,7 @@ def draft_classifier(
     counts = {name: len(files) for name, files in images.items()}
     number = sum(counts.values())
     size = measure_median_size(splits['train'].files)
-    draft = Draft('mmpretrain', f'{number} training images')
+    draft = Draft('mmpretrain', count(number, 'training image'))
     smallest = min(counts, key=lambda name: counts[name])
     reason = f'folders; the fewest images, {counts[smallest]}, has {smallest}'
     draft.explain('classes', ', '.join(images), reason)
@@ -50,7 +51,7 @@ def draft_classifier(
     epochs = choose_epochs(number, arch, batch_size.value, pretrained)
     draft.bases = ['datasets/custom_classification.py']
     draft.settings['classes'] = tuple(images)
-    draft.settings['data_root'] = f'{folder}{os.sep}'
+    draft.settings['data_root'] = f'{folder.absolute()}{os.sep}'
     draft.settings['data_preprocessor'] = dict(num_classes=len(images))
     if toolbox:
         draft.settings['model'] = set_num_classes(toolbox.model, len(images))

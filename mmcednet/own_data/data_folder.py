@@ -10,11 +10,9 @@ import numpy as np
 from rich.progress import track
 
 from mmcednet.checks.coco_format import check_format, read_json
-from mmcednet.checks.data import find_missing_files
+from mmcednet.checks.data import describe_missing, find_missing_files
 
-from .other_formats import DEPTH, list_files, name_command
-
-SPLITS = ('train', 'val', 'test')
+from .other_formats import DEPTH, SPLITS, get_split, list_files, name_command
 
 
 @dataclass(frozen=True)
@@ -84,7 +82,7 @@ def find_splits(folder: Path) -> dict[str, Split]:
 
     Raises:
         ValueError: There is no such folder, no annotation file of a split or more than one, one is not
-            of COCO's format, or images do not exist.
+            of COCO's format or of a test split without objects, or images do not exist.
     """
     if not folder.is_dir():
         raise ValueError(f'the folder {folder} does not exist')
@@ -100,17 +98,13 @@ def find_splits(folder: Path) -> dict[str, Split]:
         if not contents and split == 'test':
             continue
         path = choose_file(folder, split, list(contents))
+        if split == 'test' and not contents[path]['annotations']:
+            raise ValueError(
+                f'the annotation file {path} of the test split has no annotations; remove it, or '
+                f'rename it to {path.name}.unused'
+            )
         splits[split] = Split(path, find_images(folder, split, path, contents[path]), contents[path])
     return splits
-
-
-def get_split(path: Path, folder: Path) -> str | None:
-    """Split whose name is in a path, the innermost part first; None if there is none."""
-    for part in reversed(path.relative_to(folder).with_suffix('').parts):
-        for split in SPLITS:
-            if split in part.lower():
-                return split
-    return None
 
 
 def is_detection(content: Any) -> bool:
@@ -149,9 +143,7 @@ def find_images(folder: Path, split: str, ann_file: Path, content: dict) -> Path
     missing = {path: find_missing_files(path / name for name in names) for path in candidates}
     best = min(candidates, key=lambda path: len(missing[path]))
     if missing[best]:
-        raise ValueError(
-            f'{len(missing[best])} images of {ann_file} do not exist, the first is {missing[best][0]}'
-        )
+        raise ValueError(describe_missing(missing[best], ann_file))
     return best
 
 

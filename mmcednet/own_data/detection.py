@@ -4,6 +4,10 @@ import os
 from pathlib import Path
 from typing import Any
 
+from mmcednet.checks.annotations import refuse_errors
+from mmcednet.checks.objects import Use
+from mmcednet.wording import count
+
 from .choices import (
     NANO,
     Choice,
@@ -44,17 +48,21 @@ def draft_detector(
         toolbox: The model of a framework that is not in ``FRAMEWORKS``.
 
     Raises:
-        ValueError: The dataset is not complete, or has no masks for a framework that needs them.
+        ValueError: The dataset is not complete or has errors, or no masks for a framework that needs
+            them.
     """
     with_mask = toolbox.with_mask if toolbox else framework in MASK_FRAMEWORKS
     splits = find_splits(folder)
+    for split in splits.values():
+        refuse_errors(split.content, split.ann_file, split.images, Use())
     data = measure(splits['train'])
     if with_mask and not data.has_masks:
         raise ValueError(
             f'{framework} needs masks, but some objects of {splits["train"].ann_file} have no '
             f'segmentation; use retinanet'
         )
-    draft = Draft('mmdet', f'{data.num_images} training images, {data.num_objects} objects')
+    summary = f'{count(data.num_images, "training image")}, {count(data.num_objects, "object")}'
+    draft = Draft('mmdet', summary)
     chosen = Choice(scale, 'as given') if scale else choose_scale(data, arch)
     batch_size = choose_batch_size(arch, chosen.value)
     epochs = choose_epochs(data.num_images, arch, batch_size.value, pretrained)
@@ -65,7 +73,7 @@ def draft_detector(
     draft.explain('image scale', chosen.value, chosen.reason)
     draft.bases = ['datasets/custom_coco.py']
     draft.settings['classes'] = data.classes
-    draft.settings['data_root'] = f'{folder}{os.sep}'
+    draft.settings['data_root'] = f'{folder.absolute()}{os.sep}'
     if toolbox:
         draft.settings['model'] = set_num_classes(toolbox.model, len(data.classes))
     else:
@@ -150,5 +158,5 @@ def set_data(
     for name in ('val', 'test'):
         split = splits.get(name, splits['val'])
         settings[f'{name}_evaluator'] = dict(
-            ann_file=str(split.ann_file), metric=['bbox', 'segm'] if with_mask else 'bbox'
+            ann_file=str(split.ann_file.absolute()), metric=['bbox', 'segm'] if with_mask else 'bbox'
         )

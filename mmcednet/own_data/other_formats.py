@@ -7,6 +7,7 @@ from mmcednet.checks.coco_format import read_json
 
 from .label_maps import has_label_maps
 
+SPLITS = ('train', 'val', 'test')
 DEPTH = 2  # annotation files and image folders are searched this deep
 
 
@@ -17,7 +18,15 @@ def name_command(folder: Path) -> str:
         A sentence, without a full stop.
     """
     if has_label_maps(folder):
-        return 'it has label maps: use --framework upernet, or none'
+        return 'it has label maps: use --framework upernet'
+    return recognise_format(folder) or (
+        "write annotations in COCO's format, or convert those that you have with a command of "
+        'tools/dataset_converters'
+    )
+
+
+def recognise_format(folder: Path) -> str | None:
+    """The command for the annotations of a folder; None if they are of no known format."""
     for suffix, recognise in (
         ('.json', recognise_json),
         ('.xml', recognise_xml),
@@ -26,10 +35,7 @@ def name_command(folder: Path) -> str:
         for path in list_files(folder, suffix):
             if found := recognise(path, folder):
                 return found
-    return (
-        "write annotations in COCO's format, or convert those that you have with a command of "
-        'tools/dataset_converters'
-    )
+    return None
 
 
 def list_files(folder: Path, suffix: str) -> list[Path]:
@@ -37,6 +43,15 @@ def list_files(folder: Path, suffix: str) -> list[Path]:
     return sorted(
         path for depth in range(DEPTH + 1) for path in folder.glob('*/' * depth + f'*{suffix}')
     )
+
+
+def get_split(path: Path, folder: Path) -> str | None:
+    """Split whose name is in a path, the innermost part first; None if there is none."""
+    for part in reversed(path.relative_to(folder).with_suffix('').parts):
+        for split in SPLITS:
+            if split in part.lower():
+                return split
+    return None
 
 
 def recognise_json(path: Path, folder: Path) -> str | None:
@@ -48,7 +63,11 @@ def recognise_json(path: Path, folder: Path) -> str | None:
         command = write_command('labelme_to_coco', folder)
         return f'it has annotations of LabelMe: convert them with {command}'
     if {'images', 'annotations', 'categories'} <= set(content):
-        return f'if {path} is of all images, split it with {write_command("split_coco", path)}'
+        move, source = '', path
+        if get_split(path, folder):  # it would stay the file of this split
+            source = folder / 'all.json'
+            move = f'move it to {source} and '
+        return f'if {path} is of all images, {move}split it with {write_command("split_coco", source)}'
     return None
 
 

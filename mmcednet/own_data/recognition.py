@@ -3,10 +3,12 @@
 from pathlib import Path
 
 from .choices import Choice
-from .class_folders import find_class_folders
-from .data_folder import get_split
-from .label_maps import IMAGE_FOLDERS, LABEL_FOLDERS, has_label_maps
-from .other_formats import list_files
+from .class_folders import IMAGE_SUFFIXES, find_class_folders
+from .label_maps import IMAGE_FOLDERS, LABEL_FOLDERS, SPLITS, has_label_maps
+from .other_formats import get_split, list_files, recognise_format, recognise_json
+
+NO_CLASSES = {*IMAGE_FOLDERS, *LABEL_FOLDERS}
+SPLIT_FOLDERS = {word for words in SPLITS.values() for word in words}
 
 
 def recognise_scope(folder: Path) -> Choice[str]:
@@ -20,14 +22,43 @@ def recognise_scope(folder: Path) -> Choice[str]:
     """
     if not folder.is_dir():
         raise ValueError(f'the folder {folder} does not exist')
-    if any(get_split(path, folder) for path in list_files(folder, '.json')):
+    files = [path for path in list_files(folder, '.json') if get_split(path, folder)]
+    if not all(is_of_a_class(path, folder) for path in files):
         return Choice('mmdet', 'there are JSON files of splits')
     if has_label_maps(folder):
         return Choice('mmseg', 'there are label maps')
+    if has_class_folders(folder):
+        return Choice('mmpretrain', 'there is a folder of images per class')
+    return Choice('mmdet', 'there are neither label maps nor folders of classes')
+
+
+def is_of_a_class(path: Path, folder: Path) -> bool:
+    """Whether a JSON file lies in the folder of a class and has no annotations."""
+    parts = [part.lower() for part in path.relative_to(folder).parts]
+    inside = len(parts) == 3 and parts[0] in SPLIT_FOLDERS and parts[1] not in NO_CLASSES
+    return inside and recognise_json(path, folder) is None
+
+
+def has_class_folders(folder: Path) -> bool:
+    """Whether there are folders of classes, even if something about them is wrong."""
     try:
-        classes = {name.lower() for name in find_class_folders(folder)['train'].images}
+        names = find_class_folders(folder)['train'].images
     except ValueError:
-        return Choice('mmdet', 'there are neither label maps nor folders of classes')
-    if classes & {*IMAGE_FOLDERS, *LABEL_FOLDERS}:
-        return Choice('mmdet', 'there are folders of images')
-    return Choice('mmpretrain', 'there is a folder of images per class')
+        return recognise_format(folder) is None and resembles_class_folders(folder)
+    return NO_CLASSES.isdisjoint(name.lower() for name in names)
+
+
+def resembles_class_folders(folder: Path) -> bool:
+    """Whether a split has folders of images, or there are several of these without splits."""
+    folders = [path for path in folder.iterdir() if path.is_dir()]
+    splits = [path for path in folders if path.name.lower() in SPLIT_FOLDERS]
+    if any(may_be_class(path) for split in splits for path in split.iterdir()):
+        return True
+    return sum(may_be_class(path) for path in folders if not get_split(path, folder)) > 1
+
+
+def may_be_class(path: Path) -> bool:
+    """Whether a path is a folder that has images, and not the name of one for all images or labels."""
+    if not path.is_dir() or path.name.lower() in NO_CLASSES:
+        return False
+    return any(file.suffix.lower() in IMAGE_SUFFIXES for file in path.iterdir())

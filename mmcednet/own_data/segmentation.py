@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from mmcednet.models.arch import parse_arch
+from mmcednet.wording import count
 
 from .choices import NANO, choose_batch_size, choose_epochs
 from .draft import Draft, Expression, set_dataloaders, set_schedule
@@ -38,7 +39,7 @@ def draft_segmenter(
     found = {name: find_values_of(split) for name, split in splits.items()}
     classes = find_classes(folder, found)
     size = measure_median_size(train.files)
-    draft = Draft('mmseg', f'{len(train.names)} training images')
+    draft = Draft('mmseg', count(len(train.names), 'training image'))
     absent = [name for name in classes.names if name not in classes.select(found['train'])]
     none = f'; no pixel for training: {", ".join(absent)}' if absent else ''
     draft.explain('classes', ', '.join(classes.names), f'{classes.source}{none}')
@@ -54,7 +55,7 @@ def draft_segmenter(
         draft.comments['classes'] = 'the names of the classes'
         draft.settings['label_values'] = classes.values
         draft.comments['label_values'] = 'their values in the label maps; others are ignored'
-    draft.settings['data_root'] = f'{folder}{os.sep}'
+    draft.settings['data_root'] = f'{folder.absolute()}{os.sep}'
     if toolbox:
         model = set_num_classes(toolbox.model, len(classes.names))
         model['data_preprocessor']['size'] = (side, side)

@@ -9,6 +9,8 @@ from mmengine.config import Config
 from PIL import Image
 
 from mmcednet.checks import check_data
+from mmcednet.checks.annotations import find_errors
+from mmcednet.checks.objects import Use
 
 
 @pytest.fixture
@@ -65,6 +67,17 @@ def test_errors_of_an_annotation(check, content, changes, message):
         check(content)
 
 
+@pytest.mark.parametrize('mask', [5, [1, 2], [None]])
+@pytest.mark.parametrize('image_id', [1, 99])
+def test_masks_that_are_none(content, shapes, mask, image_id):
+    """Also of objects that are evaluated, and of those without an image."""
+    content['annotations'][2].update(segmentation=mask, image_id=image_id)
+    use = Use(('disc',), metrics=frozenset({'bbox', 'segm'}))
+    errors = list(find_errors(content, shapes / 'train', use))
+    number = content['annotations'][2]['id']
+    assert errors[0].startswith(f'annotation {number}: its segmentation')
+
+
 @pytest.mark.parametrize('key', ['image_id', 'category_id', 'area'])
 def test_missing_key(check, content, key):
     item = content['annotations'][2]
@@ -85,6 +98,13 @@ def test_ids_used_twice(check, content, kind):
     items = content[f'{kind}s']
     items[1]['id'] = items[0]['id']
     with pytest.raises(ValueError, match=f'{kind} {items[0]["id"]}: 2 {kind}s have this id'):
+        check(content)
+
+
+def test_file_names_used_twice(check, content):
+    content['images'].append(dict(content['images'][0], id=99))
+    name = content['images'][0]['file_name']
+    with pytest.raises(ValueError, match=f"has 1 error:\n  2 images have the file_name '{name}'"):
         check(content)
 
 
@@ -216,5 +236,5 @@ def test_a_hundred_thousand_annotations(check, content):
     items = content['annotations'] * (100_000 // len(content['annotations']) + 1)
     content['annotations'] = [dict(item, id=index) for index, item in enumerate(items[:100_000])]
     content['annotations'][-1]['bbox'] = [1, 1, math.inf, 1]
-    with pytest.raises(ValueError, match='has 1 errors:\n  annotation 99999'):
+    with pytest.raises(ValueError, match='has 1 error:\n  annotation 99999'):
         check(content)

@@ -40,6 +40,16 @@ def test_a_split_without_images_is_reported(content, share):
         split_coco(content, share)
 
 
+def test_missing_ids_are_reported(content):
+    item, image = content['annotations'][1], content['images'][1]
+    del item['image_id']
+    with pytest.raises(ValueError, match=f'annotation {item["id"]} has no image_id, the id'):
+        split_coco(content, 0.34)
+    del image['id']
+    with pytest.raises(ValueError, match=f'the image {image["file_name"]} has no id'):
+        split_coco(content, 0.34)
+
+
 def test_existing_files_are_kept(content, tmp_path, capsys):
     (tmp_path / 'val.json').write_text('mine')
     splits = split_coco(content, 0.34)

@@ -64,6 +64,17 @@ def test_instances_are_preferred_and_a_test_split_is_found(folder):
     assert list(splits) == ['train', 'val', 'test']
 
 
+def test_a_test_split_without_objects(folder):
+    path = folder / 'annotations' / 'test.json'
+    shutil.copy(folder / 'annotations' / 'val.json', path)
+    edit(path, lambda content: content.update(annotations=[]))
+    text = rf'{path} of the test split .*; remove it, or rename it to test\.json\.unused$'
+    with pytest.raises(ValueError, match=text):
+        find_splits(folder)
+    path.rename(f'{path}.unused')
+    assert list(find_splits(folder)) == ['train', 'val']
+
+
 def test_measurements_are_those_of_the_boxes(folder):
     def change(content):
         first = content['images'][0]
@@ -139,7 +150,7 @@ def test_classes_without_training_objects(folder):
         (lambda content: content['images'][2].pop('width'), 'an image without width or height'),
         (
             lambda content: content['images'][2].update(file_name='gone.png'),
-            r'1 images of .*train.json do not exist, the first is .*gone.png',
+            r'the image .*gone.png of .*train.json does not exist',
         ),
         (
             lambda content: content['images'][0].update(file_name='a.png'),

@@ -1,6 +1,9 @@
 """Written configs: they load, build, and fit their dataset."""
 
+import json
+import math
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,7 +14,7 @@ from mmengine.runner import CheckpointLoader
 from mmcednet.data.conversion import write_conversion
 from mmcednet.data.voc import convert_voc
 from mmcednet.own_data.choices import choose_arch
-from mmcednet.own_data.new_config import DETECTORS, SEGMENTERS, write_new_config
+from mmcednet.own_data.new_config import DETECTORS, SEGMENTERS, check_splits, write_new_config
 
 
 @pytest.fixture
@@ -126,6 +129,31 @@ def test_bases_are_relative_within_the_project(folder, root, tmp_path):
     assert cfg.model.backbone.type == 'CEDNet'
 
 
+@pytest.mark.parametrize('framework', ['retinanet', 'upernet', 'classifier'])
+def test_a_relative_folder_is_found_from_elsewhere(
+    shapes, single_shapes, root, tmp_path, monkeypatch, framework
+):
+    folder = single_shapes if framework == 'classifier' else shapes
+    monkeypatch.chdir(folder.parent)
+    out = tmp_path / 'my.py'
+    write_new_config(Path(folder.name), framework, 'nano', out, root / 'configs')
+    (tmp_path / 'elsewhere').mkdir()
+    monkeypatch.chdir(tmp_path / 'elsewhere')
+    cfg = Config.fromfile(out)
+    assert cfg.data_root == f'{folder}/'
+    check_splits(cfg)
+    if framework == 'retinanet':
+        assert Path(cfg.val_evaluator.ann_file) == folder / 'annotations' / 'val.json'
+
+
+def test_the_length_is_edited_in_the_file(folder, root, tmp_path):
+    write(folder, 'retinanet', 'nano', root, epochs=40)
+    out = tmp_path / 'my.py'
+    out.write_text(out.read_text().replace('max_epochs = 40', 'max_epochs = 7'))
+    cfg = Config.fromfile(out)
+    assert cfg.train_cfg.max_epochs == cfg.param_scheduler[1].end == cfg.param_scheduler[1].T_max == 7
+
+
 def test_wrong_arguments_write_nothing(folder, root, tmp_path):
     configs = root / 'configs'
     out = tmp_path / 'my.py'
@@ -141,6 +169,33 @@ def test_wrong_arguments_write_nothing(folder, root, tmp_path):
     with pytest.raises(ValueError, match=r'my\.py exists already'):
         write_new_config(folder, 'retinanet', 'tiny', out, configs)
     assert out.read_text() == 'mine'
+
+
+@pytest.mark.parametrize(
+    ('kind', 'change', 'message'),
+    [
+        ('annotations', dict(bbox=None), 'annotation {}: its bbox None must be four finite numbers'),
+        ('annotations', dict(bbox=[1, 2, 3]), 'its bbox [1, 2, 3] must be four finite numbers'),
+        ('annotations', dict(bbox=[1, 2, math.nan, 4]), 'its bbox [1, 2, nan, 4] must be four finite'),
+        ('annotations', None, 'annotation {}: it has no category_id'),
+        ('images', dict(width='96'), 'image {}: its width and height must be positive numbers'),
+    ],
+)
+@pytest.mark.parametrize('split', ['train', 'val'])
+def test_errors_of_annotations(folder, root, split, kind, change, message):
+    """They are found before anything is measured."""
+    path = folder / 'annotations' / f'{split}.json'
+    content = json.loads(path.read_text())
+    item = content[kind][1]
+    if change is None:
+        del item['category_id']
+    else:
+        item.update(change)
+    path.write_text(json.dumps(content))
+    with pytest.raises(ValueError) as caught:
+        write(folder, 'retinanet', 'nano', root)
+    assert str(caught.value).startswith(f'{path} has ')
+    assert message.format(item['id']) in str(caught.value)
 
 
 def test_masks_are_required_where_they_are_learned(bccd, root, tmp_path):

@@ -51,6 +51,20 @@ def test_the_named_command_converts_the_folder(root, shapes, tmp_path, write, wo
     assert measure(find_splits(folder)['train']).has_masks == objects
 
 
+@pytest.mark.parametrize('name', ['train.json', 'annotations/instances_train.json', 'val.json'])
+def test_one_file_with_the_name_of_a_split(root, shapes, tmp_path, name):
+    folder = tmp_path / 'my data'
+    path, moved = folder / name, folder / 'all.json'
+    shutil.copytree(shapes / 'train', folder / 'train')
+    path.parent.mkdir(exist_ok=True)
+    shutil.copy(shapes / 'annotations' / 'train.json', path)
+    message = get_message(folder)
+    assert f'if {path} is of all images, move it to {moved} and split it with' in message
+    path.rename(moved)
+    run_named_command(root, message)
+    assert list(find_splits(folder)) == ['train', 'val']
+
+
 def run_named_command(root, message):
     tool, *args = shlex.split(re.search(r'python (\S+ .*)', message)[1])
     assert runpy.run_path(str(root / tool))['main'](args) == 0

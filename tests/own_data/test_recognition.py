@@ -6,7 +6,6 @@ import pytest
 from label_maps import draw_label_maps
 from mmengine.config import Config
 
-from mmcednet.own_data.data_folder import find_splits
 from mmcednet.own_data.new_config import write_new_config
 from mmcednet.own_data.recognition import recognise_scope
 
@@ -34,11 +33,68 @@ def test_folders_of_images_and_masks_are_no_classes(single_shapes):
     assert recognise_scope(single_shapes).value == 'mmdet'
 
 
+def move_up(data):
+    """Folders of classes without splits."""
+    for path in [*(data / 'train').iterdir()]:
+        path.rename(data / path.name)
+    shutil.rmtree(data / 'train')
+    shutil.rmtree(data / 'val')
+
+
+def keep_one_class(data):
+    for split in ('train', 'val'):
+        for name in ('square', 'star', 'triangle'):
+            shutil.rmtree(data / split / name)
+
+
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        (move_up, "has no images for 'train'; expected train/CLASS/IMAGE"),
+        (lambda data: shutil.rmtree(data / 'val'), "no images for 'val'; expected val/CLASS/IMAGE"),
+        (lambda data: shutil.rmtree(data / 'val' / 'star'), "'star' is in only one of them"),
+        (keep_one_class, 'must have a folder for each of 2 classes or more, it has 1'),
+        (lambda data: (data / 'train').rename(data / 'Train'), "no images for 'train'; expected train"),
+    ],
+    ids=['splits', 'val', 'class', 'one', 'case'],
+)
+def test_folders_of_classes_with_errors(single_shapes, root, tmp_path, change, message):
+    """The error is that of a classifier, without --framework."""
+    change(single_shapes)
+    with pytest.raises(ValueError, match=message):
+        write_new_config(single_shapes, None, 'nano', tmp_path / 'my.py', root / 'configs')
+
+
+def test_a_json_file_in_the_folder_of_a_class(single_shapes, shapes):
+    path = single_shapes / 'train' / 'disc' / 'meta.json'
+    path.write_text('{"camera": "A"}')
+    assert recognise_scope(single_shapes).value == 'mmpretrain'
+    shutil.copy(shapes / 'annotations' / 'train.json', path)
+    assert recognise_scope(single_shapes).value == 'mmdet'
+
+
+def test_other_folders_of_images_are_no_classes(bccd, shapes, tmp_path):
+    """Pascal VOC with a second folder of images, and images and label maps without splits."""
+    shutil.copytree(bccd / 'JPEGImages', bccd / 'Copies')
+    assert recognise_scope(bccd).value == 'mmdet'
+    for name in ('images', 'masks', 'train2017', 'val2017'):
+        shutil.copytree(shapes / 'val', tmp_path / 'data' / name)
+    assert recognise_scope(tmp_path / 'data').value == 'mmdet'
+
+
 def test_label_maps_without_a_framework(tmp_path, root):
     folder = tmp_path / 'data'
     draw_label_maps(folder)
     draft = write_new_config(folder, None, 'nano', tmp_path / 'my.py', root / 'configs')
     assert draft.reasons[0] == ('framework', 'upernet', 'there are label maps')
     assert Config.fromfile(tmp_path / 'my.py').model.decode_head.num_classes == 2
-    with pytest.raises(ValueError, match='it has label maps: use --framework upernet, or none'):
-        find_splits(folder)
+
+
+def test_label_maps_beside_a_json_file_of_a_split(tmp_path, root):
+    folder, configs = tmp_path / 'data', root / 'configs'
+    draw_label_maps(folder)
+    (folder / 'train_cameras.json').write_text('{}')
+    with pytest.raises(ValueError, match=r'it has label maps: use --framework upernet$'):
+        write_new_config(folder, None, 'nano', tmp_path / 'my.py', configs)
+    draft = write_new_config(folder, 'upernet', 'nano', tmp_path / 'my.py', configs)
+    assert draft.scope == 'mmseg'

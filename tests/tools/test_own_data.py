@@ -71,7 +71,7 @@ def test_one_file_is_split(shapes, tmp_path, run_tool):
     shutil.move(folder / 'annotations' / 'train.json', folder / 'all.json')
     shutil.rmtree(folder / 'annotations')
     shown = run_tool('dataset_converters/split_coco.py', folder / 'all.json', fresh=True).stdout
-    assert 'train.json: 5 images' in shown and 'val.json: 1 images' in shown
+    assert 'train.json: 5 images' in shown and 'val.json: 1 image,' in shown
     shown = run_tool('new_config.py', '--data', folder, '-o', tmp_path / 'my.py').stdout
     assert 'duration' in shown and 'about' in shown
     assert Config.fromfile(tmp_path / 'my.py').train_dataloader.dataset.ann_file == 'train.json'

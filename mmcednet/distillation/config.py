@@ -6,6 +6,7 @@ from pathlib import Path
 
 from mmengine.config import Config
 
+from mmcednet.images import IMAGE_SUFFIXES
 from mmcednet.visualization.losses import LossCurveHook
 
 from .teacher import IMAGENET_MEAN, IMAGENET_STD
@@ -14,7 +15,6 @@ CHECKPOINTS = 20  # that a training saves, of which the last one is kept
 MIN_INTERVAL = 50  # iterations between two of them
 LOG_INTERVAL = 10  # iterations
 WARMUP = 0.05  # of the iterations
-IMAGES = ('.jpg', '.jpeg', '.png', '.ppm', '.bmp', '.pgm', '.tif')  # mmpretrain's default
 
 
 def check_images(folder: Path) -> None:
@@ -22,14 +22,14 @@ def check_images(folder: Path) -> None:
 
     Raises:
         ValueError: It does not exist, or neither it nor a subfolder has a file that ends in one of
-            ``IMAGES``.
+            ``IMAGE_SUFFIXES``.
     """
     if not folder.is_dir():
         raise ValueError(f'the image folder {folder} does not exist')
     files = (file for _, _, files in os.walk(folder, followlinks=True) for file in files)
-    if not any(file.lower().endswith(IMAGES) for file in files):
+    if not any(file.lower().endswith(IMAGE_SUFFIXES) for file in files):
         raise ValueError(
-            f'the image folder {folder} has no files that end in one of: {", ".join(IMAGES)}'
+            f'the image folder {folder} has no files that end in one of: {", ".join(IMAGE_SUFFIXES)}'
         )
 
 
@@ -111,7 +111,7 @@ def build_dataloader(folders: Sequence[Path], batch_size: int, size: int) -> dic
             type='CustomDataset',
             data_root=str(path),
             with_label=False,
-            extensions=IMAGES,
+            extensions=IMAGE_SUFFIXES,
             pipeline=pipeline,
         )
         for path in folders

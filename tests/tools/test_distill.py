@@ -89,7 +89,7 @@ def test_errors(get_error, arguments, nano, shapes, tmp_path):
     (tmp_path / 'texts' / 'a.txt').touch()
     assert get_error('distill.py', *teacher, *images, 'texts', *out) == (
         'error: the image folder texts has no files that end in one of: .jpg, .jpeg, .png, .ppm, .bmp, '
-        '.pgm, .tif'
+        '.pgm, .tif, .tiff, .webp'
     )
     message = get_error('distill.py', '--teacher', 'gone.pth', *images, *out)
     assert message == 'error: gone.pth can not be found.'

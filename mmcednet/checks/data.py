@@ -53,7 +53,7 @@ def check_data(cfg: Config, *loaders: str) -> None:
                 raise ValueError(f'the annotation file {ann_file} does not exist')
             elif not os.path.isdir(files[1]):
                 raise ValueError(f'the image folder {files[1]} does not exist')
-            elif dataset.get('type') in CLASS_FOLDERS:
+            elif dataset.get('type') in CLASS_FOLDERS and not files[0]:
                 splits[loader] |= check_class_folders(dataset, Path(files[1]))
     warn_about_shared_images(splits)
 

@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+from mmcednet.images import IMAGE_SUFFIXES
+
 from .choices import Choice
-from .class_folders import IMAGE_SUFFIXES, find_class_folders
+from .class_folders import find_class_folders
 from .label_maps import IMAGE_FOLDERS, LABEL_FOLDERS, SPLITS, has_label_maps
 from .other_formats import get_split, list_files, recognise_format, recognise_json
 

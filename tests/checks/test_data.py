@@ -169,6 +169,14 @@ def test_images_of_class_folders_are_read(classifier, single_shapes):
         check_data(classifier, 'train', 'val')
 
 
+def test_lists_of_images_in_one_folder_are_of_no_two_splits(classifier, single_shapes, log):
+    for split, name in (('train', 'a.txt'), ('val', 'b.txt')):
+        (single_shapes / name).touch()
+        classifier[f'{split}_dataloader'].dataset.update(ann_file=name, data_prefix='train')
+    check_data(classifier, 'train', 'val')
+    assert not log.messages
+
+
 def test_class_folders_that_are_of_two_splits(classifier, single_shapes, log):
     shutil.rmtree(single_shapes / 'val')
     (single_shapes / 'val').symlink_to('train')

@@ -187,12 +187,12 @@ def test_operators_in_triton_must_be_turned_on(monkeypatch, switch):
 def test_triton_needs_a_compiler(monkeypatch, tmp_path):
     monkeypatch.setattr(sysconfig, 'get_config_var', lambda name: str(tmp_path))
     (tmp_path / 'Python.h').touch()
+    monkeypatch.delenv('CC', raising=False)
     for name in ('gcc', 'clang'):
         (tmp_path / name).touch(mode=0o755)
         monkeypatch.setenv('PATH', str(tmp_path))
         assert kernels.explain_without_compiler() == ''
         (tmp_path / name).unlink()
-    monkeypatch.delenv('CC', raising=False)
     assert (
         kernels.explain_without_compiler() == 'there is no C compiler, gcc or clang, which Triton needs'
     )

@@ -3,7 +3,9 @@
 import shutil
 
 import pytest
+from mmengine.config import Config
 
+from mmcednet.images import IMAGE_SUFFIXES
 from mmcednet.own_data.class_folders import find_class_folders
 from mmcednet.own_data.image_sizes import measure_median_size
 
@@ -46,11 +48,13 @@ def test_wrong_folders_are_reported(single_shapes):
         find_class_folders(single_shapes)
 
 
-def test_images_of_every_suffix_are_found(single_shapes):
+def test_images_of_every_suffix_are_found(single_shapes, root):
     paths = sorted((single_shapes / 'train' / 'star').glob('*.png'))
     for path, suffix in zip(paths, ('.webp', '.TIFF'), strict=True):
         path.rename(path.with_suffix(suffix))
     assert len(find_class_folders(single_shapes)['train'].files) == 8
+    base = Config.fromfile(root / 'configs' / '_base_' / 'datasets' / 'custom_classification.py')
+    assert tuple(base.extensions) == IMAGE_SUFFIXES  # of what is trained on
 
 
 def test_what_would_be_left_out_is_reported(single_shapes):

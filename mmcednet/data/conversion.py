@@ -10,8 +10,7 @@ from mmcednet.images import IMAGE_SUFFIXES, read_size
 
 from .coco_files import choose_val, write_splits
 
-# As mmdet's tools; upper case is the same
-# Names of lists and folders; Roboflow's is 'valid'
+# Split -> names of its folders and lists; Roboflow's is 'valid'
 SPLIT_NAMES = {
     'train': ('train', 'training'),
     'val': ('val', 'valid', 'validation'),

@@ -3,9 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from mmcednet.data.conversion import SPLIT_NAMES
 from mmcednet.images import IMAGE_SUFFIXES
-
-from .label_maps import SPLITS
 
 
 @dataclass(frozen=True)
@@ -36,7 +35,7 @@ def find_class_folders(folder: Path) -> dict[str, ClassFolders]:
     if not folder.is_dir():
         raise ValueError(f'the folder {folder} does not exist')
     splits: dict[str, ClassFolders] = {}
-    for split, words in SPLITS.items():
+    for split, words in SPLIT_NAMES.items():
         found = next((folder / word for word in words if (folder / word).is_dir()), None)
         if found is not None:
             splits[split] = list_images(found)

@@ -11,8 +11,9 @@ from rich.progress import track
 
 from mmcednet.checks.coco_format import check_format, read_json
 from mmcednet.checks.data import describe_missing, find_missing_files
+from mmcednet.data.conversion import SPLIT_NAMES
 
-from .other_formats import DEPTH, SPLITS, get_split, list_files, name_command
+from .other_formats import DEPTH, get_split, list_files, name_command
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ def find_splits(folder: Path) -> dict[str, Split]:
     """
     if not folder.is_dir():
         raise ValueError(f'the folder {folder} does not exist')
-    found: dict[str, dict[Path, dict]] = {split: {} for split in SPLITS}
+    found: dict[str, dict[Path, dict]] = {split: {} for split in SPLIT_NAMES}
     files = [path for path in list_files(folder, '.json') if get_split(path, folder)]
     for path in track(files, 'reading annotations'):
         content = read_json(path)

@@ -6,13 +6,9 @@ from pathlib import Path
 
 from rich.progress import track
 
+from mmcednet.data.conversion import SPLIT_NAMES
 from mmcednet.images import IMAGE_SUFFIXES, find_values, read_label_map
 
-SPLITS = {
-    'train': ('train', 'training'),
-    'val': ('val', 'validation', 'valid'),
-    'test': ('test', 'testing'),
-}
 IMAGE_FOLDERS = ('images', 'img_dir', '.')
 LABEL_FOLDERS = ('annotations', 'ann_dir', 'labels', 'masks')
 LABEL_SUFFIX = '.png'
@@ -52,7 +48,7 @@ def find_label_maps(folder: Path) -> dict[str, LabelledImages]:
     if not folder.is_dir():
         raise ValueError(f'the folder {folder} does not exist')
     splits = {}
-    for split, words in SPLITS.items():
+    for split, words in SPLIT_NAMES.items():
         # many datasets come with test images, but without their label maps
         if split == 'test' and not any((folder / path).is_dir() for path in join(LABEL_FOLDERS, words)):
             continue
@@ -65,7 +61,7 @@ def find_label_maps(folder: Path) -> dict[str, LabelledImages]:
 
 def has_label_maps(folder: Path) -> bool:
     """Whether a folder has label maps for training where :func:`find_label_maps` looks for them."""
-    paths = (folder / path for path in join(LABEL_FOLDERS, SPLITS['train']))
+    paths = (folder / path for path in join(LABEL_FOLDERS, SPLIT_NAMES['train']))
     return any(next(path.glob(f'*{LABEL_SUFFIX}'), None) for path in paths)
 
 

@@ -4,10 +4,10 @@ import shlex
 from pathlib import Path
 
 from mmcednet.checks.coco_format import read_json
+from mmcednet.data.conversion import SPLIT_NAMES
 
 from .label_maps import has_label_maps
 
-SPLITS = ('train', 'val', 'test')
 DEPTH = 2  # annotation files and image folders are searched this deep
 
 
@@ -48,7 +48,7 @@ def list_files(folder: Path, suffix: str) -> list[Path]:
 def get_split(path: Path, folder: Path) -> str | None:
     """Split whose name is in a path, the innermost part first; None if there is none."""
     for part in reversed(path.relative_to(folder).with_suffix('').parts):
-        for split in SPLITS:
+        for split in SPLIT_NAMES:
             if split in part.lower():
                 return split
     return None

@@ -2,15 +2,16 @@
 
 from pathlib import Path
 
+from mmcednet.data.conversion import SPLIT_NAMES
 from mmcednet.images import IMAGE_SUFFIXES
 
 from .choices import Choice
 from .class_folders import find_class_folders
-from .label_maps import IMAGE_FOLDERS, LABEL_FOLDERS, SPLITS, has_label_maps
+from .label_maps import IMAGE_FOLDERS, LABEL_FOLDERS, has_label_maps
 from .other_formats import get_split, list_files, recognise_format, recognise_json
 
 NO_CLASSES = {*IMAGE_FOLDERS, *LABEL_FOLDERS}
-SPLIT_FOLDERS = {word for words in SPLITS.values() for word in words}
+SPLIT_FOLDERS = {word for words in SPLIT_NAMES.values() for word in words}
 
 
 def recognise_scope(folder: Path) -> Choice[str]:

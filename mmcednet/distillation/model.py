@@ -1,6 +1,5 @@
 """The model that is trained: a backbone, and a convolution from each feature to the teacher's."""
 
-from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import Any
 
@@ -16,9 +15,8 @@ from mmcednet.converters.convnext_selection import select_from_convnext
 from mmcednet.models import CEDNet
 from mmcednet.models.utils import check_choice
 
-from .teacher import LEVELS, build_teacher
+from .teacher import build_teacher
 
-STAGES = ('all', 'last')
 NORMALIZATIONS = dict(batch=(0, 2, 3), channels=(1,))  # dimensions of (N, C, H, W)
 DTYPES = ('bfloat16', 'float16')
 EPS = 1e-6
@@ -29,17 +27,14 @@ class FeatureDistillation(BaseModel):
     """CEDNet learns to predict a teacher's features, each by a 1x1 convolution from its own.
 
     The loss of a feature is the mean squared error to the teacher's normalised feature of the same
-    stride, and so about 1 if nothing is predicted. That of a level is the mean over the stages.
+    stride, and so about 1 if nothing is predicted. That of a level is the mean over the stages; levels
+    that the teacher lacks do not learn.
 
     Args:
         backbone: Config of a CEDNet; its features are those of the stem and of each stage's end,
             whatever the backbone itself returns.
         teacher: As for :func:`build_teacher`.
         data_preprocessor: Gives normalised RGB images; its ``mean`` and ``std`` are needed.
-        levels: Levels that learn, of those that the teacher has: 2 to 5, level k at stride 2^k.
-            Default: (2, 3, 4, 5).
-        level_weights: Weight of each level's loss. Default: 1 each.
-        stages: 'all': each stage's features learn; 'last': those of the last stage. Default: 'all'.
         normalization: How the teacher's features are normalised: each channel over the 'batch', or over
             the 'channels' of each position. Default: 'batch'.
         teacher_scale: The teacher's images are enlarged by this factor. Default: 1.
@@ -49,8 +44,7 @@ class FeatureDistillation(BaseModel):
             :func:`select_from_convnext`; an ``init_cfg`` overrides them. Default: True.
 
     Raises:
-        ValueError: An argument is invalid, the teacher has none of the levels, or see
-            :func:`build_teacher`.
+        ValueError: An argument is invalid, or see :func:`build_teacher`.
     """
 
     def __init__(
@@ -58,22 +52,12 @@ class FeatureDistillation(BaseModel):
         backbone: dict,
         teacher: str,
         data_preprocessor: dict,
-        levels: Sequence[int] = LEVELS,
-        level_weights: Sequence[float] | None = None,
-        stages: str = 'all',
         normalization: str = 'batch',
         teacher_scale: float = 1.0,
         teacher_dtype: str | None = None,
         select: bool = True,
     ) -> None:
         super().__init__(data_preprocessor)
-        if not isinstance(levels, Sequence):
-            raise ValueError(f'levels {levels!r} must be a sequence, such as (3, 4, 5)')
-        weights = [1.0] * len(levels) if level_weights is None else level_weights
-        if not isinstance(weights, Sequence) or len(weights) != len(levels):
-            raise ValueError(
-                f'level_weights {weights!r} must have a number for each of the levels {levels}'
-            )
         self.backbone: CEDNet = MODELS.build(backbone)
         if not isinstance(self.backbone, CEDNet):
             raise ValueError(f'the backbone is {backbone["type"]}; only CEDNet can be distilled')
@@ -83,11 +67,7 @@ class FeatureDistillation(BaseModel):
         if select and is_convnext(network.network.state_dict()):
             selected = select_from_convnext(network.network.state_dict(), self.backbone)
             self.backbone.load_state_dict(selected, strict=False)
-        self.levels = [level for level in levels if level in network.channels]
-        if not self.levels:
-            raise ValueError(f'the teacher has the levels {list(network.channels)}, none of {levels}')
-        self.level_weights = dict(zip(levels, weights))
-        self.only_last = check_choice('stages', stages, STAGES) == 'last'
+        self.levels = sorted(network.channels)
         self.normalized_dims = NORMALIZATIONS[
             check_choice('normalization', normalization, NORMALIZATIONS)
         ]
@@ -107,8 +87,7 @@ class FeatureDistillation(BaseModel):
 
     def name_features(self) -> list[tuple[str, int]]:
         """Name and level of each feature that learns."""
-        number = len(self.backbone.stages)
-        stages = [number] if self.only_last else range(1, number + 1)
+        stages = range(1, len(self.backbone.stages) + 1)
         names = [('stem', 2)] if 2 in self.levels else []
         return names + [(f'stage{k}_level{i}', i) for k in stages for i in self.levels if i > 2]
 
@@ -185,7 +164,4 @@ class FeatureDistillation(BaseModel):
                 size = predicted.shape[-2:]
                 target = F.interpolate(target, size=size, mode='bilinear', antialias=True)
             found[level].append(F.mse_loss(predicted, target))
-        return {
-            f'loss_level{level}': self.level_weights[level] * torch.stack(losses).mean()
-            for level, losses in found.items()
-        }
+        return {f'loss_level{level}': torch.stack(losses).mean() for level, losses in found.items()}

@@ -70,7 +70,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         '--resume', action='store_true', help='resume from the latest checkpoint in the work dir'
     )
-    add_cfg_options_argument(parser, 'model.stages=last train_dataloader.num_workers=8')
+    add_cfg_options_argument(parser, 'train_dataloader.num_workers=8')
     add_launcher_argument(parser)
     return parser.parse_args(argv)
 
@@ -95,6 +95,7 @@ def prepare(args: argparse.Namespace) -> 'Runner':
     import torch
 
     from mmcednet.checkpoints.publishing import check_suffix
+    from mmcednet.checkpoints.resuming import check_no_training
     from mmcednet.checkpoints.safe_loading import refuse_code
     from mmcednet.distillation.config import build_config, build_dataloader, build_model, check_images
     from mmcednet.distillation.student import find_backbone
@@ -132,6 +133,8 @@ def prepare(args: argparse.Namespace) -> 'Runner':
         cfg.merge_from_dict(args.cfg_options)
     if args.resume or is_restarted():
         set_resume(cfg, 'auto')
+    else:
+        check_no_training(work_dir)
     return prepare_runner(cfg, 'train')
 
 

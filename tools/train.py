@@ -51,6 +51,7 @@ def prepare(args: argparse.Namespace) -> 'Runner':
     # not above: they import torch, which --help does not need
     from mmengine.logging import print_log
 
+    from mmcednet.checkpoints.resuming import check_no_training
     from mmcednet.checkpoints.safe_loading import refuse_code
     from mmcednet.files import check_writable
     from mmcednet.launch import config
@@ -75,9 +76,12 @@ def prepare(args: argparse.Namespace) -> 'Runner':
     if args.resume is None and is_restarted():
         print_log('Restarted by torchrun: as with --resume', 'current')
         args.resume = 'auto'
-    check_writable(Path(cfg.work_dir))
+    work_dir = Path(cfg.work_dir)
+    check_writable(work_dir)
     if args.resume:
         config.set_resume(cfg, args.resume)
+    elif not cfg.get('resume'):
+        check_no_training(work_dir)
     return prepare_runner(cfg, 'train', args.compile)
 
 

@@ -7,7 +7,9 @@ from pathlib import Path
 from mmengine.logging import print_log
 
 from .loading import load_checkpoint
-from .saving import POINTER
+from .saving import INTERRUPTED, POINTER
+
+WRITTEN = ('epoch_', 'iter_', 'best_', INTERRUPTED)  # how the names of a training's checkpoints start
 
 
 def find_resumable(work_dir: Path) -> Path | None:
@@ -31,6 +33,21 @@ def find_resumable(work_dir: Path) -> Path | None:
             f'start again, choose another --work-dir'
         )
     return None
+
+
+def check_no_training(work_dir: Path) -> None:
+    """Check that a new training would not overwrite an earlier one's checkpoints.
+
+    Raises:
+        ValueError: The work dir has some.
+    """
+    found = [path for path in work_dir.glob('*.pth') if path.name.startswith(WRITTEN)]
+    if found:
+        latest = max(found, key=lambda path: path.stat().st_mtime)
+        raise ValueError(
+            f'{work_dir} has the checkpoints of a training, the latest is {latest.name}: continue it '
+            f'with --resume, or choose another --work-dir for a new one'
+        )
 
 
 def check_sums(path: Path) -> None:

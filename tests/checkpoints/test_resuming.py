@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from mmcednet.checkpoints.resuming import find_resumable, list_checkpoints
+from mmcednet.checkpoints.resuming import check_no_training, find_resumable, list_checkpoints
 from mmcednet.checkpoints.saving import POINTER, point_to
 
 
@@ -48,3 +48,15 @@ def test_nothing_to_resume(tmp_path):
     assert find_resumable(tmp_path) is None
     (tmp_path / POINTER).write_text('')  # mmengine was killed while it wrote this
     assert find_resumable(tmp_path) is None
+
+
+@pytest.mark.parametrize(
+    'name', ['epoch_3.pth', 'iter_800.pth', 'interrupted.pth', 'best_mIoU_epoch_2.pth']
+)
+def test_a_new_training_overwrites_none(tmp_path, name):
+    check_no_training(tmp_path / 'missing')
+    save(tmp_path / 'nano.pth')  # of the user
+    check_no_training(tmp_path)
+    save(tmp_path / name)
+    with pytest.raises(ValueError, match=f'the latest is {name}: continue it with --resume, or choose'):
+        check_no_training(tmp_path)

@@ -303,3 +303,17 @@ def test_docs_are_up_to_date(fusion, root):
     for run, pretrained in itertools.product(runs, (False, True)):
         groups = fusion.report.group_runs(results, run, pretrained)
         assert not groups or fusion.report.make_table(groups, run.framework) in text
+
+
+def test_starts_in_the_docs_are_those_of_the_runs(fusion, root):
+    """Each start of docs/pretraining.md that has a name has the mean of its runs."""
+    results = fusion.results.Results(root / 'benchmarks' / 'distillation.json')
+    text = (root / 'docs' / 'pretraining.md').read_text()
+    starts = {(row['data'], row['framework'], row['model'], row['weights']) for row in results.rows}
+    assert len(starts) > 9
+    for data, framework, model, weights in starts:
+        rows = list(results.select(data=data, model=model, weights=weights))
+        scores = fusion.report.get_scores(rows, fusion.training.METRICS[framework])
+        mean = fusion.report.format_mean(list(scores.values()))
+        named = text.split(f"'{weights}'")[1:]
+        assert any(mean in part[:200] for part in named), (data, weights, mean)

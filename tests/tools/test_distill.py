@@ -78,6 +78,13 @@ def test_selection_alone(load_main, arguments, small, tmp_path, capsys):
     assert torch.equal(load_backbone(tmp_path / 'out.pth', small).stem.blocks[0].dwconv.weight, weight)
 
 
+def test_a_new_distillation_does_not_overwrite_another(get_error, arguments, tmp_path):
+    (tmp_path / 'work').mkdir()
+    torch.save({}, tmp_path / 'work' / 'iter_50.pth')
+    message = get_error('distill.py', *arguments, '--work-dir', tmp_path / 'work', '-o', 'out.pth')
+    assert message.startswith(f'error: {tmp_path / "work"} has the checkpoints of a training')
+
+
 def test_errors(get_error, arguments, nano, shapes, tmp_path):
     out = ['-o', tmp_path / 'out.pth']
     images = ['--images', shapes / 'train']

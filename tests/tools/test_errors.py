@@ -105,6 +105,13 @@ def test_pretrained_excludes_resuming_from_a_file(get_error, config):
     assert message.startswith('error: --pretrained x.pth has no effect with --resume y.pth')
 
 
+def test_a_new_training_does_not_overwrite_another(get_error, config, tmp_path):
+    (tmp_path / 'work').mkdir()
+    save_random_model(config, tmp_path / 'work' / 'epoch_2.pth', classes=SHAPES)
+    message = get_error('train.py', config, '--work-dir', tmp_path / 'work')
+    assert message.startswith(f'error: {tmp_path / "work"} has the checkpoints of a training')
+
+
 def test_existing_annotations_are_kept(get_error, shapes, tmp_path):
     path = tmp_path / 'a.json'
     path.write_bytes((shapes / 'annotations' / 'val.json').read_bytes())

@@ -15,8 +15,9 @@ def resize(image, steps):
     for step in steps:
         size, scale = np.array(image.shape[1::-1]), np.array(step.get('scale'))
         if step['type'] == 'CenterCrop':
-            top, left = (image.shape[:2] - np.array(step['crop_size'])) // 2
-            image = image[top : image.shape[0] - top, left : image.shape[1] - left]
+            crop = np.minimum(step['crop_size'], size)
+            left, top = np.round((size - crop) / 2).astype(int)
+            image = image[top : top + crop[1], left : left + crop[0]]
             continue
         if step['type'] == 'ResizeEdge':
             scale = size * scale / size.min()
@@ -40,7 +41,7 @@ def paste(mask, box, height, width, threshold):
 def main(model, out, *paths):
     session = onnxruntime.InferenceSession(model, providers=['CPUExecutionProvider'])
     metadata = session.get_modelmeta().custom_metadata_map
-    classes, steps = json.loads(metadata['classes']), json.loads(metadata['pipeline'])
+    classes, steps, ids = (json.loads(metadata[k]) for k in ('classes', 'pipeline', 'category_ids'))
     names = [output.name for output in session.get_outputs()]
     threshold, results = float(metadata.get('mask_threshold', 0)), []
     Path(out).mkdir(parents=True, exist_ok=True)
@@ -48,7 +49,8 @@ def main(model, out, *paths):
         image = cv2.imread(str(path))
         height, width = image.shape[:2]
         small = resize(image, steps)
-        found = dict(zip(names, (x[0] for x in session.run(None, {'images': small[None]}))))
+        given = small if metadata['color'] == 'bgr' else small[..., ::-1]
+        found = dict(zip(names, (x[0] for x in session.run(None, {'images': given[None]}))))
         if 'logits' in found:
             logits = cv2.resize(found['logits'].transpose(1, 2, 0), (width, height))
             cv2.imwrite(f'{out}/{path.stem}.png', logits.argmax(2).astype(np.uint8))
@@ -58,7 +60,8 @@ def main(model, out, *paths):
         for index in np.flatnonzero(found['scores'] > 0) if 'boxes' in found else ():
             box = found['boxes'][index] * np.tile(np.divide(image.shape[1::-1], small.shape[1::-1]), 2)
             result = dict(file_name=path.name, score=found['scores'][index].item())
-            result['category_id'] = found['labels'][index].item() + 1
+            label = found['labels'][index].item()
+            result['category_id'] = ids[label] if ids else label + 1
             result['bbox'] = [*box[:2].tolist(), *(box[2:] - box[:2]).tolist()]
             if 'masks' in found:
                 result['segmentation'] = paste(found['masks'][index], box, height, width, threshold)

@@ -120,3 +120,17 @@ def check_nms(cfg: Any) -> None:
             f"the test config's nms {dict(cfg)} cannot be exported; use dict(type='nms', "
             'iou_threshold=...)'
         )
+
+
+def check_activation(head: Any) -> None:
+    """Check that a head's scores are the softmax or the sigmoid of its classes.
+
+    Raises:
+        ValueError: Its loss computes them, as SeesawLoss does.
+    """
+    loss = getattr(head, 'loss_cls', None)
+    if getattr(loss, 'custom_activation', False):
+        raise ValueError(
+            f'{type(head).__name__} with {type(loss).__name__}, which computes scores in its own way, '
+            f'cannot be exported'
+        )

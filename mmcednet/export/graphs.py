@@ -6,7 +6,15 @@ from typing import Any, ClassVar
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .boxes import check_nms, clear_missing, gather_rows, predict_dense, suppress, take_best
+from .boxes import (
+    check_activation,
+    check_nms,
+    clear_missing,
+    gather_rows,
+    predict_dense,
+    suppress,
+    take_best,
+)
 from .operators import ImageInput
 
 
@@ -51,6 +59,7 @@ class DenseDetectorGraph(Graph):
 
     @staticmethod
     def check(model: Any) -> None:
+        check_activation(model.bbox_head)
         check_nms(model.test_cfg.nms)
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:

@@ -109,15 +109,20 @@ def describe(graph: Graph, predictor: Predictor, color: str) -> dict[str, Any]:
     """What a user of the file must know, as values that JSON can represent.
 
     Returns:
-        'task', 'classes', 'palette' (one RGB colour per class), 'color' of the images, 'mean' and
-        'std' in the order of the network's channels, 'pipeline' (steps of the test pipeline that change
-        the size), 'config', 'mmcednet_version'; for segmenters also 'windows'; for detectors with masks
+        'task', 'classes', 'category_ids' (of the annotation file that the model was trained on, or
+        None), 'palette' (one RGB colour per class), 'color' of the images, 'mean' and 'std' in the
+        order of the network's channels, 'pipeline' (steps of the test pipeline that change the size),
+        'config', 'mmcednet_version'; for segmenters also 'windows'; for detectors with masks
         'mask_threshold'.
+
+    Raises:
+        ValueError: A step of the test pipeline cannot be described.
     """
     cfg, model = predictor.cfg, predictor.inferencer.model
     metadata: dict[str, Any] = dict(
         task=graph.task,
         classes=predictor.classes,
+        category_ids=predictor.category_ids,
         palette=find_palette(getattr(model, 'dataset_meta', None)),
         color=color,
         mean=graph.input.mean.flatten().tolist(),
@@ -143,13 +148,32 @@ def find_palette(metainfo: dict[str, Any] | None) -> list[list[int]] | None:
 
 
 def find_geometry(cfg: Config) -> Iterable[dict[str, Any]]:
-    """The steps of the test pipeline that change an image's size, as in the config."""
+    """The steps of the test pipeline that change an image's size, sizes as [width, height].
+
+    Raises:
+        ValueError: One has settings that are not supported.
+    """
     dataset = cfg.test_dataloader.dataset
     while 'pipeline' not in dataset and 'dataset' in dataset:
         dataset = dataset.dataset
     for step in dataset.get('pipeline') or ():
-        if step['type'].split('.')[-1] in GEOMETRY:
-            yield dict(step.to_dict(), type=step['type'].split('.')[-1])
+        kind = step['type'].split('.')[-1]
+        if kind in GEOMETRY:
+            yield describe_step(dict(step.to_dict(), type=kind))
+
+
+def describe_step(step: dict[str, Any]) -> dict[str, Any]:
+    """A step of ``GEOMETRY``, its size as [width, height]; ResizeEdge has a single side."""
+    name = 'crop_size' if step['type'] == 'CenterCrop' else 'scale'
+    size = step.get(name)
+    if size is None or step.get('edge', 'short') != 'short' or step.get('auto_pad'):
+        raise ValueError(
+            f'the step {step} of the test pipeline cannot be described in the file: it needs {name}, '
+            f"no auto_pad, and no other edge than 'short'"
+        )
+    if step['type'] == 'ResizeEdge':
+        return step
+    return step | {name: [size, size] if isinstance(size, int) else list(size)}
 
 
 def add_metadata(program: Any, metadata: dict[str, Any]) -> None:

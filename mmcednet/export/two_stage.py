@@ -9,6 +9,7 @@ from torchvision.ops import roi_align
 
 from .boxes import (
     Size,
+    check_activation,
     check_nms,
     clear_missing,
     gather_rows,
@@ -40,8 +41,9 @@ class TwoStageGraph(Graph):
 
     @staticmethod
     def check(model: Any) -> None:
-        parts = [model.rpn_head, *list_parts(model.roi_head)]
-        for name in (type(part).__name__ for part in parts):
+        for part in (model.rpn_head, *list_parts(model.roi_head)):
+            check_activation(part)
+            name = type(part).__name__
             if name not in PARTS:
                 raise ValueError(
                     f'{type(model).__name__} with {name} cannot be exported; its parts may be: '

@@ -6,6 +6,8 @@ import torch
 
 pytest.importorskip('onnxscript')  # of the extra onnx
 
+from mmdet.models import SeesawLoss
+
 from mmcednet.export.check import predict_in_torch
 from mmcednet.export.onnx_file import build_graph
 
@@ -117,6 +119,18 @@ def test_unsupported_loss(load_model):
             build_graph(model)
     finally:
         model.bbox_head.loss_cls.use_sigmoid = True
+
+
+@pytest.mark.parametrize('name', ['blood_cells', 'nuclei'])
+def test_scores_of_a_loss(load_model, name):
+    model = load_model(name).inferencer.model
+    head = model.roi_head.bbox_head if name == 'nuclei' else model.bbox_head
+    before, head.loss_cls = head.loss_cls, SeesawLoss(num_classes=head.num_classes)
+    try:
+        with pytest.raises(ValueError, match='Head with SeesawLoss, which computes scores in its own'):
+            build_graph(model)
+    finally:
+        head.loss_cls = before
 
 
 def test_unsupported_suppression(load_model):

@@ -18,7 +18,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from pycocotools.mask import frPyObjects
 
-from mmcednet.export.check import compare
+from mmcednet.export.check import compare, predict_in_torch
 from mmcednet.export.onnx_file import INPUT
 from mmcednet.export.run import export
 from mmcednet.version import __version__
@@ -150,6 +150,20 @@ def test_metadata_and_axes(get_file):
     assert json.loads(metadata['pipeline']) == [dict(type='Resize', scale=[320, 240], keep_ratio=True)]
     rest = {key: metadata[key] for key in ('task', 'color', 'config', 'mmcednet_version')}
     assert rest == dict(task='detector', color='bgr', config='config.py', mmcednet_version=__version__)
+
+
+def test_a_classifier_of_rgb_images_without_this_project(root, load_model, bare, tmp_path):
+    path, picture = tmp_path / 'a.onnx', tmp_path / 'a.png'
+    image = cv2.resize(cv2.imread(get_pictures(root, 'blood_cells')[0]), (96, 96))
+    cv2.imwrite(str(picture), image)
+    export(load_model('linear_head'), path, color='rgb')
+    done = run_bare(bare, root / 'examples' / 'onnx_infer.py', path, tmp_path, picture)
+    assert done.returncode == 0, done.stderr
+    (found,) = json.loads((tmp_path / 'predictions.json').read_text())
+    expected = predict_in_torch(load_model('linear_head'), image).pred_score
+    swapped = predict_in_torch(load_model('linear_head'), image[..., ::-1]).pred_score
+    assert not torch.allclose(expected, swapped, atol=1e-3)
+    np.testing.assert_allclose(list(found['scores'].values()), expected, atol=1e-4)
 
 
 @for_each('blood_cells', 'nuclei', 'deformable_detr', 'hourglass_upernet')

@@ -86,8 +86,11 @@ def check_new_folder(path: Path) -> None:
     """Check that nothing would be overwritten.
 
     Raises:
-        ValueError: ``path`` exists and is not an empty folder.
+        ValueError: ``path`` exists and is not an empty folder, or file systems are mounted there, so
+            that no folder can be renamed to it.
     """
+    if path.resolve().is_mount():
+        raise ValueError(f'{path} is where a file system is mounted; choose a folder in it')
     if path.is_file() or (path.is_dir() and any(path.iterdir())):
         raise ValueError(f'{path} exists already; choose a name that is not used yet')
 
@@ -101,6 +104,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     Raises:
         ValueError: ``path`` exists already and is not an empty folder.
     """
+    path = path.resolve()  # a link to an empty folder stays one
     check_new_folder(path)
     temporary = path.with_name(f'.{path.name}.unfinished')
     shutil.rmtree(temporary, ignore_errors=True)  # of a run that was killed

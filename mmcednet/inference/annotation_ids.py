@@ -33,8 +33,8 @@ def read_ids(ann_file: Path, sources: Sequence[Source], classes: Sequence[str] |
         classes: The model's classes; None if its checkpoint does not name them.
 
     Raises:
-        ValueError: The file lacks an image or a class, or has several images of a name; an input is a
-            video.
+        ValueError: The file lacks an image or a class, has several images of a name or the same one for
+            two inputs; an input is a video.
     """
     content = read_coco(ann_file)
     categories = {category['name']: category['id'] for category in content['categories']}
@@ -51,6 +51,7 @@ def read_ids(ann_file: Path, sources: Sequence[Source], classes: Sequence[str] |
         by_path.setdefault(image['file_name'], []).append(image['id'])
         by_name.setdefault(Path(image['file_name']).name, []).append(image['id'])
     images: dict[str, Any] = {}
+    inputs: dict[Any, str | Path] = {}  # by the id of their image
     for source in sources:
         if source.is_video:
             raise ValueError(f'{source.path} is a video, whose frames {ann_file} does not have')
@@ -58,5 +59,8 @@ def read_ids(ann_file: Path, sources: Sequence[Source], classes: Sequence[str] |
         if len(found) != 1:
             number = len(found) or 'no'
             raise ValueError(f'{ann_file} has {number} images with the name of {source.path}')
+        other = inputs.setdefault(found[0], source.path)
+        if other != source.path:
+            raise ValueError(f'{ann_file} has the same image for {other} and for {source.path}')
         images[source.file_name] = found[0]
     return AnnotationIds(images, categories)

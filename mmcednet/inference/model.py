@@ -128,6 +128,11 @@ def read_pixels(image: ImageLike) -> np.ndarray:
             raise FileNotFoundError(f'{image} does not exist')
         return read_image(image)
     if isinstance(image, Image.Image):
+        if image.mode[0] in 'IF':  # which Pillow would clip
+            raise ValueError(
+                f'an image has the mode {image.mode}, of more than 8 bits per channel; scale it to 0 '
+                f'to 255 and convert it to 8 bits'
+            )
         turned = ImageOps.exif_transpose(image).convert('RGB')
         image = np.ascontiguousarray(np.asarray(turned)[..., ::-1])
     if not isinstance(image, np.ndarray):

@@ -39,7 +39,8 @@ def place_tiles(height: int, width: int, size: int, overlap: int) -> Iterator[Ti
 
 def divide(length: int, size: int, overlap: int) -> list[tuple[int, int, int, int]]:
     """Divide a side of an image: start and end of each tile, start and end of its core."""
-    size = min(size, length)
+    if length <= size:
+        return [(0, length, 0, length)]
     starts = [*range(0, length - size, size - overlap), length - size]
     middles = [(start + size + following) // 2 for start, following in pairwise(starts)]
     return [

@@ -1,6 +1,7 @@
 """Predictions with the ids of an annotation file, evaluated by pycocotools."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -127,6 +128,14 @@ def test_a_path_is_found_before_a_name(ann_file):
     source = Source(Path('b/00000.png'), 'b/00000.png', 'b/00000')
     with pytest.raises(ValueError, match=r'has 2 images with the name of b/00000\.png'):
         read_ids(ann_file, [source], CLASSES)
+
+
+def test_two_inputs_are_not_the_same_image(ann_file):
+    names = ('val/00000.png', 'other/00000.png')
+    sources = [Source(Path(name), name, name) for name in names]
+    message = f'{ann_file} has the same image for val/00000.png and for other/00000.png'
+    with pytest.raises(ValueError, match=re.escape(message)):
+        read_ids(ann_file, sources, CLASSES)
 
 
 def test_what_the_file_lacks_is_reported(shapes, ann_file, tmp_path, video):

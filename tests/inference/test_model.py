@@ -91,6 +91,16 @@ def test_pictures_are_turned(model, picture, tmp_path):
     np.testing.assert_array_equal(by_pillow.boxes, by_file.boxes)
 
 
+def test_images_of_more_than_8_bits(model):
+    """Pillow would clip them."""
+    for pixels in (np.full((64, 64), 2**15, np.uint16), np.ones((64, 64), np.float32)):
+        image = Image.fromarray(pixels)
+        with pytest.raises(
+            ValueError, match=f'an image has the mode {image.mode}, of more than 8 bits'
+        ):
+            model(image)
+
+
 def test_what_is_no_image(model, tmp_path):
     (tmp_path / 'a.jpg').write_text('text')
     with pytest.raises(ValueError, match=r'a\.jpg could not be read as an image'):

@@ -70,8 +70,9 @@ def test_cores_are_the_image():
         assert tile.left <= left < right <= tile.right and tile.top <= top < bottom <= tile.bottom
         covered[top:bottom, left:right] += 1
     assert (covered == 1).all()
-    (tile,) = place_tiles(50, 60, SIZE, SIZE // 4)
-    assert (tile.right, tile.bottom, tile.core) == (60, 50, (0, 0, 60, 50))
+    for height, width in ((50, 60), (SIZE // 4, SIZE), (1, SIZE // 4)):
+        (tile,) = place_tiles(height, width, SIZE, SIZE // 4)
+        assert (tile.right, tile.bottom, tile.core) == (width, height, (0, 0, width, height))
 
 
 def test_objects_cut_by_borders_are_found_once(blobs):

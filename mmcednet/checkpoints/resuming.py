@@ -35,8 +35,12 @@ def find_resumable(work_dir: Path) -> Path | None:
     return None
 
 
-def check_no_training(work_dir: Path) -> None:
+def check_no_training(work_dir: Path, resumable: bool = True) -> None:
     """Check that a new training would not overwrite an earlier one's checkpoints.
+
+    Args:
+        work_dir: Folder of the new training.
+        resumable: Whether the earlier one might be resumed. Default: True.
 
     Raises:
         ValueError: The work dir has some.
@@ -44,9 +48,10 @@ def check_no_training(work_dir: Path) -> None:
     found = [path for path in work_dir.glob('*.pth') if path.name.startswith(WRITTEN)]
     if found:
         latest = max(found, key=lambda path: path.stat().st_mtime)
+        resume = 'continue it with --resume, or ' if resumable else 'it cannot be resumed; '
         raise ValueError(
-            f'{work_dir} has the checkpoints of a training, the latest is {latest.name}: continue it '
-            f'with --resume, or choose another --work-dir for a new one'
+            f'{work_dir} has the checkpoints of a training, the latest is {latest.name}: {resume}'
+            f'choose another --work-dir for a new one'
         )
 
 

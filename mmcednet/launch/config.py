@@ -8,7 +8,7 @@ from pathlib import Path
 from mmengine.config import Config
 from mmengine.logging import print_log
 
-from mmcednet.checkpoints.resuming import find_resumable
+from mmcednet.checkpoints.resuming import check_no_training, find_resumable
 from mmcednet.checkpoints.shipped import find_pretrained
 from mmcednet.checks.data import iter_datasets
 from mmcednet.config_files import read_config
@@ -98,8 +98,13 @@ def enable_auto_scale_lr(cfg: Config) -> None:
     cfg.auto_scale_lr.enable = True
 
 
-# Default scope -> the metric that tells how good a model is; that of masks, if there are any
-MAIN_METRICS = {'mmdet': 'coco/bbox_mAP', 'mmseg': 'mIoU', 'mmpretrain': 'accuracy/top1'}
+# Default scope -> the metric that tells how good a model is, that of masks if there are any, and what
+# the type of its evaluator ends in
+MAIN_METRICS = {
+    'mmdet': ('coco/bbox_mAP', 'CocoMetric'),
+    'mmseg': ('mIoU', 'IoUMetric'),
+    'mmpretrain': ('accuracy/top1', 'Accuracy'),
+}
 
 
 def enable_early_stopping(cfg: Config, patience: int) -> None:
@@ -119,18 +124,28 @@ def enable_early_stopping(cfg: Config, patience: int) -> None:
             '--early-stopping needs a validation: val_dataloader, val_evaluator and val_cfg'
         )
     hook = (cfg.get('default_hooks') or {}).get('checkpoint') or {}
-    monitor, rule = hook.get('save_best'), hook.get('rule') or 'greater'
+    monitor, rule = hook.get('save_best'), hook.get('rule')  # None: mmengine infers it by the name
     if not isinstance(monitor, str) or monitor == 'auto':
-        monitor, rule = MAIN_METRICS.get(cfg.get('default_scope')), 'greater'
-        if monitor == 'coco/bbox_mAP' and 'segm' in str(cfg.val_evaluator):
-            monitor = 'coco/segm_mAP'
-    if monitor is None:
-        raise ValueError(
-            '--early-stopping needs default_hooks.checkpoint.save_best, the metric to look at'
-        )
+        monitor, rule = find_main_metric(cfg), 'greater'
     # an equal value is no improvement
     stop = dict(type='EarlyStoppingHook', monitor=monitor, rule=rule, min_delta=1e-6, patience=patience)
     cfg.custom_hooks = [*(cfg.get('custom_hooks') or ()), stop]
+
+
+def find_main_metric(cfg: Config) -> str:
+    """The metric that tells how good a config's model is.
+
+    Raises:
+        ValueError: Its validation does not compute the usual one of its toolbox.
+    """
+    metric, evaluator = MAIN_METRICS.get(cfg.get('default_scope'), ('', ''))
+    evaluators = cfg.val_evaluator if isinstance(cfg.val_evaluator, list) else [cfg.val_evaluator]
+    if not metric or not any(str(item.get('type')).endswith(evaluator) for item in evaluators):
+        raise ValueError(
+            '--early-stopping needs default_hooks.checkpoint.save_best, the metric to look at'
+        )
+    has_masks = metric == 'coco/bbox_mAP' and 'segm' in str(cfg.val_evaluator)
+    return 'coco/segm_mAP' if has_masks else metric
 
 
 def set_test_data(cfg: Config, annotations: Path, images: Path) -> None:
@@ -186,13 +201,14 @@ def set_resume(cfg: Config, checkpoint: str) -> None:
     """Resume from a checkpoint: a file, or 'auto' for the latest one of the work dir, if any.
 
     Raises:
-        ValueError: The work dir has checkpoints, but none can be read.
+        ValueError: The work dir has checkpoints, but none can be resumed.
     """
     found = find_resumable(Path(cfg.work_dir)) if checkpoint == 'auto' else checkpoint
     cfg.resume = found is not None
     if found is not None:
         cfg.load_from = str(found)
     else:
+        check_no_training(Path(cfg.work_dir), resumable=False)
         print_log(
             f'{cfg.work_dir} has no checkpoint: the training starts from its beginning',
             'current',

@@ -7,8 +7,8 @@ from typing import Any
 
 from mmengine.config import Config
 
-from mmcednet.config_files import TOOLBOXES, find_config, find_config_folder
-from mmcednet.use_cednet.config import load_base, plan_config, strip_scopes
+from mmcednet.config_files import TOOLBOXES, find_config, find_config_folder, read_config
+from mmcednet.use_cednet.config import plan_config, strip_scopes
 from mmcednet.use_cednet.representatives import find_representative, list_folders
 from mmcednet.use_cednet.rules import get_type
 
@@ -85,7 +85,7 @@ def load_toolbox_model(name: str, scope: str, backbone: dict[str, Any]) -> Toolb
     Raises:
         ValueError: CEDNet cannot be used in it, or it needs other data than folders of images.
     """
-    cfg = load_base(find_config(name), name)
+    cfg = read_config(name)
     steps = [
         step for key in ('train_pipeline', 'train_dataloader') for step in iter_dicts(cfg.get(key))
     ]

@@ -67,6 +67,7 @@ class ReportHook(Hook):
     def __init__(self, out: Path) -> None:
         self.out = out
         self.records: list[Record | None] = []
+        self.logged: set[str] = set()
         self.best: tuple[list[Record], dict[str, float]] | None = None
         self.best_checkpoint: str | None = None
         self.batches: tuple[list[Any], list[Any]] | None = ([], [])
@@ -74,12 +75,15 @@ class ReportHook(Hook):
         self.pending: list[Record] = []
 
     def attempt(self, function: Callable[..., Any], *args: Any) -> Any:
-        """Call a function; an error is logged, and its time is counted."""
+        """Call a function; an error is logged, once for all images, and its time is counted."""
         start = time.perf_counter()
         try:
             return function(*args)
         except Exception as error:  # of any library that draws
-            print_log(f'No picture: {type(error).__name__}: {error}', 'current', logging.WARNING)
+            message = f'No picture: {type(error).__name__}: {error}'
+            if message not in self.logged:
+                print_log(message, 'current', logging.WARNING)
+            self.logged.add(message)
         finally:
             self.spent += time.perf_counter() - start
         return None

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-from mmcednet.config_files import TOOLBOXES, check_is_new, find_config, write_config
+from mmcednet.config_files import TOOLBOXES, check_is_new, find_config, read_config, write_config
 
 from .rules import Plan, drop_type, get_type, plan_model, to_list
 
@@ -49,8 +49,7 @@ def use_cednet(
             CEDNet is wrong, or ``out`` exists. Nothing is written then.
     """
     check_is_new(out)
-    path = find_config(config)
-    cfg = load_base(path, config)
+    path, cfg = find_config(config), read_config(config)
     options = {key: value for key, value in dict(style=style, mixer=mixer).items() if value is not None}
     try:
         edit = plan_config(cfg, dict(arch=arch, **options))
@@ -58,18 +57,6 @@ def use_cednet(
         raise ValueError(f'{config}: {error}') from error
     base = get_base(config, path, out)
     return write_config(out, edit.title, dict(_base_=base, **edit.settings), edit.comments)
-
-
-def load_base(path: Path, config: str) -> Config:
-    """Load a config.
-
-    Raises:
-        ValueError: It does not load.
-    """
-    try:
-        return Config.fromfile(path)
-    except Exception as error:
-        raise ValueError(f'config {config} does not load: {error}') from error
 
 
 def get_base(config: str, path: Path, out: Path) -> str:

@@ -60,3 +60,5 @@ def test_a_new_training_overwrites_none(tmp_path, name):
     save(tmp_path / name)
     with pytest.raises(ValueError, match=f'the latest is {name}: continue it with --resume, or choose'):
         check_no_training(tmp_path)
+    with pytest.raises(ValueError, match=f'the latest is {name}: it cannot be resumed; choose another'):
+        check_no_training(tmp_path, resumable=False)

@@ -136,11 +136,11 @@ def test_visualization_needs_a_hook():
 @pytest.mark.parametrize(
     ('scope', 'evaluator', 'save_best', 'expected'),
     [
-        ('mmdet', dict(metric='bbox'), 'auto', 'coco/bbox_mAP'),
-        ('mmdet', [dict(metric=['bbox', 'segm'])], None, 'coco/segm_mAP'),
+        ('mmdet', dict(type='CocoMetric', metric='bbox'), 'auto', 'coco/bbox_mAP'),
+        ('mmdet', [dict(type='CocoMetric', metric=['bbox', 'segm'])], None, 'coco/segm_mAP'),
         ('mmseg', dict(type='IoUMetric'), None, 'mIoU'),
         ('mmpretrain', dict(type='Accuracy'), None, 'accuracy/top1'),
-        ('other', dict(type='Other'), 'score', 'score'),
+        ('other', dict(type='Other'), 'my/auc', 'my/auc'),
     ],
 )
 def test_early_stopping(scope, evaluator, save_best, expected):
@@ -148,7 +148,8 @@ def test_early_stopping(scope, evaluator, save_best, expected):
     cfg = Config(dict(default_scope=scope, val_evaluator=evaluator, default_hooks=hooks))
     config.enable_early_stopping(cfg, 3)
     (hook,) = cfg.custom_hooks
-    assert (hook['monitor'], hook['patience'], hook['rule']) == (expected, 3, 'greater')
+    rule = None if save_best == expected else 'greater'  # None: by the name
+    assert (hook['monitor'], hook['patience'], hook['rule']) == (expected, 3, rule)
     stop = EarlyStoppingHook(**{key: value for key, value in hook.items() if key != 'type'})
     # better by any amount, then three times not
     scores = [0.5, 0.501, 0.501, 0.4, 0.5]
@@ -164,6 +165,18 @@ def test_early_stopping_needs_a_metric():
         ValueError, match=r'--early-stopping needs default_hooks\.checkpoint\.save_best'
     ):
         config.enable_early_stopping(Config(dict(val_evaluator=dict(type='Other'))), 1)
+    voc = dict(default_scope='mmdet', val_evaluator=dict(type='VOCMetric'))
+    with pytest.raises(ValueError, match='the metric to look at'):
+        config.enable_early_stopping(Config(voc), 1)
+
+
+def test_early_stopping_by_a_loss():
+    hooks = dict(checkpoint=dict(save_best='val_loss'))
+    cfg = Config(dict(val_evaluator=dict(type='Other'), default_hooks=hooks))
+    config.enable_early_stopping(cfg, 2)
+    stop = EarlyStoppingHook(**{k: v for k, v in cfg.custom_hooks[0].items() if k != 'type'})
+    assert [stop._check_stop_condition(loss)[0] for loss in (0.5, 0.4, 0.3, 0.3)] == [False] * 4
+    assert stop._check_stop_condition(0.3)[0]
 
 
 def test_other_data_for_a_test(tmp_path):

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.logging import MMLogger
 from mmengine.runner import Runner
 
 from mmcednet.report.evaluation import Evaluation
@@ -103,6 +104,15 @@ def test_a_training_does_not_fail_where_nothing_can_be_drawn(train, tmp_path):
     assert (tmp_path / 'file').read_text() == 'no folder'
     log = next((tmp_path / 'failing').glob('*/*.log')).read_text()
     assert 'No picture: NotADirectoryError' in log
+
+
+def test_an_error_of_all_images_is_logged_once(tmp_path):
+    MMLogger.get_instance('test_hook', log_file=str(tmp_path / 'a.log'))
+    hook = ReportHook(tmp_path)
+    for text in ('a', 'a', 'b', 'a'):
+        assert hook.attempt(int, text) is None
+    lines = [line for line in (tmp_path / 'a.log').read_text().splitlines() if 'No picture' in line]
+    assert [line[-3:] for line in lines] == ["'a'", "'b'"]
 
 
 def test_table_of_many_classes_has_the_worst():

@@ -11,15 +11,17 @@ def exit_on_error(*types: type[Exception]) -> Iterator[None]:
     """Turn an error into ``error: ...`` on stderr and exit code 1.
 
     Args:
-        types: Types of the errors; default: ValueError and FileNotFoundError.
+        types: Types of the errors; default: ValueError and OSError, such as a full disk.
 
     Raises:
         SystemExit: Instead of these; other exceptions propagate.
     """
-    handled = types or (ValueError, FileNotFoundError)
+    handled = types or (ValueError, OSError)
     try:
         yield
     except handled as error:
+        if isinstance(error, OSError) and error.filename is not None:
+            sys.exit(f'error: {error.filename}: {error.strerror}')
         # Of an ImageError in a worker process, the message is a traceback that ends with the sentence
         sys.exit(f'error: {str(error).rpartition("ImageError: ")[2].strip()}')
 

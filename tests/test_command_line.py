@@ -1,4 +1,4 @@
-"""ValueError and FileNotFoundError become one-sentence errors; others keep their traceback."""
+"""ValueError and OSError become one-sentence errors; others keep their traceback."""
 
 import pytest
 
@@ -11,6 +11,12 @@ def test_errors_of_users_become_an_exit_code(error):
     with pytest.raises(SystemExit) as caught, exit_on_error():
         raise error
     assert caught.value.code == 'error: lr -1'  # printed to stderr, exit code 1
+
+
+def test_errors_of_the_system_name_the_file(tmp_path):
+    with pytest.raises(SystemExit) as caught, exit_on_error():
+        tmp_path.read_text()
+    assert caught.value.code == f'error: {tmp_path}: Is a directory'
 
 
 def test_other_errors_keep_their_traceback():

@@ -93,7 +93,7 @@ def test_an_output_below_a_file(load_main, tmp_path):
     target = source / 'out.pth'
     with pytest.raises(SystemExit) as caught:
         load_main('model_converters/peers.py')(['cswin', str(source), str(target)])
-    assert caught.value.code.startswith('error: [Errno') and str(source) in caught.value.code
+    assert caught.value.code.startswith(f'error: {source}')
 
 
 def test_code_is_refused(convert, tmp_path):

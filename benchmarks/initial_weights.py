@@ -6,6 +6,7 @@ Finished runs are kept in a JSON file: a second call continues where the first o
 
 import argparse
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -68,8 +69,8 @@ def train(run: Run, folder: Path, weights: str, out: Path) -> dict[str, Any]:
     """
     work_dir = out / run.name
     config = work_dir / 'config.py'
-    work_dir.mkdir(parents=True, exist_ok=True)
-    config.unlink(missing_ok=True)  # of a run that was interrupted
+    shutil.rmtree(work_dir, ignore_errors=True)  # of a run that was interrupted
+    work_dir.mkdir(parents=True)
     kind = ['--framework', run.framework, '--arch', 'nano', '--pretrained', weights]
     call('new_config.py', '--data', folder, *kind, '--epochs', run.epochs, '-o', config)
     options = [f'randomness.seed={run.seed}', f'train_cfg.val_interval={run.epochs}', *IN_PROCESS]

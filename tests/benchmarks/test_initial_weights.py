@@ -50,6 +50,9 @@ def test_trains_from_each_weights_once(benchmark, tmp_path, capsys):
     results, out = tmp_path / 'results.json', tmp_path / 'out'
     command = ['--data', str(data), '--epochs', '1', '--seeds', '1', '--jobs', '2']
     command += ['--results', str(results), '--out', str(out)]
+    interrupted = out / 'shapes-retinanet-none-1-0'
+    interrupted.mkdir(parents=True)
+    (interrupted / 'epoch_1.pth').touch()
     benchmark.main(command)
     rows = json.loads(results.read_text())['runs']
     assert sorted((row['weights'], row['epochs'], row['seed']) for row in rows) == [

@@ -91,6 +91,8 @@ class ResumableLoop(BaseLoop):
         # The runner takes over the seed of a checkpoint only after it has built this loop
         self.dataloader.dataset.seed = self.runner.seed
         self.dataloader.batch_sampler.seed = self.runner.seed
+        # mmengine <= 0.10.7 has started persistent workers of an IterBasedTrainLoop before
+        self.dataloader._iterator = None
         self.validate(*self.get_progress())
         self.train()
         self.runner.call_hook('after_train')

@@ -118,3 +118,40 @@ def test_an_interrupted_epoch_is_completed_and_the_next_one_is_whole(root, shape
     expected = [(iteration // 3, iteration % 3, iteration) for iteration in range(12)]
     assert recorders[0].iterations == expected[: stop_at + 1]
     assert recorders[1].iterations == expected[stop_at + 1 :]
+
+
+class FlipRecorder(Hook):
+    """Notes which images are flipped."""
+
+    def __init__(self):
+        self.flips = []
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        self.flips += [sample.flip for sample in data_batch['data_samples']]
+
+
+def test_workers_that_were_started_early_have_the_seed(root, shapes, tmp_path):
+    """As those of IterBasedTrainLoop are by mmengine 0.10.7, whatever version this one is."""
+    found = []
+    for seed in (1, 2, 1):
+        config = write_config(
+            tmp_path / f'{len(found)}.py', root, shapes, f'randomness["seed"] = {seed}'
+        )
+        cfg = Config.fromfile(config)
+        cfg.train_cfg = dict(type='IterBasedTrainLoop', max_iters=8, val_interval=99)
+        cfg.param_scheduler = []
+        cfg.default_hooks.checkpoint = dict(type='CheckpointHook', by_epoch=False, interval=99)
+        sampler = dict(type='InfiniteSampler', shuffle=False)
+        cfg.train_dataloader.update(
+            batch_size=2, num_workers=1, persistent_workers=True, sampler=sampler
+        )
+        cfg.work_dir = str(tmp_path / 'work')
+        make_fault_tolerant(cfg)
+        runner = Runner.from_cfg(cfg)
+        recorder = FlipRecorder()
+        runner.register_hook(recorder)
+        iter(runner.train_dataloader)
+        runner.train()
+        found.append(recorder.flips)
+    assert found[0] == found[2] != found[1]
+    assert {len(flips) for flips in found} == {16}

@@ -64,6 +64,14 @@ def find_config_folder(toolbox: str) -> Path:
     return Path(spec.origin).parent / '.mim' / 'configs'
 
 
+def get_type(cfg: Any) -> str:
+    """The type in a config, or the types in a list of configs, without scopes; '' if there is none."""
+    if isinstance(cfg, (list, tuple)):
+        return ' and '.join(map(get_type, cfg))
+    name = cfg.get('type') if isinstance(cfg, Mapping) else None
+    return getattr(name, '__name__', str(name or '')).rpartition('.')[2]
+
+
 def check_is_new(path: Path) -> None:
     """Check that a config may be written to ``path``.
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from mmengine.config import Config
 from mmengine.logging import print_log
 
+from mmcednet.config_files import get_type
 from mmcednet.images import IMAGE_SUFFIXES
 
 from .annotations import check_annotations
@@ -17,12 +18,12 @@ from .limits import list_limits, log_empty_images, warn_about_limits
 from .objects import Use
 
 REMOTE = '://'
-CLASS_FOLDERS = ('CustomDataset', 'mmpretrain.CustomDataset')
-COCO_METRICS = ('CocoMetric', 'mmdet.CocoMetric', 'CrowdedCocoMetric')
+IMAGENET = ('ImageNet', 'ImageNet21k')  # whose split is a folder
+COCO_METRICS = ('CocoMetric', 'CrowdedCocoMetric')
 
 
 def check_data(cfg: Config, *loaders: str) -> None:
-    """Check annotation files and images of COCO-format datasets, and the folders of others.
+    """Check annotation files and images of mmdet's COCO datasets, and that those of others exist.
 
     An image with more objects than the model's limits let it find is logged as a warning.
 
@@ -35,27 +36,54 @@ def check_data(cfg: Config, *loaders: str) -> None:
             not valid JSON or not of COCO's format, has other categories than the config's classes or in
             another order, or has errors, see :func:`check_annotations`.
     """
-    checked: set[tuple] = set()
+    checked: dict[str, set[Path]] = {}  # the images of a dataset, by its settings
     limits = list(list_limits(cfg.get('model')))
     splits: dict[str, set[Path]] = {loader: set() for loader in loaders}
     for loader in loaders:
         metrics = list_metrics(cfg, loader)
         for dataset in iter_datasets(cfg.get(f'{loader}_dataloader')):
-            files = (str(dataset.get('ann_file', '')), get_image_folder(dataset))
-            remote = dataset.get('backend_args') is not None or REMOTE in files[0] + files[1]
-            if remote or (*files, str(metrics)) in checked:
-                continue
-            checked.add((*files, str(metrics)))
-            ann_file = join_data_root(dataset, files[0])
-            if ann_file.endswith('.json'):
-                splits[loader] |= check_coco(dataset, Path(ann_file), Path(files[1]), metrics, limits)
-            elif files[0] and not os.path.exists(ann_file):
-                raise ValueError(f'the annotation file {ann_file} does not exist')
-            elif not os.path.isdir(files[1]):
-                raise ValueError(f'the image folder {files[1]} does not exist')
-            elif dataset.get('type') in CLASS_FOLDERS and not files[0]:
-                splits[loader] |= check_class_folders(dataset, Path(files[1]))
+            key = str((dataset, metrics))
+            if key not in checked:
+                checked[key] = check_dataset(dataset, metrics, limits)
+            splits[loader] |= checked[key]
     warn_about_shared_images(splits)
+
+
+def check_dataset(
+    dataset: dict, metrics: list[dict], limits: Sequence[tuple[str, int]] = ()
+) -> set[Path]:
+    """Check the files of a dataset; return its images, as far as they are known.
+
+    Args:
+        dataset: The dataset's config.
+        metrics: The metrics by which pycocotools evaluates it.
+        limits: The model's limits, as of :func:`list_limits`.
+    """
+    name, folder = str(dataset.get('ann_file') or ''), get_image_folder(dataset)
+    if dataset.get('backend_args') is not None or REMOTE in f'{name}{folder}':
+        return set()
+    ann_file = join_data_root(dataset, name)
+    if name.endswith('.json') and reads_coco(dataset):
+        return check_coco(dataset, Path(ann_file), Path(folder or ''), metrics, limits)
+    if name and not os.path.exists(ann_file):
+        raise ValueError(f'the annotation file {ann_file} does not exist')
+    if folder is not None and not os.path.isdir(folder):
+        raise ValueError(f'the image folder {folder} does not exist')
+    if folder is not None and get_type(dataset) == 'CustomDataset' and not name:
+        return check_class_folders(dataset, Path(folder))
+    return set()
+
+
+def reads_coco(dataset: dict) -> bool:
+    """Whether a dataset is mmdet's for COCO's format; LVIS's has URLs in place of file names."""
+    try:
+        from mmdet.datasets import CocoDataset, LVISV1Dataset
+        from mmdet.registry import DATASETS
+    except ImportError:
+        return False
+    kind = dataset.get('type')
+    kind = kind if isinstance(kind, type) else DATASETS.get(str(kind))
+    return kind is not None and issubclass(kind, CocoDataset) and not issubclass(kind, LVISV1Dataset)
 
 
 def warn_about_shared_images(splits: dict[str, set[Path]]) -> None:
@@ -96,8 +124,13 @@ def join_data_root(dataset: dict, path: str) -> str:
     return os.path.join(dataset.get('data_root') or '', path)
 
 
-def get_image_folder(dataset: dict) -> str:
-    prefix = dataset.get('data_prefix') or dataset.get('split') or {}  # split: mmpretrain's ImageNet
+def get_image_folder(dataset: dict) -> str | None:
+    """The folder of a dataset's images; None if the dataset itself knows where they are."""
+    prefix = dataset.get('data_prefix') or {}
+    if not prefix and 'split' in dataset:
+        if get_type(dataset) not in IMAGENET:
+            return None
+        prefix = dataset['split']
     if isinstance(prefix, str):
         return join_data_root(dataset, prefix)
     return join_data_root(dataset, prefix.get('img') or prefix.get('img_path') or '')
@@ -120,10 +153,11 @@ def check_coco(
         limits: The model's limits, as of :func:`list_limits`.
     """
     content = read_coco(ann_file)
-    if (metrics or not dataset.get('test_mode')) and not content.get('annotations'):
+    trained = not dataset.get('test_mode') and loads_labels(dataset)
+    if (metrics or trained) and not content.get('annotations'):
         raise ValueError(f'the annotation file {ann_file} has no annotations')
     content.setdefault('annotations', [])
-    plain = dataset.get('type') in ('CocoDataset', 'mmdet.CocoDataset')
+    plain = get_type(dataset) == 'CocoDataset'
     classes = find_dataset_classes(dataset, plain)
     if classes:
         check_categories(content, ann_file, classes, plain)
@@ -135,7 +169,7 @@ def check_coco(
     if plain:
         use = Use(
             classes,
-            trained=not dataset.get('test_mode'),
+            trained=trained,
             metrics=find_kinds(metrics),
             with_masks=loads_masks(dataset),
             min_size=(dataset.get('filter_cfg') or {}).get('min_size', 0),
@@ -202,7 +236,7 @@ def list_metrics(cfg: Config, loader: str) -> list[dict]:
     """The configs of the metrics by which pycocotools evaluates a data loader."""
     evaluators = cfg.get(f'{loader}_evaluator') or ()
     evaluators = [evaluators] if isinstance(evaluators, dict) else evaluators
-    coco = [item for item in evaluators if item.get('type') in COCO_METRICS]
+    coco = [item for item in evaluators if get_type(item) in COCO_METRICS]
     return [item for item in coco if not item.get('format_only')]
 
 
@@ -230,9 +264,15 @@ def check_metric_file(content: dict, ann_file: Path, metric: dict) -> None:
         )
 
 
+def loads_labels(dataset: dict) -> bool:
+    """Whether a pipeline loads labels, as all do but that of unlabelled images."""
+    steps = list(map(get_type, dataset.get('pipeline') or ()))
+    return 'LoadEmptyAnnotations' not in steps
+
+
 def list_mask_steps(dataset: dict) -> list[dict]:
     """The steps of a pipeline that load masks."""
-    steps = [step for step in dataset.get('pipeline') or () if step['type'] == 'LoadAnnotations']
+    steps = [step for step in dataset.get('pipeline') or () if get_type(step) == 'LoadAnnotations']
     return [step for step in steps if step.get('with_mask')]
 
 

@@ -12,6 +12,7 @@ from mmcv import imfrombytes
 from mmengine.logging import print_log
 from PIL import Image
 
+from mmcednet.config_files import get_type
 from mmcednet.images import IMAGE_ERRORS, ROTATED, ImageError, get_orientation, read_size
 
 SAMPLE = 2000  # images whose header is read
@@ -45,11 +46,7 @@ class Findings:
 def reads_by_default(node: object) -> bool:
     """Whether a pipeline reads its images with OpenCV, in colour; others are not checked."""
     if isinstance(node, dict):
-        if node.get('type') in (
-            'LoadImageFromFile',
-            'mmdet.LoadImageFromFile',
-            'mmseg.LoadImageFromFile',
-        ):
+        if get_type(node) == 'LoadImageFromFile':
             colour = node.get('color_type', 'color') == 'color'
             return colour and node.get('imdecode_backend', 'cv2') == 'cv2'
         node = list(node.values())

@@ -15,6 +15,7 @@ from rich.progress import track
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from mmcednet.config_files import get_type
 from mmcednet.images import find_values, read_label_map, read_size
 
 from .data import find_missing_files, iter_datasets, warn_about_shared_images
@@ -108,7 +109,7 @@ def build_datasets(cfg: Config, loader: str) -> Iterator[tuple[dict, 'BaseSegDat
 def loads_label_maps(node: object) -> bool:
     """Whether a pipeline loads label maps with mmseg's loader; other loaders may change the ids."""
     if isinstance(node, dict):
-        own = node.get('type') in ('LoadAnnotations', 'mmseg.LoadAnnotations')
+        own = get_type(node) == 'LoadAnnotations'
         pillow = node.get('imdecode_backend', 'pillow') == 'pillow'
         return (own and pillow) or any(loads_label_maps(value) for value in node.values())
     return isinstance(node, (list, tuple)) and any(map(loads_label_maps, node))
@@ -117,7 +118,7 @@ def loads_label_maps(node: object) -> bool:
 def find_label_mapping(node: object) -> dict | None:
     """The config of the ``MapLabels`` with which a pipeline maps the values of label maps, if any."""
     if isinstance(node, dict):
-        if node.get('type') == 'MapLabels':
+        if get_type(node) == 'MapLabels':
             return node
         node = list(node.values())
     if not isinstance(node, (list, tuple)):

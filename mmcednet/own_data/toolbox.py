@@ -7,10 +7,9 @@ from typing import Any
 
 from mmengine.config import Config
 
-from mmcednet.config_files import TOOLBOXES, find_config, find_config_folder, read_config
+from mmcednet.config_files import TOOLBOXES, find_config, find_config_folder, get_type, read_config
 from mmcednet.use_cednet.config import plan_config, strip_scopes
 from mmcednet.use_cednet.representatives import find_representative, list_folders
-from mmcednet.use_cednet.rules import get_type
 
 # Steps of a pipeline that load what folders of images do not have
 UNKNOWN_LABELS = {

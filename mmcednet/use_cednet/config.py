@@ -9,9 +9,16 @@ from typing import Any, NamedTuple
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-from mmcednet.config_files import TOOLBOXES, check_is_new, find_config, read_config, write_config
+from mmcednet.config_files import (
+    TOOLBOXES,
+    check_is_new,
+    find_config,
+    get_type,
+    read_config,
+    write_config,
+)
 
-from .rules import Plan, drop_type, get_type, plan_model, to_list
+from .rules import Plan, drop_type, plan_model, to_list
 
 # What CEDNet's ImageNet weights expect: RGB images
 NORMALIZATION = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375])

@@ -4,9 +4,7 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from mmcednet.config_files import find_config_folder
-
-from .rules import get_type
+from mmcednet.config_files import find_config_folder, get_type
 
 # Folders whose first config, by the rule of find_representative, does not represent them
 REPRESENTATIVES = {

@@ -15,6 +15,7 @@ import copy
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from mmcednet.config_files import get_type
 from mmcednet.models import CEDNet
 
 from .features import (
@@ -352,14 +353,6 @@ def require_level(feature: Feature, name: str) -> int:
     if level not in (2, 3, 4, 5):
         raise ValueError(f'{name} takes stride {feature.stride}; CEDNet has strides 4, 8, 16 and 32')
     return level
-
-
-def get_type(cfg: Any) -> str:
-    """The type in a config, or the types in a list of configs, without scopes."""
-    if is_sequence(cfg):
-        return ' and '.join(map(get_type, cfg))
-    name = cfg.get('type') if isinstance(cfg, Mapping) else None
-    return getattr(name, '__name__', str(name or '')).rpartition('.')[2]
 
 
 def drop_type(backbone: Mapping[str, Any]) -> dict[str, Any]:

@@ -184,6 +184,49 @@ def test_class_folders_that_are_of_two_splits(classifier, single_shapes, log):
     assert log.messages[0].startswith('8 images are in the training and in the val data')
 
 
+def test_a_split_that_is_both_training_and_validation(classifier, log):
+    classifier.val_dataloader = classifier.train_dataloader
+    check_data(classifier, 'train', 'val')
+    assert log.messages[0].startswith('8 images are in the training and in the val data')
+
+
+@pytest.mark.parametrize(
+    'dataset',
+    [
+        dict(type='CIFAR10', data_root='absent', split='train'),
+        dict(type='mmpretrain.CUB', data_root='absent', split='test'),
+        dict(type='MultiLabelDataset', ann_file='list.json'),
+        dict(type='LVISV1Dataset', ann_file='list.json', test_mode=True),
+    ],
+)
+def test_files_of_other_formats_only_have_to_exist(dataset, tmp_path, monkeypatch):
+    """Datasets with a split know where their files are; LVIS's have no file names."""
+    monkeypatch.chdir(tmp_path)
+    content = dict(images=[dict(id=1, coco_url='http://x/1.jpg')], categories=[], data_list=[])
+    (tmp_path / 'list.json').write_text(json.dumps(content))
+    cfg = Config(dict(train_dataloader=dict(dataset=dict(dataset, pipeline=[]))))
+    if 'ann_file' in dataset:
+        cfg.train_dataloader.dataset.data_root = str(tmp_path)
+    check_data(cfg, 'train')
+    if 'ann_file' in dataset:
+        (tmp_path / 'list.json').unlink()
+        with pytest.raises(ValueError, match=r'list\.json does not exist'):
+            check_data(cfg, 'train')
+
+
+def test_unlabelled_images(cfg, shapes, tmp_path):
+    """As the second dataset of mmdet's semi-supervised detectors."""
+    content = json.loads((shapes / 'annotations' / 'train.json').read_text())
+    path = tmp_path / 'unlabelled.json'
+    path.write_text(json.dumps(dict(content, annotations=[])))
+    dataset = cfg.train_dataloader.dataset
+    dataset.update(ann_file=str(path), data_root='', data_prefix=dict(img=str(shapes / 'train')))
+    with pytest.raises(ValueError, match=r'unlabelled\.json has no annotations'):
+        check_data(cfg, 'train')
+    dataset.pipeline = [dict(type='LoadImageFromFile'), dict(type='mmdet.LoadEmptyAnnotations')]
+    check_data(cfg, 'train')
+
+
 def test_other_datasets_are_not_checked():
     check_data(Config(dict(train_dataloader=dict(dataset=dict(type='ADE20KDataset')))), 'train')
     check_data(Config(dict()), 'train', 'val')

@@ -1,5 +1,6 @@
 """Annotations of other formats, on their way to COCO's: images, objects, and what is left out."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -263,9 +264,12 @@ def write_conversion(conversion: Conversion, folder: Path) -> None:
     """Write COCO's files, ``SPLIT.json``, and print what was read, written and left out, and why.
 
     Raises:
-        ValueError: A file exists, or there are no objects.
+        ValueError: A file exists, there are no objects, or two annotation files are of one image.
     """
     images = [image for split in conversion.images.values() for image in split]
+    for name, number in Counter(image.file_name for image in images).most_common(1):
+        if number > 1:
+            raise ValueError(f'{number} annotation files are of the image {folder / name}; keep one')
     for line in [*conversion.notes, *(line for image in images for line in image.left_out)]:
         print(line)
     written = sum(len(image.items) for image in images)

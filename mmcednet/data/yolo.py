@@ -111,25 +111,27 @@ def read_settings(path: Path | None, folder: Path) -> Settings:
     content: Mapping = {}
     if path is not None:
         try:
-            content = yaml.safe_load(path.read_text(encoding='utf-8'))
+            text = path.read_text(encoding='utf-8')
+            content = yaml.safe_load(text)
+            if isinstance(content, dict):  # names as they are written: not True for on, or 8 for 010
+                content['names'] = yaml.load(text, yaml.BaseLoader).get('names')
         except (yaml.YAMLError, UnicodeDecodeError) as error:
             raise ValueError(f'{path} is not valid YAML: {" ".join(str(error).split())}') from None
         if not isinstance(content, dict):
             raise ValueError(f'{path} has no settings of a dataset, such as names and train')
         if 'kpt_shape' in content:
             raise ValueError(f'{path} is of keypoints (kpt_shape), which are not converted')
-    names = content.get('names')
-    if names is None:
-        names = find_names(folder)
+    names = content.get('names') or find_names(folder)
     if not isinstance(names, (list, dict)):
         raise ValueError(f'{path}: names must be a list of the classes, not {names!r}')
     if isinstance(names, dict):
-        if sorted(names) != list(range(len(names))):
+        if set(names) != set(map(str, range(len(names)))):
             raise ValueError(
                 f'the names in {path} must be numbered from 0 without a gap, not {list(names)}'
             )
-        names = [names[index] for index in range(len(names))]
-    names = [str(name) for name in names]
+        names = [names[str(index)] for index in range(len(names))]
+    if not all(isinstance(name, str) and name for name in names):
+        raise ValueError(f'{path}: names must be a list of the classes, not {names!r}')
     if content.get('nc', len(names)) != len(names):
         raise ValueError(
             f'{path}: nc is {content["nc"]}, but there are {len(names)} names: correct one'

@@ -112,7 +112,8 @@ def is_detection(content: Any) -> bool:
     """Whether a file's content has images and boxes in COCO's format, and not captions, for example."""
     if not isinstance(content, dict) or not {'images', 'annotations', 'categories'} <= set(content):
         return False
-    return all(isinstance(item, dict) and 'bbox' in item for item in content['annotations'])
+    items = content['annotations']
+    return isinstance(items, list) and all(isinstance(item, dict) and 'bbox' in item for item in items)
 
 
 def choose_file(folder: Path, split: str, paths: list[Path]) -> Path:

@@ -262,9 +262,16 @@ def set_recipe(
         draft.explain('optimizer', value, f'that of {toolbox.name}')
     elif fine_tuned:
         draft.bases += ['optimizers/cednet.py', 'schedules/3x.py']
-        draft.explain(
-            'optimizer', 'AdamW, 1e-4', 'fine-tuning, as the paper: layer-wise decay of the rate'
-        )
+        decay: dict[str, Any] = {}
+        if draft.scope == 'mmseg':
+            decay.update(decay_rate=0.9, head_weight_decay=None)
+        if arch != 'tiny':
+            decay.update(decay_type='fine', num_layers=7 if draft.scope == 'mmseg' else 9)
+        if decay:
+            draft.settings['optim_wrapper'] = dict(paramwise_cfg=decay)
+        owners = 'segmenters' if draft.scope == 'mmseg' else 'detectors'
+        reason = f"fine-tuning, as the paper's {owners}: layer-wise decay of the rate"
+        draft.explain('optimizer', 'AdamW, 1e-4', reason)
     else:
         draft.bases += ['schedules/scratch.py']
         reason = 'the rate that was measured for small batches'

@@ -1,5 +1,6 @@
 """Recognises annotations that are to be converted, and names the command."""
 
+import re
 import shlex
 from pathlib import Path
 
@@ -46,10 +47,14 @@ def list_files(folder: Path, suffix: str) -> list[Path]:
 
 
 def get_split(path: Path, folder: Path) -> str | None:
-    """Split whose name is in a path, the innermost part first; None if there is none."""
+    """Split of which a word of a path is a name, the innermost part first; None if there is none.
+
+    Digits end words, as in ``instances_train2017``.
+    """
     for part in reversed(path.relative_to(folder).with_suffix('').parts):
-        for split in SPLIT_NAMES:
-            if split in part.lower():
+        words = re.split('[^a-z]+', part.lower())
+        for split, names in SPLIT_NAMES.items():
+            if not set(words).isdisjoint(names):
                 return split
     return None
 

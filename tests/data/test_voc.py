@@ -238,3 +238,16 @@ def test_of_two_images_the_stated_one_is_taken(bccd):
 def test_a_folder_without_xml_files_is_reported(tmp_path):
     with pytest.raises(ValueError, match=f'{tmp_path} has no XML files'):
         convert_voc(tmp_path)
+
+
+def test_annotations_of_the_same_image(bccd, tmp_path):
+    """In the folders of two splits."""
+    folder = tmp_path / 'data'
+    paths = sorted((bccd / 'Annotations').glob('*.xml'))[:2]
+    for split, path in zip(('train', 'val'), paths[:1] * 2):
+        (folder / 'Annotations' / split).mkdir(parents=True)
+        shutil.copy(path, folder / 'Annotations' / split)
+    shutil.copytree(bccd / 'JPEGImages', folder / 'JPEGImages')
+    with pytest.raises(ValueError, match=r'2 annotation files are of the image .*\.jpg; keep one'):
+        write_conversion(convert_voc(folder), folder)
+    assert not list(folder.glob('*.json'))

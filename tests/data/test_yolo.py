@@ -55,6 +55,13 @@ def test_objects_are_those_that_were_drawn(shapes, tmp_path, layout, polygons):
         assert all((folder / image['file_name']).is_file() for image in content['images'])
 
 
+def test_names_are_those_that_are_written(folder):
+    """Not True, 8 and 90, as YAML reads these."""
+    for text in ('[on, 010, 1:30, null]', '{0: on, 1: 010, 2: 1:30, 3: "null"}'):
+        (folder / 'data.yaml').write_text(f'names: {text}\nnc: 4\n')
+        assert convert_yolo(folder).classes == ['on', '010', '1:30', 'null']
+
+
 def test_settings_of_roboflow_and_names_with_numbers(shapes, tmp_path):
     folder = write_yolo(shapes, tmp_path / 'data', False, *LAYOUTS['by split'])
     (folder / 'val').rename(folder / 'valid')
@@ -195,8 +202,10 @@ def test_wrong_lines_are_reported(folder, line, message):
             ),
             "is in both 'train' and 'val'",
         ),
+        (write_yaml('names: {0: a, x: b}'), "must be numbered from 0 without a gap, not .'0', 'x'"),
+        (write_yaml('names: [a, [b]]'), 'names must be a list of the classes, not'),
         (write_yaml('names: red'), "data.yaml: names must be a list of the classes, not 'red'"),
-        (write_yaml('names: 3'), 'names must be a list of the classes, not 3'),
+        (write_yaml('names: 3'), "names must be a list of the classes, not '3'"),
         (write_yaml('train: 3\nnames: [a]'), 'train must be the path of a folder or a list, not 3'),
         (write_yaml('nc: 3\nnames: [a, b]'), 'nc is 3, but there are 2 names'),
         (
@@ -224,7 +233,18 @@ def test_wrong_lines_are_reported(folder, line, message):
     ],
     ids=[
         *('no-names', 'yaml', 'same-name', 'numbers', 'no-folder', 'keypoints', 'both'),
-        *('names', 'one-number', 'path', 'nc', 'empty-line', 'two-places', 'no-labels', 'no-images'),
+        *(
+            'keys',
+            'nested',
+            'names',
+            'one-number',
+            'path',
+            'nc',
+            'empty-line',
+            'two-places',
+            'no-labels',
+            'no-images',
+        ),
         'two-images',
     ],
 )

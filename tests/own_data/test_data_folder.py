@@ -24,6 +24,24 @@ def edit(path, change):
     path.write_text(json.dumps(content))
 
 
+def test_only_words_of_names_are_splits(folder):
+    """'latest' is no test, 'interval' no validation."""
+    annotations = folder / 'annotations'
+    for name in ('instances_latest', 'interval'):
+        shutil.copy(annotations / 'train.json', annotations / f'{name}.json')
+    assert {split: found.ann_file.name for split, found in find_splits(folder).items()} == {
+        'train': 'train.json',
+        'val': 'val.json',
+    }
+
+
+def test_annotations_that_are_no_list(folder):
+    (folder / 'annotations' / 'test.json').write_text(
+        '{"images": [], "categories": [], "annotations": null}'
+    )
+    assert list(find_splits(folder)) == ['train', 'val']
+
+
 @pytest.mark.parametrize(
     ('train', 'val', 'ann_train', 'ann_val'),
     [

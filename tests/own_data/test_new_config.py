@@ -59,6 +59,8 @@ def test_pretrained_weights_are_fine_tuned(folder, root, tmp_path):
     assert cfg.model.backbone.init_cfg == dict(type='Pretrained', checkpoint=str(file))
     assert cfg.model.backbone.arch == 'small'
     assert cfg.optim_wrapper.constructor == 'LayerDecayOptimWrapperConstructor'
+    paper = Config.fromfile(root / 'configs' / 'retinanet' / 'cednet_s.py')
+    assert cfg.optim_wrapper.paramwise_cfg == paper.optim_wrapper.paramwise_cfg
     assert [reason[0] for reason in draft.reasons] == [reason[0] for reason in scratch.reasons]
     out = tmp_path / 'x.py'
     with pytest.raises(ValueError, match=r'--pretrained .*gone\.pth does not exist'):
@@ -66,6 +68,15 @@ def test_pretrained_weights_are_fine_tuned(folder, root, tmp_path):
     with pytest.raises(ValueError, match=r'--pretrained nano does not fit tiny; use --arch nano'):
         write_new_config(folder, 'retinanet', 'tiny', out, root / 'configs', 'nano')
     assert not out.exists()
+
+
+@pytest.mark.parametrize('arch', ['tiny', 'base'])
+def test_pretrained_segmenters_have_the_rates_of_the_paper(folder, root, tmp_path, arch):
+    file = tmp_path / 'weights.pth'
+    torch.save({}, file)
+    _, cfg = write(folder, 'upernet', arch, root, pretrained=str(file))
+    paper = Config.fromfile(root / 'configs' / 'upernet' / f'cednet_{arch[0]}.py')
+    assert cfg.optim_wrapper.to_dict() == paper.optim_wrapper.to_dict()
 
 
 @pytest.mark.parametrize('framework', ['retinanet', 'upernet'])

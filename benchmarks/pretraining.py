@@ -6,6 +6,7 @@ continues where the first one stopped. early_fusion.py --weights OUT starts from
 """
 
 import argparse
+import json
 import os
 import subprocess
 import sys
@@ -43,16 +44,16 @@ class Run:
     epochs: int
     lr: float
     weight_decay: float
+    device: str = 'cpu'  # or 'cuda' for mixed precision and larger batches
 
 
-def build_config(run: Run, folder: Path, classes: int, device: str = 'cpu') -> Config:
+def build_config(run: Run, folder: Path, classes: int) -> Config:
     """Build the config: that of the very small CEDNet, with the run's network and schedule.
 
     Args:
         run: What to train.
         folder: Folder of the images.
         classes: Number of classes.
-        device: 'cpu'; or 'cuda' for larger batches, loaded by a process per core.
     """
     cfg = Config.fromfile(RECIPE)
     network = NETWORKS[run.model]
@@ -76,7 +77,7 @@ def build_config(run: Run, folder: Path, classes: int, device: str = 'cpu') -> C
     cfg.model.head.num_classes = cfg.data_preprocessor.num_classes = classes
     for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
         loader.dataset.data_root = str(folder)
-        if device == 'cuda':
+        if run.device == 'cuda':
             loader.update(batch_size=GPU_BATCH_SIZE, num_workers=count_cores())
     cfg.train_cfg.update(max_epochs=run.epochs, val_interval=run.epochs)
     cfg.param_scheduler[1].update(end=run.epochs, T_max=run.epochs)
@@ -84,29 +85,31 @@ def build_config(run: Run, folder: Path, classes: int, device: str = 'cpu') -> C
     return cfg
 
 
-def train(run: Run, folder: Path, out: Path, device: str) -> float:
+def train(run: Run, folder: Path, out: Path) -> float:
     """Train in a process of its own and write the backbone's weights.
 
     Args:
         run: What to train.
         folder: Has ``train`` with a folder of images for each class, ``val/images`` and ``val.txt``.
         out: Folder of the written file; the logs and checkpoints are in a folder in it.
-        device: 'cpu', or 'cuda' for mixed precision.
 
     Returns:
         Top-1 on the validation images in percent.
 
     Raises:
-        ValueError: The training failed.
+        ValueError: The training failed, or ``out`` has one of this network with another recipe.
     """
     work_dir = out / run.model
     work_dir.mkdir(parents=True, exist_ok=True)
-    config = work_dir / 'config.py'
+    config, record = work_dir / 'config.py', work_dir / 'run.json'
+    if record.exists() and json.loads(record.read_text()) != asdict(run):
+        raise ValueError(f'{work_dir} is of another training, {record.read_text()}; choose another -o')
+    record.write_text(json.dumps(asdict(run)))
     classes = sum(path.is_dir() for path in (folder / 'train').iterdir())
-    build_config(run, folder, classes, device).dump(config)
+    build_config(run, folder, classes).dump(config)
     command = [sys.executable, ROOT / 'tools/train.py', config, '--work-dir', work_dir, '--resume']
     env = dict(os.environ)
-    if device == 'cuda':
+    if run.device == 'cuda':
         command.append('--amp')
     else:
         env['CUDA_VISIBLE_DEVICES'] = ''
@@ -151,9 +154,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         results = Results(args.out / 'results.json')
         name = args.data.resolve().name
         for model in args.models:
-            run = Run(name, model, args.segmenter, args.epochs, args.lr, args.weight_decay)
+            recipe = args.epochs, args.lr, args.weight_decay, args.device
+            run = Run(name, model, args.segmenter, *recipe)
             if results.find(run) is None:
-                top1 = train(run, args.data, args.out, args.device)
+                top1 = train(run, args.data, args.out)
                 results.add(dict(asdict(run), top1=round(top1, 2)))
             row = results.find(run)
             assert row is not None

@@ -106,6 +106,9 @@ class BiFPN(BaseModule):
         momentum: Momentum of the running statistics of BN. EfficientDet's is for long trainings: after
             400 iterations, statistics are still those of the first ones. Default: 0.01.
         init_cfg: Initialization config of mmengine. Default: None.
+
+    Raises:
+        ValueError: There are fewer outputs than inputs.
     """
 
     def __init__(
@@ -118,6 +121,10 @@ class BiFPN(BaseModule):
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
+        if num_outs < len(in_channels):
+            raise ValueError(
+                f'num_outs {num_outs} must be at least {len(in_channels)}, as many as inputs'
+            )
 
         def build_lateral(width: int) -> nn.Sequential:
             return nn.Sequential(nn.Conv2d(width, out_channels, 1), build_norm(out_channels, momentum))

@@ -64,12 +64,14 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
                 f'{type(self).__name__} needs a model with a CEDNet or RevCol as backbone; the '
                 f'backbone of {type(module).__name__} is {type(backbone).__name__}'
             )
+        if self.base_lr is None:
+            raise ValueError(f'{type(self).__name__} needs optim_wrapper.optimizer.lr')
         groups: dict[tuple[float, float], dict] = {}
         for name, param in module.named_parameters():
             if not param.requires_grad:
                 continue
             lr = self.base_lr * self._get_lr_mult(name, backbone)
-            weight_decay = self.base_wd if param.ndim > 1 and not name.endswith('.bias') else 0.0
+            weight_decay = self.base_wd or 0.0 if param.ndim > 1 and not name.endswith('.bias') else 0.0
             if self.head_weight_decay is not None and not name.startswith(BACKBONE):
                 weight_decay = self.head_weight_decay
             group = groups.setdefault(

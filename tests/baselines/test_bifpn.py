@@ -21,6 +21,11 @@ def test_shapes_and_gradients(size):
     assert all(param.grad is not None for param in neck.parameters())
 
 
+def test_fewer_outputs_than_inputs():
+    with pytest.raises(ValueError, match='num_outs 2 must be at least 3'):
+        BiFPN(WIDTHS, num_outs=2)
+
+
 def test_fusion_is_a_weighted_mean():
     fusion = WeightedFusion(2, 6)
     fusion.conv = torch.nn.Identity()

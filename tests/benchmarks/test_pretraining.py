@@ -44,12 +44,9 @@ def test_config(benchmark, model, segmenter, tmp_path):
 
 
 def test_config_for_a_gpu(benchmark, tmp_path):
-    run = benchmark.Run('images', 'cednet_tiny_m3', False, 7, 4e-3, 0.2)
-    sizes = [
-        benchmark.build_config(run, tmp_path, 5, device).train_dataloader.batch_size
-        for device in ('cpu', 'cuda')
-    ]
-    assert sizes == [64, 512]
+    for device, size in (('cpu', 64), ('cuda', 512)):
+        run = benchmark.Run('images', 'cednet_tiny_m3', False, 7, 4e-3, 0.2, device)
+        assert benchmark.build_config(run, tmp_path, 5).train_dataloader.batch_size == size
 
 
 @pytest.mark.slow
@@ -63,6 +60,8 @@ def test_detectors_start_from_the_weights(benchmark, model, images, tmp_path, ca
     capfd.readouterr()
     benchmark.main(command)
     assert capfd.readouterr().out == f'{model}: top-1 {row["top1"]:.1f} % after 1 epochs\n'
+    with pytest.raises(SystemExit, match=r'labels/.* is of another training, .*; choose another -o'):
+        benchmark.main([*command, '--lr', '1e-4'])
 
     fusion = importlib.import_module('fusion.training')
     run = fusion.Run('cells', 'retinanet', model, 1, 8, 1e-3, 0.05, (64, 64), 'labels')

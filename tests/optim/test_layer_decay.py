@@ -32,6 +32,21 @@ EXPECTED = {
 }
 
 
+def test_other_optimizers():
+    model = BaseModule()
+    model.backbone = CEDNet(ARCH)
+
+    def build(**optimizer):
+        settings = dict(decay_type='coarse', decay_rate=0.95, num_layers=4)
+        wrapper = dict(optimizer=optimizer, constructor='LayerDecayOptimWrapperConstructor')
+        return build_optim_wrapper(model, dict(wrapper, paramwise_cfg=settings))
+
+    groups = build(type='SGD', lr=0.1, momentum=0.9).param_groups
+    assert {group['weight_decay'] for group in groups} == {0.0}
+    with pytest.raises(ValueError, match=r'Constructor needs optim_wrapper\.optimizer\.lr'):
+        build(type='AdamW', weight_decay=0.05)
+
+
 @pytest.mark.parametrize(('name', 'depths'), EXPECTED.items())
 def test_depths(name, depths):
     model = CEDNet(ARCH, pyramid=dict(channels=4))

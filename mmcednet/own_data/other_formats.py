@@ -47,14 +47,13 @@ def list_files(folder: Path, suffix: str) -> list[Path]:
 
 
 def get_split(path: Path, folder: Path) -> str | None:
-    """Split of which a word of a path is a name, the innermost part first; None if there is none.
+    """Split with which a word of a path begins, the innermost part first; None if there is none.
 
-    Digits end words, as in ``instances_train2017``.
+    So ``trainset`` and ``instances_val2017`` are of splits, ``latest`` and ``interval`` are not.
     """
     for part in reversed(path.relative_to(folder).with_suffix('').parts):
-        words = re.split('[^a-z]+', part.lower())
-        for split, names in SPLIT_NAMES.items():
-            if not set(words).isdisjoint(names):
+        for split in SPLIT_NAMES:
+            if re.search(rf'(?<![a-z]){split}', part.lower()):
                 return split
     return None
 

@@ -54,8 +54,9 @@ def test_annotations_that_are_no_list(folder):
         ),
         ('train', 'valid', 'train/_annotations.coco.json', 'valid/_annotations.coco.json'),
         ('images/train', 'images/val', 'train.json', 'val.json'),
+        ('train', 'validation', 'my_trainset.json', 'my_validationset.json'),
     ],
-    ids=['shapes', 'coco', 'roboflow', 'images'],
+    ids=['shapes', 'coco', 'roboflow', 'images', 'sets'],
 )
 def test_common_layouts_are_found(shapes, tmp_path, train, val, ann_train, ann_val):
     folder = tmp_path / 'data'

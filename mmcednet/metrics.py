@@ -42,4 +42,8 @@ def list_shown_metrics(cfg: Config, metrics: Mapping[str, float]) -> dict[str, t
             if key.partition('@')[0] == name:  # bbox_mAP@230: that of 230 detections
                 shown[key] = (title + key[len(name) :], to_percent(key, value) / 100)
     numbers = {key: value for key, value in metrics.items() if isinstance(value, (int, float))}
-    return shown or {key: (key, value) for key, value in numbers.items() if math.isfinite(value)}
+    return shown or {
+        key: (key, value)
+        for key, value in numbers.items()
+        if math.isfinite(value) and key not in ('time', 'data_time')
+    }

@@ -33,7 +33,8 @@ ROOT = Path(__file__).resolve().parent.parent
 MMCV = re.compile(r'(onedl-)?mmcv==')
 # Marks an environment created here: hash of the lock file, project folder, hash of setup.py
 MARKER = 'mmcednet.txt'
-SUPPORTED_PYTHONS = ((3, 10), (3, 11), (3, 12))
+# Lock file -> last Python 3 that its packages support; the first one is 3.10
+LAST_PYTHONS = {'onedl.lock': 12, 'openmmlab.lock': 11}
 REQUIRED_GB = 8
 BUILD_STEP = re.compile(r'\[(\d+)/(\d+)\]')
 PROBE = """
@@ -61,15 +62,15 @@ def get_cache_dir() -> Path:
     return Path(base) / 'mmcednet' / 'wheels'
 
 
-def check_machine(venv: Path) -> None:
+def check_machine(venv: Path, lock: Path) -> None:
     """Exit with an error message if Python, disk space, compiler or headers are insufficient.
 
     Called before the steps that take minutes, each of which would fail later.
     """
-    version = sys.version_info[:2]
-    if version not in SUPPORTED_PYTHONS:
+    version, last = sys.version_info[:2], LAST_PYTHONS[lock.name]
+    if not (3, 10) <= version <= (3, last):
         fail(
-            f'Python {version[0]}.{version[1]} is not supported; use 3.10 to 3.12, '
+            f'Python {version[0]}.{version[1]} is not supported by {lock.name}; use 3.10 to 3.{last}, '
             'for instance: make setup PYTHON=python3.11'
         )
     folder = next(path for path in (venv, *venv.parents) if path.exists())
@@ -225,7 +226,7 @@ def create_environment(venv: Path, lock: Path) -> None:
     """Create a virtual environment with the pinned packages of a lock file."""
     if venv.exists() and any(venv.iterdir()) and not (venv / MARKER).exists():
         fail(f'{venv} exists but was not created by make setup; choose another one with VENV=')
-    check_machine(venv)
+    check_machine(venv, lock)
     log(f'creating {venv} from {lock.name}: 5 GB, of which 2 GB are downloaded the first time')
     run_command([sys.executable, '-m', 'venv', '--clear', venv])
     (venv / MARKER).touch()

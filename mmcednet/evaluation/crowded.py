@@ -26,11 +26,18 @@ class CrowdedCocoMetric(CocoMetric):
         max_dets: Number of detections, the N of the metrics ``bbox_mAP@N``, ``bbox_mAP_50@N`` and
             ``bbox_mAP_75@N``, and those of 'segm'.
         **settings: Of mmdet's ``CocoMetric``, but for ``proposal_nums``.
+
+    Raises:
+        ValueError: The metric 'proposal' is among them, whose numbers of detections are fixed.
     """
 
     def __init__(self, max_dets: int, **settings: Any) -> None:
         super().__init__(proposal_nums=COCO_DETECTIONS, **settings)
         self.max_dets = max_dets
+        if 'proposal' in self.metrics:
+            raise ValueError(
+                "CrowdedCocoMetric has no metric 'proposal'; use mmdet's CocoMetric for it"
+            )
 
     def compute_metrics(self, results: list) -> dict[str, float]:
         """Compute the metrics of ``CocoMetric``, and those of ``max_dets`` detections.

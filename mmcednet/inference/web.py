@@ -186,7 +186,7 @@ def serve(app: gr.Blocks, host: str, port: int) -> None:
     """Serve the page until the process is interrupted; prints its address.
 
     Raises:
-        ValueError: The port is in use.
+        ValueError: The port cannot be used.
     """
     theme = gr.themes.Soft(font=['system-ui', 'sans-serif'], font_mono=['ui-monospace', 'monospace'])
     try:
@@ -200,7 +200,7 @@ def serve(app: gr.Blocks, host: str, port: int) -> None:
             css=CSS,
             footer_links=[],
         )
-    except OSError as error:
+    except (OSError, OverflowError) as error:  # the latter: above 65535
         raise ValueError(f'port {port} of {host} cannot be used: {error}') from None
     print(f'web demo: http://{host}:{port} (Ctrl-C ends it)', flush=True)
     app.block_thread()

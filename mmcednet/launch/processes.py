@@ -8,13 +8,25 @@ from typing import Any
 import torch
 from mmengine.config import Config
 
+# Launcher -> a variable that mmengine needs of it, and what sets it
+VARIABLES = {
+    'slurm': ('SLURM_PROCID', 'srun'),
+    'mpi': ('OMPI_COMM_WORLD_LOCAL_RANK', 'mpirun of Open MPI'),
+}
+
 
 def init_process_group(cfg: Config) -> None:
-    """Initialize the process group of CPU-only torchrun jobs.
+    """Initialize the process group of CPU-only torchrun jobs; check that others have been started.
 
     mmengine's own initialization requires GPUs. As there, ``env_cfg.dist_cfg.timeout`` is the time in s
     after which a process stops that waits for another one; default: 1800, torch's for gloo.
+
+    Raises:
+        ValueError: The launcher has not started this process.
     """
+    variable, command = VARIABLES.get(cfg.launcher, (None, None))
+    if variable and variable not in os.environ:
+        raise ValueError(f'--launcher {cfg.launcher} needs {variable}, which {command} sets')
     if cfg.launcher == 'pytorch' and not torch.cuda.is_available():
         settings: dict[str, Any] = {}
         timeout = ((cfg.get('env_cfg') or {}).get('dist_cfg') or {}).get('timeout')

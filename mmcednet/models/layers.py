@@ -1,6 +1,7 @@
 """Layers that torch has no module for: channel LayerNorm, MLP, stochastic depth, resizing."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -111,6 +112,7 @@ class DropPath(nn.Module):
         # a tensor, so that torch.compile does not compile a block for each rate
         self.register_buffer('keep', torch.ones(()), persistent=False)
         self.set_rate(rate)
+        self.register_load_state_dict_post_hook(restore_rate)
 
     def set_rate(self, rate: float) -> None:
         """Change the rate.
@@ -136,6 +138,13 @@ class DropPath(nn.Module):
 
     def extra_repr(self) -> str:
         return f'rate={self.rate:.3f}'
+
+
+def restore_rate(drop_path: DropPath, _: Any) -> None:
+    """Fill the buffer, which no checkpoint has, of a network that was built on the device 'meta'."""
+    if drop_path.keep.is_meta:  # weights are assigned
+        drop_path.keep = torch.ones(())
+    drop_path.set_rate(drop_path.rate)
 
 
 def build_downsample(

@@ -3,6 +3,8 @@
 A mixer takes and returns channels-last features, (N, H, W, C), of any H and W.
 """
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -93,6 +95,7 @@ class WindowAttention(nn.Module):
         self.register_buffer(
             'relative_position_index', compute_relative_position_index(), persistent=False
         )
+        self.register_load_state_dict_post_hook(restore_index)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, H, W, C) -> the same."""
@@ -129,6 +132,12 @@ class WindowAttention(nn.Module):
         out = F.scaled_dot_product_attention(q, k, v, attn_mask=bias[None].to(q.dtype))
         out = out.view(n, num_windows, self.num_heads, tokens, head_channels)
         return out.transpose(2, 3).flatten(3)
+
+
+def restore_index(attention: WindowAttention, _: Any) -> None:
+    """Fill the buffer, which no checkpoint has, of a network that was built on the device 'meta'."""
+    device = attention.relative_position_bias_table.device
+    attention.relative_position_index = compute_relative_position_index().to(device)
 
 
 class StripeAttention(nn.Module):

@@ -1,7 +1,7 @@
 """Loads the backbone's weights from a checkpoint of any model that contains it."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from mmengine.logging import print_log
 from mmengine.model import BaseModule
@@ -26,6 +26,20 @@ class PretrainedBackbone(BaseModule):
     """
 
     needs_pretraining = True
+
+    def __init__(self, init_cfg: dict | Sequence[dict] | None = None) -> None:
+        """
+        Args:
+            init_cfg: Initialization config of mmengine. Default: None.
+
+        Raises:
+            ValueError: It is a list with 'Pretrained' among others.
+        """
+        if isinstance(init_cfg, Sequence):
+            if len(init_cfg) > 1 and any(item['type'] == 'Pretrained' for item in init_cfg):
+                raise ValueError(f"init_cfg {init_cfg} has 'Pretrained', which must be the only one")
+            init_cfg = init_cfg[0] if len(init_cfg) == 1 else init_cfg
+        super().__init__(init_cfg)
 
     def init_weights(self) -> None:
         """Load the checkpoint of ``init_cfg``, if any; the constructor has initialised the weights."""

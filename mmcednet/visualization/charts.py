@@ -3,6 +3,7 @@
 import csv
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,12 @@ MAX_CURVES = 10
 
 
 def read_log(log: Path) -> list[dict[str, Any]]:
-    """Read the entries of a run's scalars.json."""
-    return [json.loads(line) for line in log.read_text().splitlines()]
+    """Read the entries of a run's scalars.json, but for one that a full disk or a kill cut off."""
+    entries = []
+    for line in log.read_text().splitlines():
+        with suppress(json.JSONDecodeError):
+            entries.append(json.loads(line))
+    return entries
 
 
 def draw_curves(log: Path, cfg: Any, out: Path) -> None:
@@ -46,7 +51,8 @@ def draw_curves(log: Path, cfg: Any, out: Path) -> None:
                 curves.setdefault(title, []).append((entry['step'], value))
     for title, values in curves.items():
         right.plot(*zip(*values), marker='o', label=title)
-    right.set(xlabel=find_unit(cfg), ylabel='validation', ylim=(0, 1))
+    are_shares = all(0 <= value <= 1 for values in curves.values() for _, value in values)
+    right.set(xlabel=find_unit(cfg), ylabel='validation', ylim=(0, 1) if are_shares else None)
     right.xaxis.get_major_locator().set_params(integer=True)
     if curves:
         right.legend()

@@ -134,3 +134,10 @@ def test_without_objects_the_ap_is_that_of_pycocotools():
     assert average(np.full((10, 101, 2, 1, 1), -1.0)) == -1
     precision = np.stack([np.full((10, 101), -1.0), np.full((10, 101), 0.5)], axis=-1)
     assert average(precision) == 0.5
+
+
+def test_proposals_are_refused(annotations):
+    init_default_scope('mmdet')
+    settings = dict(type='CrowdedCocoMetric', max_dets=230, ann_file=str(annotations))
+    with pytest.raises(ValueError, match="has no metric 'proposal'; use mmdet's CocoMetric"):
+        METRICS.build(dict(settings, metric=['bbox', 'proposal']))

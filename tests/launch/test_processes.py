@@ -25,6 +25,17 @@ def test_the_timeout_of_gpus_is_that_of_cpus_too(root, monkeypatch, seconds):
 
 
 @pytest.mark.parametrize(
+    ('launcher', 'variable'), [('slurm', 'SLURM_PROCID'), ('mpi', 'OMPI_COMM_WORLD_LOCAL_RANK')]
+)
+def test_a_launcher_that_has_not_started_the_process(monkeypatch, launcher, variable):
+    monkeypatch.delenv(variable, raising=False)
+    with pytest.raises(ValueError, match=f'--launcher {launcher} needs {variable}, which'):
+        processes.init_process_group(Config(dict(launcher=launcher)))
+    monkeypatch.setenv(variable, '0')
+    processes.init_process_group(Config(dict(launcher=launcher)))
+
+
+@pytest.mark.parametrize(
     ('restarts', 'allowed', 'nodes', 'expected'),
     [(0, 0, 1, False), (0, 3, 1, False), (1, 3, 1, True), (0, 0, 2, False), (0, 3, 2, True)],
 )

@@ -9,6 +9,7 @@ import pytest
 import torch
 from mmengine.registry import MODELS
 from torch import nn
+from torch.autograd import forward_ad
 from torch.nn import functional as F
 
 from mmcednet.models import CEDNet
@@ -389,6 +390,37 @@ def test_batch_norm_becomes_synchronised(small):
 def test_wrong_settings_are_reported(settings, message):
     with pytest.raises(ValueError, match=message), torch.device('meta'):
         MODELS.build(dict(type='CEDNet', **settings))
+
+
+@pytest.mark.parametrize('mixer', ['dwconv', 'window'])
+@pytest.mark.parametrize('assign', [False, True])
+def test_weights_of_a_network_without_memory(mixer, assign):
+    """What no checkpoint has is there, too: drop rates, and indices of windows."""
+    arch = dict(channels=(32, 32, 32, 32), blocks=(1, 1, 1, 1), num_stages=1)
+    settings = dict(mixer=mixer, drop_path_rate=0.5)
+    expected = CEDNet(arch, **settings)
+    with torch.device('meta'):
+        model = CEDNet(arch, **settings)
+    if not assign:
+        model.to_empty(device='cpu')
+    model.load_state_dict(expected.state_dict(), assign=assign)
+    for name, buffer in expected.named_buffers():
+        assert torch.equal(model.get_buffer(name), buffer), name
+    images = torch.randn(2, 3, 64, 64)
+    for ours, theirs in zip(model.eval()(images), expected.eval()(images)):
+        torch.testing.assert_close(ours, theirs)
+    assert all(out.isfinite().all() for out in model.train()(images))
+
+
+def test_forward_mode_derivatives(small):
+    """Those of torch alone, as the operators for a CPU have none; against differences in float64."""
+    model = CEDNet(small, layer_scale=1.0).double().eval()
+    images, direction = torch.randn(2, 1, 3, 64, 64, dtype=torch.float64)
+    with torch.no_grad(), forward_ad.dual_level():
+        found = forward_ad.unpack_dual(model(forward_ad.make_dual(images, direction))[-1]).tangent
+    with torch.no_grad():
+        after, before = (model(images + sign * 1e-5 * direction)[-1] for sign in (1, -1))
+    torch.testing.assert_close(found, (after - before) / 2e-5, rtol=1e-3, atol=1e-5)
 
 
 def test_small_images_are_reported(small):

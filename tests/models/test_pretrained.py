@@ -88,6 +88,18 @@ def test_foreign_checkpoint_is_refused(small, tmp_path):
         build_model(small, tmp_path / 'foreign.pth')
 
 
+def test_a_list_of_initializations(small, tmp_path):
+    """As mmengine's modules take them."""
+    expected = CEDNet(small)
+    torch.save(expected.state_dict(), tmp_path / 'a.pth')
+    pretrained = dict(type='Pretrained', checkpoint=str(tmp_path / 'a.pth'))
+    model = CEDNet(small, init_cfg=[pretrained])
+    model.init_weights()
+    assert torch.equal(model.stem.conv1.weight, expected.stem.conv1.weight)
+    with pytest.raises(ValueError, match="has 'Pretrained', which must be the only one"):
+        CEDNet(small, init_cfg=[dict(type='Normal', layer='Conv2d'), pretrained])
+
+
 @pytest.mark.parametrize('average', [False, True])
 def test_moving_average(small, tmp_path, logged, average):
     """Checkpoints as mmengine's EMAHook writes them: a runner trains, and saves the average."""

@@ -3,6 +3,7 @@
 import hashlib
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -43,18 +44,21 @@ def test_missing_compiler_is_reported(run, tmp_path):
     assert not (tmp_path / 'new').exists()
 
 
-@pytest.mark.parametrize('version', [(3, 9), (3, 13)])
-def test_unsupported_python_is_reported(setup_env, monkeypatch, tmp_path, version):
+@pytest.mark.parametrize(
+    ('version', 'lock'), [((3, 9), 'onedl'), ((3, 13), 'onedl'), ((3, 12), 'openmmlab')]
+)
+def test_unsupported_python_is_reported(setup_env, monkeypatch, tmp_path, version, lock):
     monkeypatch.setattr(setup_env.sys, 'version_info', (*version, 0))
-    with pytest.raises(SystemExit, match=rf'Python {version[0]}\.{version[1]} is not supported'):
-        setup_env.check_machine(tmp_path)
+    message = rf'Python {version[0]}\.{version[1]} is not supported by {lock}\.lock; use 3\.10 to 3\.1'
+    with pytest.raises(SystemExit, match=message):
+        setup_env.check_machine(tmp_path, Path(f'{lock}.lock'))
 
 
 def test_full_disk_is_reported(setup_env, monkeypatch, tmp_path):
     usage = type('Usage', (), dict(free=3e9))
     monkeypatch.setattr(setup_env.shutil, 'disk_usage', lambda place: usage)
     with pytest.raises(SystemExit, match='has 3 GB free'):
-        setup_env.check_machine(tmp_path / 'a' / 'b')
+        setup_env.check_machine(tmp_path / 'a' / 'b', Path('onedl.lock'))
 
 
 def test_build_shows_progress_and_keeps_the_log_of_a_failure(setup_env, tmp_path, capsys):

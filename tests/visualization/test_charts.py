@@ -38,6 +38,16 @@ def test_curves_show_the_log(tmp_path, figures):
     assert rows[2]['coco/bbox_mAP'] == '0.25'
 
 
+def test_metrics_that_are_no_shares(tmp_path, figures):
+    log = tmp_path / 'scalars.json'
+    entry = {'multi-label/mAP': 55.0, 'time': 3.0, 'data_time': 0.1, 'step': 1}
+    log.write_text(json.dumps(dict(loss=2.0, iter=1, step=1)) + f'\n{json.dumps(entry)}\n{{"loss": 1.')
+    charts.draw_curves(log, Config(), tmp_path / 'curves.png')
+    right = figures[0].axes[1]
+    assert [line.get_label() for line in right.lines] == ['multi-label/mAP']
+    assert right.get_ylim()[1] > 55
+
+
 @pytest.mark.parametrize('number', [1, 40])
 def test_confusion_matrix_is_legible(tmp_path, figures, number):
     confusion = np.diag(np.arange(number) + 3)

@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         selected = select_from_convnext(weights, network)
         return {f'backbone.{key}': value for key, value in selected.items()}
 
-    with exit_on_error(ValueError, OSError):
+    with exit_on_error():
         refuse_code()
         number = convert_file(args.input, args.out, convert)
     print(f'{args.out}: {number} tensors')

@@ -20,7 +20,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from mmcednet.converters import convert_state_dict
     from mmcednet.converters.files import convert_file
 
-    with exit_on_error(ValueError, OSError):
+    with exit_on_error():
         refuse_code()
         number = convert_file(args.input, args.output, convert_state_dict)
     print(f'{args.output}: {number} tensors')

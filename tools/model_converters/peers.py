@@ -25,7 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from mmcednet.converters.baselines import convert_baseline_state_dict
     from mmcednet.converters.files import convert_file
 
-    with exit_on_error(ValueError, OSError):
+    with exit_on_error():
         refuse_code()
         convert = partial(convert_baseline_state_dict, args.network)
         number = convert_file(args.input, args.output, convert)

@@ -142,5 +142,6 @@ def is_traced() -> bool:
 
 
 def is_transformed() -> bool:
-    """Whether a transform of torch.func is active: grad, vmap, jvp or another."""
-    return torch._C._are_functorch_transforms_active()
+    """Whether a transform of torch.func is active, grad, vmap, jvp or another, or forward-mode AD."""
+    in_forward_mode = torch.autograd.forward_ad._current_level >= 0
+    return in_forward_mode or torch._C._are_functorch_transforms_active()

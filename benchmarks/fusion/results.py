@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from dataclasses import asdict, replace
@@ -94,7 +95,11 @@ def train_missing(
         Exception: That of the first run that failed; those that were training beside it are finished
             and added, others are not begun.
     """
-    missing = [run for run in runs if results.find(run) is None]
+    wanted = list(runs)
+    missing = [run for run in wanted if results.find(run) is None]
+    if len(missing) < len(wanted):  # of data and weights with the same names, whoever's they are
+        number = len(wanted) - len(missing)
+        print(f'{number} of {len(wanted)} runs are in {results.path} already', file=sys.stderr)
     errors = []
     with ThreadPoolExecutor(jobs) as pool:
         futures = [pool.submit(train_one, run) for run in missing]

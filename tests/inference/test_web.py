@@ -60,5 +60,6 @@ def test_port_in_use(load_small):
         server.listen()
         port = server.getsockname()[1]
         app = build_app(load_small('upernet'), 'title', 'description', [])
-        with pytest.raises(ValueError, match=f'^port {port} of 127.0.0.1 cannot be used: '):
-            serve(app, '127.0.0.1', port)
+        for number in (port, 70000):
+            with pytest.raises(ValueError, match=f'^port {number} of 127.0.0.1 cannot be used: '):
+                serve(app, '127.0.0.1', number)

@@ -83,7 +83,8 @@ def reads_coco(dataset: dict) -> bool:
         return False
     kind = dataset.get('type')
     kind = kind if isinstance(kind, type) else DATASETS.get(str(kind))
-    return kind is not None and issubclass(kind, CocoDataset) and not issubclass(kind, LVISV1Dataset)
+    is_class = isinstance(kind, type)
+    return is_class and issubclass(kind, CocoDataset) and not issubclass(kind, LVISV1Dataset)
 
 
 def warn_about_shared_images(splits: dict[str, set[Path]]) -> None:

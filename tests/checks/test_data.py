@@ -196,6 +196,7 @@ def test_a_split_that_is_both_training_and_validation(classifier, log):
         dict(type='CIFAR10', data_root='absent', split='train'),
         dict(type='mmpretrain.CUB', data_root='absent', split='test'),
         dict(type='MultiLabelDataset', ann_file='list.json'),
+        dict(type='mmpretrain.MultiLabelDataset', ann_file='list.json'),
         dict(type='LVISV1Dataset', ann_file='list.json', test_mode=True),
     ],
 )

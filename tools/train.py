@@ -74,7 +74,7 @@ def prepare(args: argparse.Namespace) -> 'Runner':
     if args.pretrained:
         config.set_pretrained(cfg, args.pretrained)
     if args.resume is None and is_restarted():
-        print_log('Restarted by torchrun: as with --resume', 'current')
+        print_log('Started, or restarted, by torchrun with restarts: as with --resume', 'current')
         args.resume = 'auto'
     work_dir = Path(cfg.work_dir)
     check_writable(work_dir)

@@ -36,15 +36,12 @@ def init_process_group(cfg: Config) -> None:
 
 
 def is_restarted() -> bool:
-    """Whether torchrun has started these workers again, or may have.
+    """Whether torchrun has started these workers again, or may have: it is to restart those that fail.
 
     A node that comes back, or takes in another one, counts its own restarts only, but all nodes must
-    start from the same checkpoint. Among several nodes that may restart, the answer is therefore yes.
+    start from the same checkpoint; and a start that was refused would be followed by a restart.
     """
-    if int(os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)):
-        return True
-    may_restart = int(os.environ.get('TORCHELASTIC_MAX_RESTARTS', 0)) > 0
-    return may_restart and int(os.environ.get('GROUP_WORLD_SIZE', 1)) > 1
+    return int(os.environ.get('TORCHELASTIC_MAX_RESTARTS', 0)) > 0
 
 
 def destroy_process_group() -> None:

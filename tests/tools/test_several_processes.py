@@ -74,7 +74,7 @@ def test_a_killed_process_is_restarted(run_tool, root, images, tmp_path, monkeyp
     work = tmp_path / 'work'
     result = run_tool('dist_train.sh', config, 2, '--work-dir', work)
     assert marker.exists()
-    assert 'Restarted by torchrun: as with --resume' in result.stdout
+    assert 'restarted, by torchrun with restarts: as with --resume' in result.stdout
     assert 'resumed epoch: 2, iter: 8' in result.stdout + result.stderr
     logs = sorted(work.glob('*/vis_data/scalars.json'))
     steps = [[json.loads(line)['step'] for line in log.read_text().splitlines()] for log in logs]
@@ -124,7 +124,7 @@ def test_both_processes_stop_if_one_gets_a_signal(
 
 
 def test_a_restart_before_the_first_checkpoint_is_a_start(root, images, tmp_path, monkeypatch):
-    monkeypatch.setenv('TORCHELASTIC_RESTART_COUNT', '1')
+    monkeypatch.setenv('TORCHELASTIC_MAX_RESTARTS', '1')
     weights = tmp_path / 'start.pth'
     torch.save(dict(state_dict={}), weights)
     more = f'load_from = {str(weights)!r}\n'

@@ -164,6 +164,8 @@ class ReportHook(Hook):
         from mmcednet.visualization.charts import draw_curves, read_log, write_csv
 
         log = Path(runner.log_dir, 'vis_data', 'scalars.json')
+        if not log.exists():  # a training that had ended was resumed
+            return
         draw_curves(log, runner.cfg, self.out / 'curves.png')
         write_csv(read_log(log), self.out / 'curves.csv')
 

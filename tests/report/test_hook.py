@@ -115,6 +115,16 @@ def test_an_error_of_all_images_is_logged_once(tmp_path):
     assert [line[-3:] for line in lines] == ["'a'", "'b'"]
 
 
+def test_a_training_that_had_ended_is_resumed(train, tmp_path):
+    train(tmp_path / 'report', 1, 'ended')
+    curves = (tmp_path / 'report' / 'curves.csv').read_text()
+    checkpoint = str(tmp_path / 'ended' / 'epoch_1.pth')
+    train(tmp_path / 'report', 1, 'again', load_from=checkpoint, resume=True)
+    assert (tmp_path / 'report' / 'curves.csv').read_text() == curves
+    log = next((tmp_path / 'again').glob('*/*.log')).read_text()
+    assert 'No picture' not in log
+
+
 def test_table_of_many_classes_has_the_worst():
     number = 2 * MAX_ROWS
     table = {

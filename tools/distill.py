@@ -102,7 +102,7 @@ def prepare(args: argparse.Namespace) -> 'Runner':
     from mmcednet.files import check_new_file, check_writable
     from mmcednet.launch.config import set_pretrained, set_resume
     from mmcednet.launch.prediction import choose_dtype
-    from mmcednet.launch.processes import is_restarted
+    from mmcednet.launch.processes import is_restartable
     from mmcednet.launch.runner import prepare_runner
 
     refuse_code()
@@ -131,7 +131,7 @@ def prepare(args: argparse.Namespace) -> 'Runner':
         set_pretrained(cfg, args.pretrained)
     if args.cfg_options:
         cfg.merge_from_dict(args.cfg_options)
-    if args.resume or is_restarted():
+    if args.resume or is_restartable():
         set_resume(cfg, 'auto')
     else:
         check_no_training(work_dir)

@@ -55,7 +55,7 @@ def prepare(args: argparse.Namespace) -> 'Runner':
     from mmcednet.checkpoints.safe_loading import refuse_code
     from mmcednet.files import check_writable
     from mmcednet.launch import config
-    from mmcednet.launch.processes import is_restarted
+    from mmcednet.launch.processes import is_restartable
     from mmcednet.launch.runner import prepare_runner
 
     refuse_code()
@@ -73,8 +73,8 @@ def prepare(args: argparse.Namespace) -> 'Runner':
         )
     if args.pretrained:
         config.set_pretrained(cfg, args.pretrained)
-    if args.resume is None and is_restarted():
-        print_log('Started, or restarted, by torchrun with restarts: as with --resume', 'current')
+    if args.resume is None and is_restartable():
+        print_log('torchrun restarts this training when it fails: as with --resume', 'current')
         args.resume = 'auto'
     work_dir = Path(cfg.work_dir)
     check_writable(work_dir)

@@ -35,11 +35,12 @@ def init_process_group(cfg: Config) -> None:
         torch.distributed.init_process_group('gloo', **settings)
 
 
-def is_restarted() -> bool:
-    """Whether torchrun has started these workers again, or may have: it is to restart those that fail.
+def is_restartable() -> bool:
+    """Whether torchrun starts these workers again when one fails.
 
-    A node that comes back, or takes in another one, counts its own restarts only, but all nodes must
-    start from the same checkpoint; and a start that was refused would be followed by a restart.
+    Then the first start must do what a restart does, for two reasons. A node that comes back counts its
+    own restarts only, but all nodes must start from the same checkpoint. And a first start that was
+    refused would be followed by a restart.
     """
     return int(os.environ.get('TORCHELASTIC_MAX_RESTARTS', 0)) > 0
 

@@ -38,8 +38,8 @@ def test_a_launcher_that_has_not_started_the_process(monkeypatch, launcher, vari
 @pytest.mark.parametrize(('allowed', 'expected'), [(0, False), (3, True)])
 def test_restarts_are_found(monkeypatch, allowed, expected):
     monkeypatch.setenv('TORCHELASTIC_MAX_RESTARTS', str(allowed))
-    assert processes.is_restarted() == expected
+    assert processes.is_restartable() == expected
 
 
-def test_without_torchrun_nothing_is_restarted():
-    assert not processes.is_restarted()
+def test_without_torchrun_nothing_is_restartable():
+    assert not processes.is_restartable()

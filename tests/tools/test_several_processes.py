@@ -74,7 +74,7 @@ def test_a_killed_process_is_restarted(run_tool, root, images, tmp_path, monkeyp
     work = tmp_path / 'work'
     result = run_tool('dist_train.sh', config, 2, '--work-dir', work)
     assert marker.exists()
-    assert 'restarted, by torchrun with restarts: as with --resume' in result.stdout
+    assert 'torchrun restarts this training when it fails: as with --resume' in result.stdout
     assert 'resumed epoch: 2, iter: 8' in result.stdout + result.stderr
     logs = sorted(work.glob('*/vis_data/scalars.json'))
     steps = [[json.loads(line)['step'] for line in log.read_text().splitlines()] for log in logs]

@@ -132,7 +132,7 @@ def test_a_node_is_lost_and_comes_back(root, nodes, tmp_path):
     assert [node.process.returncode for node in nodes] == [0, 0], logs[-4000:]
     assert (work / 'epoch_3.pth').is_file()
     for node in nodes:
-        assert 'restarted, by torchrun with restarts: as with --resume' in node.log.read_text()
+        assert 'torchrun restarts this training when it fails: as with --resume' in node.log.read_text()
     assert 'resumed epoch: 1, iter: 4' in logs
 
 

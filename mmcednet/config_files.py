@@ -2,7 +2,7 @@
 
 import keyword
 import textwrap
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -72,6 +72,21 @@ def get_type(cfg: Any) -> str:
     return getattr(name, '__name__', str(name or '')).rpartition('.')[2]
 
 
+def iter_dicts(node: object) -> Iterator[dict]:
+    """All dicts at any depth of a config, outer ones first; they may be changed while iterating."""
+    if isinstance(node, dict):
+        yield node
+        node = list(node.values())
+    if isinstance(node, (list, tuple)):
+        for part in node:
+            yield from iter_dicts(part)
+
+
+def list_configs(node: Any) -> list[dict]:
+    """The configs of a setting that takes one or several, or none, as the evaluators of a loader."""
+    return [node] if isinstance(node, dict) else list(node or ())
+
+
 def check_is_new(path: Path) -> None:
     """Check that a config may be written to ``path``.
 
@@ -89,7 +104,6 @@ def write_config(
     header: str,
     settings: Mapping[str, Any],
     comments: Mapping[str, str] | None = None,
-    check: Callable[[Config], None] = lambda cfg: None,
 ) -> Config:
     """Write a config that did not exist, after checking that it can be loaded.
 
@@ -99,7 +113,6 @@ def write_config(
         settings: The config's variables in their order, for example ``_base_`` and ``model``; relative
             paths in ``_base_`` are relative to the folder of ``path``.
         comments: Comments above settings, by dotted name: ``{'model.backbone': 'why'}``.
-        check: Raises an error if the config is not to be written.
 
     Returns:
         The resolved config.
@@ -112,11 +125,9 @@ def write_config(
     with atomic_write(path) as temporary:
         temporary.write_text(text, encoding='utf-8')
         try:
-            cfg = Config.fromfile(temporary)
+            return Config.fromfile(temporary)
         except Exception as error:
             raise ValueError(f'{path} would not load ({error}); nothing was written') from error
-        check(cfg)
-        return cfg
 
 
 def format_config(header: str, settings: Mapping[str, Any], comments: Mapping[str, str]) -> str:

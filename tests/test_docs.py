@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from code_blocks import read_code_blocks
 from mmengine.config import Config
+from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS, DefaultScope
 
 from mmcednet.models import CEDNet
@@ -52,6 +53,9 @@ def test_readme_example_config(tmp_path):
         model = MODELS.build(cfg.model)
     assert isinstance(model.backbone, CEDNet)
     assert model.backbone.out_strides == tuple(cfg.model.bbox_head.anchor_generator.strides)
+    optimizer = build_optim_wrapper(model, cfg.optim_wrapper).optimizer
+    assert type(optimizer).__name__ == 'AdamW'
+    assert {group['weight_decay'] for group in optimizer.param_groups} == {0.0, 0.05}
 
 
 @pytest.fixture

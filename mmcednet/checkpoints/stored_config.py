@@ -7,7 +7,7 @@ from typing import Any
 
 from mmengine.config import Config
 
-from mmcednet.config_files import TOOLBOXES
+from mmcednet.config_files import TOOLBOXES, iter_dicts
 
 ADVICE = 'pass the config file, if you trust it'
 
@@ -100,11 +100,6 @@ class DictCalls(ast.NodeTransformer):
 
 def find_types(value: Any) -> Iterator[str]:
     """All names of classes, the values of 'type' in dicts."""
-    if isinstance(value, dict):
-        if isinstance(value.get('type'), str):
-            yield value['type']
-        value = value.values()
-    elif not isinstance(value, (list, tuple)):
-        return
-    for item in value:
-        yield from find_types(item)
+    for part in iter_dicts(value):
+        if isinstance(part.get('type'), str):
+            yield part['type']

@@ -8,7 +8,7 @@ from pathlib import Path
 from mmengine.config import Config
 from mmengine.logging import print_log
 
-from mmcednet.config_files import get_type
+from mmcednet.config_files import get_type, iter_dicts, list_configs
 from mmcednet.images import IMAGE_SUFFIXES
 
 from .annotations import check_annotations
@@ -111,14 +111,9 @@ def check_class_folders(dataset: dict, folder: Path) -> set[Path]:
 
 def iter_datasets(node: object) -> Iterator[dict]:
     """Iterate over all dataset configs in a data loader's config, including wrapped ones."""
-    if isinstance(node, dict):
-        if not {'ann_file', 'data_root', 'data_prefix'}.isdisjoint(node):
-            yield node
-        for value in node.values():
-            yield from iter_datasets(value)
-    elif isinstance(node, (list, tuple)):
-        for value in node:
-            yield from iter_datasets(value)
+    for part in iter_dicts(node):
+        if not {'ann_file', 'data_root', 'data_prefix'}.isdisjoint(part):
+            yield part
 
 
 def join_data_root(dataset: dict, path: str) -> str:
@@ -235,8 +230,7 @@ def check_categories(content: dict, ann_file: Path, classes: tuple[str, ...], pl
 
 def list_metrics(cfg: Config, loader: str) -> list[dict]:
     """The configs of the metrics by which pycocotools evaluates a data loader."""
-    evaluators = cfg.get(f'{loader}_evaluator') or ()
-    evaluators = [evaluators] if isinstance(evaluators, dict) else evaluators
+    evaluators = list_configs(cfg.get(f'{loader}_evaluator'))
     coco = [item for item in evaluators if get_type(item) in COCO_METRICS]
     return [item for item in coco if not item.get('format_only')]
 

@@ -12,7 +12,7 @@ from mmcv import imfrombytes
 from mmengine.logging import print_log
 from PIL import Image
 
-from mmcednet.config_files import get_type
+from mmcednet.config_files import get_type, iter_dicts
 from mmcednet.images import IMAGE_ERRORS, ROTATED, ImageError, get_orientation, read_size
 
 SAMPLE = 2000  # images whose header is read
@@ -43,14 +43,14 @@ class Findings:
         self.warnings.setdefault(text, []).append(path)
 
 
-def reads_by_default(node: object) -> bool:
+def reads_by_default(pipeline: object) -> bool:
     """Whether a pipeline reads its images with OpenCV, in colour; others are not checked."""
-    if isinstance(node, dict):
-        if get_type(node) == 'LoadImageFromFile':
-            colour = node.get('color_type', 'color') == 'color'
-            return colour and node.get('imdecode_backend', 'cv2') == 'cv2'
-        node = list(node.values())
-    return isinstance(node, (list, tuple)) and any(map(reads_by_default, node))
+    return any(
+        get_type(step) == 'LoadImageFromFile'
+        and step.get('color_type', 'color') == 'color'
+        and step.get('imdecode_backend', 'cv2') == 'cv2'
+        for step in iter_dicts(pipeline)
+    )
 
 
 def check_image_files(paths: Sequence[Path], source: str) -> None:

@@ -15,7 +15,7 @@ from rich.progress import track
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from mmcednet.config_files import get_type
+from mmcednet.config_files import get_type, iter_dicts
 from mmcednet.images import find_values, read_label_map, read_size
 
 from .data import find_missing_files, iter_datasets, warn_about_shared_images
@@ -106,24 +106,17 @@ def build_datasets(cfg: Config, loader: str) -> Iterator[tuple[dict, 'BaseSegDat
                 yield settings, dataset
 
 
-def loads_label_maps(node: object) -> bool:
+def loads_label_maps(pipeline: object) -> bool:
     """Whether a pipeline loads label maps with mmseg's loader; other loaders may change the ids."""
-    if isinstance(node, dict):
-        own = get_type(node) == 'LoadAnnotations'
-        pillow = node.get('imdecode_backend', 'pillow') == 'pillow'
-        return (own and pillow) or any(loads_label_maps(value) for value in node.values())
-    return isinstance(node, (list, tuple)) and any(map(loads_label_maps, node))
+    return any(
+        get_type(step) == 'LoadAnnotations' and step.get('imdecode_backend', 'pillow') == 'pillow'
+        for step in iter_dicts(pipeline)
+    )
 
 
-def find_label_mapping(node: object) -> dict | None:
+def find_label_mapping(pipeline: object) -> dict | None:
     """The config of the ``MapLabels`` with which a pipeline maps the values of label maps, if any."""
-    if isinstance(node, dict):
-        if get_type(node) == 'MapLabels':
-            return node
-        node = list(node.values())
-    if not isinstance(node, (list, tuple)):
-        return None
-    return next(filter(None, map(find_label_mapping, node)), None)
+    return next((step for step in iter_dicts(pipeline) if get_type(step) == 'MapLabels'), None)
 
 
 def check_num_classes(model: nn.Module, num_classes: int, dataset: str) -> None:

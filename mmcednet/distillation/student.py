@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from mmcednet.config_files import read_config
+from mmcednet.config_files import get_type, read_config
 from mmcednet.models.arch import ARCHS
 from mmcednet.models.utils import check_choice
 
@@ -27,7 +27,7 @@ def find_backbone(arch: str, config: str | None, configs: Path) -> dict:
     """
     if config is not None:
         backbone = read_config(config).get('model', {}).get('backbone')
-        if not backbone or backbone.get('type') not in ('CEDNet', 'mmcednet.CEDNet'):
+        if get_type(backbone) != 'CEDNet':
             raise ValueError(f'{config} has no model with a backbone of type CEDNet')
     elif check_choice('--arch', arch, [NANO, *ARCHS]) == NANO:
         backbone = read_config(str(configs / NANO_CONFIG)).cednet_nano

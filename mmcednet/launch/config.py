@@ -11,7 +11,7 @@ from mmengine.logging import print_log
 from mmcednet.checkpoints.resuming import check_no_training, find_resumable
 from mmcednet.checkpoints.shipped import find_pretrained
 from mmcednet.checks.data import iter_datasets
-from mmcednet.config_files import read_config
+from mmcednet.config_files import get_type, list_configs, read_config
 from mmcednet.converters.convnext import refuse_convnext
 
 # Scope -> settings of its visualization hook, and the hook's key for the output folder
@@ -81,8 +81,9 @@ def enable_amp(cfg: Config) -> None:
         ValueError: The optimizer wrapper does not support it.
     """
     wrapper = cfg.optim_wrapper
-    if wrapper.get('type', 'OptimWrapper') not in ('OptimWrapper', 'AmpOptimWrapper'):
-        raise ValueError(f'--amp needs OptimWrapper or AmpOptimWrapper, the config has {wrapper.type}')
+    kind = get_type(wrapper)
+    if kind not in ('', 'OptimWrapper', 'AmpOptimWrapper'):
+        raise ValueError(f'--amp needs OptimWrapper or AmpOptimWrapper, the config has {kind}')
     wrapper.type = 'AmpOptimWrapper'
     wrapper.setdefault('loss_scale', 'dynamic')
 
@@ -98,8 +99,7 @@ def enable_auto_scale_lr(cfg: Config) -> None:
     cfg.auto_scale_lr.enable = True
 
 
-# Default scope -> the metric that tells how good a model is, that of masks if there are any, and what
-# the type of its evaluator ends in
+# Default scope -> the metric that tells how good a model is, and how the type of its evaluator ends
 MAIN_METRICS = {
     'mmdet': ('coco/bbox_mAP', 'CocoMetric'),
     'mmseg': ('mIoU', 'IoUMetric'),
@@ -139,8 +139,8 @@ def find_main_metric(cfg: Config) -> str:
         ValueError: Its validation does not compute the usual one of its toolbox.
     """
     metric, evaluator = MAIN_METRICS.get(cfg.get('default_scope'), ('', ''))
-    evaluators = cfg.val_evaluator if isinstance(cfg.val_evaluator, list) else [cfg.val_evaluator]
-    if not metric or not any(str(item.get('type')).endswith(evaluator) for item in evaluators):
+    kinds = map(get_type, list_configs(cfg.val_evaluator))
+    if not metric or not any(kind.endswith(evaluator) for kind in kinds):
         raise ValueError(
             '--early-stopping needs default_hooks.checkpoint.save_best, the metric to look at'
         )
@@ -168,8 +168,7 @@ def set_test_data(cfg: Config, annotations: Path, images: Path) -> None:
     datasets[0].update(
         data_root='', ann_file=str(annotations), data_prefix=dict(img=str(images)), indices=None
     )
-    evaluators = cfg.test_evaluator
-    for evaluator in [evaluators] if isinstance(evaluators, dict) else evaluators:
+    for evaluator in list_configs(cfg.test_evaluator):
         if 'ann_file' in evaluator:
             evaluator['ann_file'] = str(annotations)
 
@@ -189,7 +188,7 @@ def set_pretrained(cfg: Config, checkpoint: str) -> None:
     backbone = cfg.get('model', {}).get('backbone')
     if backbone is None:
         raise ValueError('--pretrained needs model.backbone in the config')
-    if backbone.get('type') in ('CEDNet', 'mmcednet.CEDNet'):
+    if get_type(backbone) == 'CEDNet':
         refuse_convnext(checkpoint)
     init_cfg = backbone.get('init_cfg') or {}
     backbone.init_cfg = dict(init_cfg, type='Pretrained', checkpoint=checkpoint)
@@ -250,8 +249,7 @@ def save_predictions(cfg: Config, out: str) -> None:
     Raises:
         ValueError: ``out`` is a file where a folder is needed, or vice versa.
     """
-    metrics = cfg.test_evaluator
-    metrics = list(metrics) if isinstance(metrics, (list, tuple)) else [metrics]
+    metrics = list_configs(cfg.test_evaluator)
     pickled = out.endswith(('.pkl', '.pickle'))
     if cfg.get('default_scope') == 'mmseg':
         if pickled or os.path.isfile(out):
@@ -283,7 +281,7 @@ def enable_visualization(cfg: Config, show_dir: str | None, show: bool, wait_tim
         raise ValueError(f'--show and --show-dir need a visualization hook; scope {scope!r} has none')
     settings, folder_key = VISUALIZATION[scope]
     hook.update(settings)
-    if hook.type == 'DetVisualizationHook':
+    if get_type(hook) == 'DetVisualizationHook':
         from mmcednet.visualization.show_dir import FolderVisualizationHook  # needs mmdet
 
         hook.type = FolderVisualizationHook.__name__

@@ -5,6 +5,8 @@ from mmcv.ops import get_compiling_cuda_version
 from mmengine.config import Config
 from mmengine.logging import print_log
 
+from mmcednet.config_files import get_type, iter_dicts
+
 
 def adapt_to_device(cfg: Config) -> None:
     """Without a GPU, replace what needs one: mixed precision, SyncBN, the GPU's data-parallel wrapper.
@@ -17,7 +19,7 @@ def adapt_to_device(cfg: Config) -> None:
         check_operators(cfg)
         return
     optim_wrapper = cfg.get('optim_wrapper')
-    if optim_wrapper and optim_wrapper.get('type') == 'AmpOptimWrapper':
+    if optim_wrapper and get_type(optim_wrapper) == 'AmpOptimWrapper':
         print_log('No GPU found: training in float32 instead of mixed precision', 'current')
         optim_wrapper.type = 'OptimWrapper'
         for key in ('loss_scale', 'dtype', 'use_fsdp'):
@@ -49,10 +51,6 @@ def check_operators(cfg: Config) -> None:
 
 def replace_sync_bn(node: object) -> None:
     """Replace SyncBN by BN everywhere in a model's config."""
-    if isinstance(node, dict):
-        if node.get('type') == 'SyncBN':
-            node['type'] = 'BN'
-        node = list(node.values())
-    if isinstance(node, (list, tuple)):
-        for value in node:
-            replace_sync_bn(value)
+    for part in iter_dicts(node):
+        if get_type(part) == 'SyncBN':
+            part['type'] = 'BN'

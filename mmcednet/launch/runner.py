@@ -21,6 +21,7 @@ from mmcednet.checks import (
     check_segmentation,
 )
 from mmcednet.checks.unwrap import unwrap_model
+from mmcednet.config_files import get_type
 from mmcednet.models import compile_blocks
 from mmcednet.models.execution import describe_kernels
 from mmcednet.models.pretrained import PretrainedBackbone
@@ -165,7 +166,7 @@ def warn_about_random_weights(runner: Runner) -> None:
     if not isinstance(backbone, PretrainedBackbone) or not backbone.needs_pretraining:
         return
     init_cfg = backbone.init_cfg if isinstance(backbone.init_cfg, dict) else {}
-    if not (init_cfg.get('type') == 'Pretrained' or cfg.get('load_from')):
+    if not (get_type(init_cfg) == 'Pretrained' or cfg.get('load_from')):
         print_log(
             'The backbone starts from random weights; published detectors and segmenters with it start '
             'from ImageNet-1K weights: pass --pretrained FILE',

@@ -10,6 +10,7 @@ from mmcednet.checks.limits import (
     count_objects,
     suggest_limit,
 )
+from mmcednet.config_files import iter_dicts
 
 from .data_folder import Split
 from .draft import Draft
@@ -95,9 +96,8 @@ def limit_model(framework: str, arch: str, limit: int) -> dict[str, Any]:
 
 def raise_limits(settings: Any, limit: int) -> None:
     """Raise all limits of a toolbox's model that are below ``limit``, at any depth of its config."""
-    for key, value in settings.items() if isinstance(settings, dict) else ():
-        if key in LIMITS and isinstance(value, int) and 0 < value < limit:
-            settings[key] = limit
-        raise_limits(value, limit)
-    for part in settings if isinstance(settings, (list, tuple)) else ():
-        raise_limits(part, limit)
+    for part in iter_dicts(settings):
+        for key in LIMITS:
+            value = part.get(key)
+            if isinstance(value, int) and 0 < value < limit:
+                part[key] = limit

@@ -21,6 +21,7 @@ from mmengine.registry import MODELS, init_default_scope
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
+from mmcednet.config_files import get_type
 from mmcednet.launch.device import adapt_to_device
 from mmcednet.launch.threads import adapt_threads
 
@@ -106,7 +107,7 @@ def reduce_batch(cfg: Config) -> float:
     number, cfg.train_dataloader.batch_size = cfg.train_dataloader.batch_size, 1
     share = min(1.0, MAX_PIXELS * len(pixels) / sum(pixels))
     for step in cfg.train_dataloader.dataset.get('pipeline', ()):
-        if share < 1 and step.get('type') == 'RandomResize':
+        if share < 1 and get_type(step) == 'RandomResize':
             step.scale = tuple(round(side * share**0.5) for side in step.scale)
     return number / share
 

@@ -1,13 +1,19 @@
 """Models of the toolboxes' configs, with CEDNet, for the classes of a dataset."""
 
 import copy
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from mmengine.config import Config
 
-from mmcednet.config_files import TOOLBOXES, find_config, find_config_folder, get_type, read_config
+from mmcednet.config_files import (
+    TOOLBOXES,
+    find_config,
+    find_config_folder,
+    get_type,
+    iter_dicts,
+    read_config,
+)
 from mmcednet.use_cednet.config import plan_config, strip_scopes
 from mmcednet.use_cednet.representatives import find_representative, list_folders
 
@@ -134,16 +140,6 @@ def check_data_of(cfg: Config, name: str, scope: str, steps: list[dict]) -> None
         kinds.append('data of another kind, as its model is not a plain detector')
     if kinds:
         raise ValueError(f'{name} trains on {kinds[0]}, which folders of images do not have')
-
-
-def iter_dicts(node: Any) -> Iterator[dict]:
-    """All dicts at any depth of a config."""
-    if isinstance(node, Mapping):
-        yield dict(node)
-        node = list(node.values())
-    if isinstance(node, (list, tuple)):
-        for part in node:
-            yield from iter_dicts(part)
 
 
 def set_num_classes(node: Any, number: int) -> Any:

@@ -3,6 +3,8 @@
 from mmengine.config import Config, ConfigDict
 from mmengine.logging import print_log
 
+from mmcednet.config_files import get_type
+
 LOOPS = {'EpochBasedTrainLoop': 'ResumableEpochLoop', 'IterBasedTrainLoop': 'ResumableIterLoop'}
 HOOKS = ('NonFiniteLossHook', 'ZeroLossHook', 'UnusableImagesHook', 'StopOnSignalHook')
 
@@ -14,12 +16,12 @@ def make_fault_tolerant(cfg: Config) -> None:
     checkpoint hook for remote files, stay as they are.
     """
     hooks = cfg.setdefault('custom_hooks', [])
-    present = {hook['type'] for hook in hooks or () if isinstance(hook, dict)}
+    present = {get_type(hook) for hook in hooks or ()}
     cfg.custom_hooks = [*(hooks or ()), *(dict(type=name) for name in HOOKS if name not in present)]
     use_safe_checkpoints(cfg)
     loop = cfg.train_cfg
-    kind = loop.get('type')
-    if kind is None:
+    kind = get_type(loop)
+    if not kind:
         kind = 'EpochBasedTrainLoop' if loop.pop('by_epoch', True) else 'IterBasedTrainLoop'
     if kind not in LOOPS:
         print_log(f'The train loop {kind} does not resume exactly', 'current')
@@ -32,7 +34,7 @@ def use_safe_checkpoints(cfg: Config) -> None:
     """Use the checkpoint hook that removes nothing before its successor is written."""
     hook = cfg.setdefault('default_hooks', ConfigDict()).get('checkpoint', dict(type='CheckpointHook'))
     remote = hook and (hook.get('backend_args') or hook.get('file_client_args') or hook.get('out_dir'))
-    if hook and hook.get('type') == 'CheckpointHook' and not remote:
+    if hook and get_type(hook) == 'CheckpointHook' and not remote:
         cfg.default_hooks.checkpoint = dict(hook, type='SafeCheckpointHook')
 
 

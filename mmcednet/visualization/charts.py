@@ -10,6 +10,7 @@ from typing import Any
 import matplotlib
 import numpy as np
 
+from mmcednet.config_files import get_type
 from mmcednet.files import atomic_write
 from mmcednet.metrics import list_shown_metrics
 
@@ -62,7 +63,7 @@ def draw_curves(log: Path, cfg: Any, out: Path) -> None:
 def find_unit(cfg: Any) -> str:
     """In what a training counts its validations: 'epoch' or 'iteration'."""
     loop = cfg.get('train_cfg') or {}
-    return 'epoch' if loop.get('by_epoch', 'Iter' not in loop.get('type', '')) else 'iteration'
+    return 'epoch' if loop.get('by_epoch', 'Iter' not in get_type(loop)) else 'iteration'
 
 
 def write_csv(rows: Sequence[Mapping[str, Any]], out: Path) -> None:

@@ -1,7 +1,10 @@
 import pytest
 from mmengine.config import Config
+from mmengine.hooks import CheckpointHook
+from mmengine.runner import EpochBasedTrainLoop
 
 from mmcednet.training import make_fault_tolerant
+from mmcednet.training.faults import NonFiniteLossHook
 
 
 @pytest.fixture
@@ -46,6 +49,18 @@ def test_train_loop_without_type(cfg, by_epoch):
     cfg.train_cfg = dict(by_epoch=by_epoch)
     make_fault_tolerant(cfg)
     assert cfg.train_cfg == dict(type='ResumableEpochLoop' if by_epoch else 'ResumableIterLoop')
+
+
+def test_types_may_be_classes(cfg):
+    """As in mmengine's pure Python configs."""
+    cfg.train_cfg.type = EpochBasedTrainLoop
+    cfg.default_hooks.checkpoint.type = CheckpointHook
+    cfg.custom_hooks = [dict(type=NonFiniteLossHook, patience=3)]
+    make_fault_tolerant(cfg)
+    assert cfg.train_cfg.type == 'ResumableEpochLoop'
+    assert cfg.default_hooks.checkpoint.type == 'SafeCheckpointHook'
+    assert len(cfg.custom_hooks) == 4
+    assert cfg.custom_hooks[0].patience == 3
 
 
 def test_settings_of_hooks_stay(cfg):

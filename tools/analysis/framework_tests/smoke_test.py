@@ -12,7 +12,7 @@ from mmengine.registry import MODELS, init_default_scope
 from mmengine.structures import InstanceData, PixelData
 
 from mmcednet.checks import check_features
-from mmcednet.config_files import find_config
+from mmcednet.config_files import find_config, iter_dicts
 
 # Settings at any depth of a model's config that make its heads fast enough for one image on a CPU
 LIMITS = dict(num=32, nms_pre=100, max_per_img=20, num_queries=20, num_proposals=20, num_points=784)
@@ -169,11 +169,5 @@ def make_classification_inputs(model: dict, size: int) -> dict[str, Any]:
 
 def find_values(node: Any, *keys: str) -> list[Any]:
     """Values of these keys at any depth of a config."""
-    found = []
-    if isinstance(node, dict):
-        found += [value for key, value in node.items() if key in keys and value is not None]
-        node = list(node.values())
-    if isinstance(node, (list, tuple)):
-        for part in node:
-            found += find_values(part, *keys)
-    return found
+    parts = iter_dicts(node)
+    return [part[key] for part in parts for key in keys if part.get(key) is not None]

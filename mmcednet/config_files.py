@@ -18,16 +18,25 @@ TOOLBOXES = ('mmdet', 'mmseg', 'mmpretrain')
 def read_config(config: str) -> Config:
     """Read a config; see :func:`find_config`.
 
+    A config whose types are classes, as in mmengine's pure Python configs, may have no default scope:
+    it gets its model's toolbox.
+
     Raises:
         ValueError: It does not exist or load, or its toolbox is not installed.
     """
     path = find_config(config)
     try:
-        return Config.fromfile(path)
+        cfg = Config.fromfile(path)
+        list(iter_dicts(list(cfg.values())))  # imports the classes, which mmengine does on use
     except Exception as error:  # a config is Python
         cause = error.__cause__ or error  # of an import, mmengine's own error lists sys.path
         reason = ' '.join(f'{type(cause).__name__}: {cause}'.split())
         raise ValueError(f'config {config} does not load: {reason}') from error
+    kind = (cfg.get('model') or {}).get('type')
+    toolbox = str(getattr(kind, '__module__', kind)).partition('.')[0]
+    if cfg.get('default_scope') is None and toolbox in TOOLBOXES:
+        cfg.default_scope = toolbox
+    return cfg
 
 
 def find_config(config: str) -> Path:

@@ -3,7 +3,7 @@
 import pytest
 from mmengine.config import Config
 
-from mmcednet.config_files import WIDTH, write_config
+from mmcednet.config_files import WIDTH, get_type, iter_dicts, list_configs, read_config, write_config
 
 SETTINGS = dict(
     _base_='base.py',
@@ -64,3 +64,36 @@ def test_nothing_is_written_on_errors(name, settings, message, tmp_path):
     with pytest.raises(ValueError, match=message):
         write_config(tmp_path / name, 'A header', settings)
     assert not list(tmp_path.iterdir())
+
+
+def test_config_in_pure_python(root, tmp_path):
+    """Its types are classes, and it has no default scope."""
+    source = root / 'tests' / 'assets' / 'pure_python.py'
+    cfg = read_config(str(source))
+    assert (cfg.default_scope, get_type(cfg.model.backbone)) == ('mmdet', 'CEDNet')
+    path = tmp_path / 'my.py'
+    path.write_text(source.read_text().replace('import CocoDataset', 'import Absent as CocoDataset'))
+    with pytest.raises(ValueError, match=r'my\.py does not load: ImportError: Failed to import Absent'):
+        read_config(str(path))
+
+
+def test_default_scope_stays(tmp_path):
+    path = tmp_path / 'my.py'
+    path.write_text("default_scope = 'mmseg'\nmodel = dict(type='mmdet.RetinaNet')\n")
+    assert read_config(str(path)).default_scope == 'mmseg'
+    path.write_text("model = dict(type='RetinaNet')\n")
+    assert read_config(str(path)).get('default_scope') is None
+
+
+def test_dicts_at_any_depth_may_be_changed():
+    node = dict(a=[dict(type='SyncBN'), (dict(b=dict(type='SyncBN')),)], c='SyncBN')
+    for part in iter_dicts(node):
+        if part.get('type') == 'SyncBN':
+            part['type'] = 'BN'
+    assert node == dict(a=[dict(type='BN'), (dict(b=dict(type='BN')),)], c='SyncBN')
+
+
+def test_one_config_or_several():
+    assert list_configs(None) == []
+    assert list_configs(dict(type='A')) == [dict(type='A')]
+    assert list_configs((dict(type='A'), dict(type='B'))) == [dict(type='A'), dict(type='B')]

@@ -7,6 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mmcednet.config_files import get_type
+
 from .operators import flatten_level, nms
 
 Size = tuple[int, int]  # height and width of the images, without padding
@@ -115,7 +117,7 @@ def check_nms(cfg: Any) -> None:
     Raises:
         ValueError: It is another one.
     """
-    if cfg.get('type', 'nms') != 'nms' or cfg.get('class_agnostic'):
+    if get_type(cfg) not in ('', 'nms') or cfg.get('class_agnostic'):
         raise ValueError(
             f"the test config's nms {dict(cfg)} cannot be exported; use dict(type='nms', "
             'iou_threshold=...)'

@@ -10,14 +10,14 @@ import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.logging import MMLogger
-from mmengine.registry import DATASETS, init_default_scope
+from mmengine.registry import DATASETS, TRANSFORMS, init_default_scope
 from mmengine.structures import InstanceData
 from torch import Tensor
 
 from mmcednet.checkpoints.loading import get_category_ids, get_classes, load_checkpoint
 from mmcednet.checks.checkpoint import check_checkpoint_classes, check_weights
 from mmcednet.checks.limits import find_detection_limit
-from mmcednet.config_files import read_config
+from mmcednet.config_files import iter_dicts, read_config
 from mmcednet.launch.device import check_operators
 from mmcednet.launch.prediction import accelerate_prediction, check_device
 from mmcednet.visualization.colours import choose_colours, find_palette
@@ -295,14 +295,16 @@ def load_predictor(
         )
     if find_spec(scope) is None:
         raise ValueError(f'{name} needs {scope}, which is not installed')
-    if 'test_dataloader' not in cfg:
-        raise ValueError(f'{name} has no test_dataloader, which says how an image is read')
+    for setting, what in (('test_dataloader', 'how an image is read'), ('visualizer', 'what draws it')):
+        if cfg.get(setting) is None:
+            raise ValueError(f'{name} has no {setting}, which says {what}')
     device = choose_device(cfg, device)
     check_device(torch.device(device), amp, cuda_graph)
     # Otherwise mmengine prints its own report of weights that do not fit, before our sentence.
     MMLogger.get_instance('inference').setLevel('ERROR')
     loaded = load_checkpoint(checkpoint)
     init_default_scope(scope)
+    name_transforms(cfg.test_dataloader)
     metainfo = read_metainfo(cfg)
     classes = get_classes(loaded)
     if classes and metainfo['classes']:
@@ -310,7 +312,7 @@ def load_predictor(
     if classes and not metainfo['classes']:
         metainfo.update(classes=classes, palette=choose_colours(len(classes)).tolist())
     metainfo['category_ids'] = get_category_ids(loaded)
-    cfg.get('visualizer', {}).update(vis_backends=None, save_dir=None)  # it draws, and saves nothing
+    cfg.visualizer.update(vis_backends=None, save_dir=None)  # it draws, and saves nothing
     # mmengine warns about each box that touches the border.
     warnings.filterwarnings('ignore', 'Warning: The .* is out of bounds')
     with warnings.catch_warnings():
@@ -320,6 +322,15 @@ def load_predictor(
     check_weights(predictor.inferencer.model, loaded, checkpoint)
     accelerate_prediction(predictor.inferencer.model, amp, cuda_graph)
     return predictor
+
+
+def name_transforms(loader: dict) -> None:
+    """Replace transforms that are classes by their names, which the toolboxes' inferencers look for."""
+    with TRANSFORMS.switch_scope_and_registry(None) as registry:  # of the default scope
+        for step in iter_dicts(loader):
+            kind = step.get('type')
+            if isinstance(kind, type) and registry.get(kind.__name__) is kind:
+                step['type'] = kind.__name__
 
 
 def read_metainfo(cfg: Config) -> dict:

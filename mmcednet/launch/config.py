@@ -254,7 +254,7 @@ def save_predictions(cfg: Config, out: str) -> None:
     if cfg.get('default_scope') == 'mmseg':
         if pickled or os.path.isfile(out):
             raise ValueError(f'--out {out} must be a folder, for the label maps of a segmenter')
-        metrics[0].output_dir = out
+        metrics[0]['output_dir'] = out
     elif pickled:
         dump = 'DumpDetResults' if cfg.get('default_scope') == 'mmdet' else 'DumpResults'
         metrics.append(dict(type=dump, out_file_path=out))

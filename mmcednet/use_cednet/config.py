@@ -2,7 +2,7 @@
 
 import importlib.util
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,6 +14,7 @@ from mmcednet.config_files import (
     check_is_new,
     find_config,
     get_type,
+    iter_dicts,
     read_config,
     write_config,
 )
@@ -62,8 +63,27 @@ def use_cednet(
         edit = plan_config(cfg, dict(arch=arch, **options))
     except ValueError as error:
         raise ValueError(f'{config}: {error}') from error
+    if any(isinstance(part.get('type'), type) for part in iter_dicts(cfg.model)):
+        changes = {key: value for key, value in edit.settings.items() if key != 'custom_imports'}
+        lines = ['from mmcednet import CEDNet', *iter_assignments(changes)]
+        raise ValueError(
+            f'{config} is in pure Python, which this config cannot inherit from; add to its end: '
+            + '; '.join(lines)
+        )
     base = get_base(config, path, out)
     return write_config(out, edit.title, dict(_base_=base, **edit.settings), edit.comments)
+
+
+def iter_assignments(settings: dict[str, Any], outer: str = '') -> Iterator[str]:
+    """Settings as statements of a config in pure Python, in which the backbone's type is a class."""
+    for key, value in settings.items():
+        name = f'{outer}[{key!r}]' if outer else key
+        if isinstance(value, dict) and '_delete_' not in value:
+            yield from iter_assignments(value, name)
+            continue
+        if isinstance(value, dict):
+            value = {part: value[part] for part in value if part != '_delete_'}
+        yield f'{name} = {value!r}'.replace("'CEDNet'", 'CEDNet')
 
 
 def get_base(config: str, path: Path, out: Path) -> str:

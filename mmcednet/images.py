@@ -1,4 +1,4 @@
-"""Image files: their size, from the header, label maps, and the errors of reading them."""
+"""Image files: listed by their suffixes, their sizes, label maps, and the errors of reading them."""
 
 import io
 import struct
@@ -30,6 +30,23 @@ class ImageError(ValueError):
     def __init__(self, message: str, path: str | Path | None = None) -> None:
         super().__init__(message)
         self.path = path
+
+
+def has_image_suffix(path: Path) -> bool:
+    """Whether a path ends as an image does, in lower or upper case; it is not opened."""
+    return path.suffix.lower() in IMAGE_SUFFIXES
+
+
+def list_images(folder: Path, deep: bool = False) -> list[Path]:
+    """List the images of a folder by their suffixes, sorted; none if it does not exist.
+
+    Args:
+        folder: The folder.
+        deep: Whether to list those of the folders below it, too, but not of links to folders.
+    """
+    if not folder.is_dir():
+        return []
+    return sorted(filter(has_image_suffix, folder.rglob('*') if deep else folder.iterdir()))
 
 
 def read_size(path: str | Path) -> tuple[int, int, bool] | None:

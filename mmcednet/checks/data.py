@@ -9,7 +9,7 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 
 from mmcednet.config_files import get_type, iter_dicts, list_configs
-from mmcednet.images import IMAGE_SUFFIXES
+from mmcednet.images import list_images
 
 from .annotations import check_annotations
 from .coco_format import CUT, read_coco
@@ -103,7 +103,7 @@ def warn_about_shared_images(splits: dict[str, set[Path]]) -> None:
 def check_class_folders(dataset: dict, folder: Path) -> set[Path]:
     """Check the images of a folder with a folder per class; return these."""
     folder = Path(os.path.realpath(folder))
-    paths = [path for path in sorted(folder.rglob('*')) if path.suffix.lower() in IMAGE_SUFFIXES]
+    paths = list_images(folder, deep=True)
     if reads_by_default(dataset.get('pipeline')):
         check_image_files(paths, str(folder))
     return set(paths)

@@ -111,12 +111,6 @@ def list_suffixes() -> list[str]:
     return [*IMAGE_SUFFIXES, *(suffix.upper() for suffix in IMAGE_SUFFIXES)]
 
 
-def list_images(folder: Path) -> list[Path]:
-    """List the images of a folder, without those of the folders below it."""
-    files = folder.iterdir() if folder.is_dir() else ()
-    return sorted(path for path in files if path.suffix.lower() in IMAGE_SUFFIXES)
-
-
 def find_size(image: Path, stated: tuple[int, int], source: Path) -> tuple[int, int]:
     """Width and height of an image, as it is loaded.
 

@@ -9,13 +9,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from rich.progress import track
 
+from mmcednet.images import list_images
+
 from .conversion import (
     AnnotatedImage,
     Conversion,
     Item,
     find_image,
     find_size,
-    list_images,
     make_box,
     make_mask,
     split_files,

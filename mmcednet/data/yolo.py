@@ -11,6 +11,7 @@ import yaml
 from rich.progress import track
 
 from mmcednet.files import read_names, read_text
+from mmcednet.images import list_images
 
 from .conversion import (
     SPLIT_NAMES,
@@ -19,7 +20,6 @@ from .conversion import (
     Item,
     divide,
     find_size,
-    list_images,
     make_box,
     make_mask,
 )

@@ -13,12 +13,12 @@ from mmengine.config import Config
 from mmengine.registry import DATASETS
 
 from mmcednet.checks.data import iter_datasets
-from mmcednet.images import IMAGE_ERRORS, ImageError, read_size
+from mmcednet.images import IMAGE_ERRORS, IMAGE_SUFFIXES, ImageError, list_images, read_size
 
 from .streams import describe_stream, is_stream, open_stream, read_stream
 
-IMAGES = {'.jpg', '.jpeg', '.png', '.ppm', '.bmp', '.pgm', '.tif', '.tiff', '.webp'}  # as mmdet's
 VIDEOS = {'.mp4', '.avi', '.mov', '.mkv', '.webm', '.m4v', '.mpg', '.mpeg'}
+MEDIA = VIDEOS.union(IMAGE_SUFFIXES)
 MAX_EXAMPLES = 8
 
 
@@ -157,7 +157,7 @@ def find_files(name: str) -> list[tuple[Path, Path]]:
         raise ValueError(f'{name} does not exist')
     if not found:
         raise ValueError(f'{where} {"is empty" if path.is_dir() else "matches no file"}')
-    media = sorted(item for item in found.items() if item[0].suffix.lower() in IMAGES | VIDEOS)
+    media = sorted(item for item in found.items() if item[0].suffix.lower() in MEDIA)
     if not media:
         raise ValueError(f'{where} has no images or videos, only files such as {min(found).name}')
     return media
@@ -249,8 +249,7 @@ def list_examples(folder: Path) -> list[Path]:
     Raises:
         ValueError: It does not exist or has no images.
     """
-    files = sorted(folder.iterdir()) if folder.is_dir() else []
-    images = [file for file in files if file.suffix.lower() in IMAGES]
+    images = list_images(folder)
     if not images:
         raise ValueError(f'the folder of examples {folder} has no images')
     return images[:MAX_EXAMPLES]

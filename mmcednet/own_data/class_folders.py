@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mmcednet.data.conversion import SPLIT_NAMES
-from mmcednet.images import IMAGE_SUFFIXES
+from mmcednet.images import list_images
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ def find_class_folders(folder: Path) -> dict[str, ClassFolders]:
     for split, words in SPLIT_NAMES.items():
         found = next((folder / word for word in words if (folder / word).is_dir()), None)
         if found is not None:
-            splits[split] = list_images(found)
+            splits[split] = read_class_folders(found)
         elif split != 'test':
             raise ValueError(f'{folder} has no images for {split!r}; expected {split}/CLASS/IMAGE')
     classes = set(splits['train'].images)
@@ -57,9 +57,9 @@ def find_class_folders(folder: Path) -> dict[str, ClassFolders]:
     return splits
 
 
-def list_images(folder: Path) -> ClassFolders:
+def read_class_folders(folder: Path) -> ClassFolders:
     """List the images of each class."""
-    loose = [path for path in sorted(folder.iterdir()) if path.suffix.lower() in IMAGE_SUFFIXES]
+    loose = list_images(folder)
     if loose:
         raise ValueError(
             f'{loose[0]} must be in the folder of its class, {folder}/CLASS/{loose[0].name}'
@@ -68,9 +68,7 @@ def list_images(folder: Path) -> ClassFolders:
     if hidden:
         raise ValueError(f'{hidden} would be a class; remove this hidden folder')
     images = {
-        path.name: [file for file in sorted(path.rglob('*')) if file.suffix.lower() in IMAGE_SUFFIXES]
-        for path in sorted(folder.iterdir())
-        if path.is_dir()
+        path.name: list_images(path, deep=True) for path in sorted(folder.iterdir()) if path.is_dir()
     }
     empty = [name for name, files in images.items() if not files]
     if empty:

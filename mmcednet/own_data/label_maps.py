@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.progress import track
 
 from mmcednet.data.conversion import SPLIT_NAMES
-from mmcednet.images import IMAGE_SUFFIXES, find_values, read_label_map
+from mmcednet.images import find_values, list_images, read_label_map
 
 IMAGE_FOLDERS = ('images', 'img_dir', '.')
 LABEL_FOLDERS = ('annotations', 'ann_dir', 'labels', 'masks')
@@ -79,7 +79,7 @@ def find_folder(folder: Path, parents: tuple[str, ...], words: tuple[str, ...], 
 
 def pair_files(images: Path, labels: Path) -> LabelledImages:
     """Check that each image has a label map."""
-    files = [path for path in sorted(images.iterdir()) if path.suffix.lower() in IMAGE_SUFFIXES]
+    files = list_images(images)
     if not files:
         raise ValueError(f'{images} has no images')
     suffixes = Counter(path.suffix for path in files)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from mmcednet.data.conversion import SPLIT_NAMES
-from mmcednet.images import IMAGE_SUFFIXES
+from mmcednet.images import has_image_suffix
 
 from .choices import Choice
 from .class_folders import find_class_folders
@@ -64,4 +64,4 @@ def may_be_class(path: Path) -> bool:
     """Whether a path is a folder that has images, and not the name of one for all images or labels."""
     if not path.is_dir() or path.name.lower() in NO_CLASSES:
         return False
-    return any(file.suffix.lower() in IMAGE_SUFFIXES for file in path.iterdir())
+    return any(map(has_image_suffix, path.iterdir()))

@@ -53,8 +53,8 @@ def find_label_maps(folder: Path) -> dict[str, LabelledImages]:
         if split == 'test' and not any((folder / path).is_dir() for path in join(LABEL_FOLDERS, words)):
             continue
         splits[split] = pair_files(
-            find_folder(folder, IMAGE_FOLDERS, words, f'images for {split!r}'),
-            find_folder(folder, LABEL_FOLDERS, words, f'label maps for {split!r}'),
+            choose_folder(folder, IMAGE_FOLDERS, words, f'images for {split!r}'),
+            choose_folder(folder, LABEL_FOLDERS, words, f'label maps for {split!r}'),
         )
     return splits
 
@@ -69,7 +69,7 @@ def join(parents: tuple[str, ...], words: tuple[str, ...]) -> list[Path]:
     return [Path(parent) / word for parent in parents for word in words]
 
 
-def find_folder(folder: Path, parents: tuple[str, ...], words: tuple[str, ...], what: str) -> Path:
+def choose_folder(folder: Path, parents: tuple[str, ...], words: tuple[str, ...], what: str) -> Path:
     candidates = join(parents, words)
     for candidate in candidates:
         if (folder / candidate).is_dir():

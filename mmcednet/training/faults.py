@@ -108,7 +108,7 @@ class NonFiniteLossHook(Hook):
     ) -> None:
         loss = (outputs or {}).get('loss')
         if isinstance(loss, torch.Tensor):
-            self.latest.append((loss.detach(), list_images(data_batch)))
+            self.latest.append((loss.detach(), list_batch_files(data_batch)))
         if self.every_n_train_iters(runner, self.patience) and len(self.latest) == self.patience:
             finite = torch.stack([loss for loss, _ in self.latest]).isfinite()
             if not finite.any():
@@ -165,7 +165,7 @@ class ZeroLossHook(Hook):
             )
 
 
-def list_images(data_batch: Any) -> list[str]:
+def list_batch_files(data_batch: Any) -> list[str]:
     """Files of a batch's images."""
     return [sample.img_path for sample in iter_samples(data_batch) if 'img_path' in sample]
 

@@ -4,6 +4,6 @@ The released code (github.com/zhanggang001/CEDNet) has three modules: 'det' for 
 segmentation and 'cls' for classification, each with a class ``CEDNet`` and wrappers around it.
 """
 
-from .checkpoints import convert_state_dict
+from .official_cednet import convert_state_dict
 
 __all__ = ['convert_state_dict']

@@ -1,6 +1,6 @@
 """Checkpoints of ConvNeXt, of all who publish them, in one layout: mmpretrain's.
 
-Templates are as in :mod:`mmcednet.converters.checkpoints`; fields:
+Templates are as in :mod:`mmcednet.converters.official_cednet`; fields:
 
     {level}  0 to 3: the stage, at stride 4 to 32
     {block}  index of a block of the stage

@@ -5,7 +5,7 @@ import torch
 from mmengine.registry import MODELS
 
 from mmcednet.converters import convert_state_dict
-from mmcednet.converters.checkpoints import (
+from mmcednet.converters.official_cednet import (
     MIXER_TEMPLATES,
     build_rules,
     convert_key,

@@ -31,7 +31,7 @@ COMMANDS = {
     'tiny-imagenet': 'dataset_converters/tiny_imagenet.py',
     'draw-shapes': 'draw_shapes.py',
     'official-cednet': 'model_converters/official_cednet.py',
-    'peers': 'model_converters/peers.py',
+    'baselines': 'model_converters/baselines.py',
     'convnext-to-cednet': 'model_converters/convnext_to_cednet.py',
     'distill': 'distill.py',
     'fusion-time': 'analysis/fusion_time.py',

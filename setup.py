@@ -31,7 +31,7 @@ OPENMMLAB = [
 WEB = ['gradio>=6']
 # not torch>=2.10, which it needs: pip would replace the torch that mmcv was compiled for
 ONNX = ['onnx', 'onnxscript>=0.7', 'onnxruntime']
-PEERS = ['timm']  # the networks of timm that the paper compares with
+TIMM = ['timm']  # FocalNet, teachers of distillations, networks to compare with
 DOCS = ['mkdocs-material', 'mkdocstrings[python]', 'nbconvert']
 
 ROOT = Path(__file__).parent
@@ -81,7 +81,7 @@ setup(
         'openmmlab': OPENMMLAB,
         'web': WEB,
         'onnx': ONNX,
-        'peers': PEERS,
+        'timm': TIMM,
         'docs': DOCS,
     },
 )

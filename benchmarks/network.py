@@ -107,7 +107,7 @@ def build_of_timm(name: str) -> nn.Module:
     try:
         import timm
     except ImportError:
-        raise ValueError(f"timm:{name} needs timm: pip install 'mmcednet[peers]'") from None
+        raise ValueError(f"timm:{name} needs timm: pip install 'mmcednet[timm]'") from None
     from mmdet.models import FPN
 
     if not timm.is_model(name):

@@ -50,7 +50,7 @@ def test_help_names_what_may_be_chosen(printed):
     words = {text.split()[0]: set(re.findall(r'\w+', text)) for text in printed[:-1]}
     assert words['new-config'] >= {*FRAMEWORKS, *ARCHS, *SHIPPED}
     assert words['train'] >= {*SHIPPED}
-    assert words['peers'] >= {*BASELINES}
+    assert words['baselines'] >= {*BASELINES}
 
 
 def test_unknown_command():

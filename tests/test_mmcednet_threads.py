@@ -34,7 +34,7 @@ ARGUMENTS = {
     'tools/model_converters/convnext_to_cednet.py': ['a.pth', '-o', 'b.pth'],
     'tools/model_converters/publish.py': ['a.pth', '-o', 'b.pth'],
     'tools/model_converters/official_cednet.py': ['a.pth', 'b.pth'],
-    'tools/model_converters/peers.py': ['cswin', 'a.pth', 'b.pth'],
+    'tools/model_converters/baselines.py': ['cswin', 'a.pth', 'b.pth'],
     'tools/dataset_converters/split_coco.py': ['a.json'],
     'tools/dataset_converters/fill_supercategories.py': ['a.json', '-o', 'b.json'],
     **{

@@ -52,7 +52,7 @@ def test_tools_of_the_wheel(build):
         *('dataset_converters/split_coco.py', 'dataset_converters/voc_to_coco.py'),
         *('dataset_converters/tiny_imagenet.py', 'dataset_converters/fill_supercategories.py'),
         *('dataset_converters/yolo_to_coco.py', 'dataset_converters/labelme_to_coco.py'),
-        *('model_converters/official_cednet.py', 'model_converters/peers.py'),
+        *('model_converters/official_cednet.py', 'model_converters/baselines.py'),
         *('model_converters/publish.py', 'model_converters/convnext_to_cednet.py'),
         *('evaluate.py', 'distill.py'),
     }

@@ -1,7 +1,7 @@
 """The networks that the paper compares CEDNet with and that no toolbox has, and the neck BiFPN.
 
 They need torch, mmengine and the layers of :mod:`mmcednet.models`, nothing else, and are written from
-their papers. Published checkpoints load after ``tools/model_converters/peers.py``.
+their papers. Published checkpoints load after ``tools/model_converters/baselines.py``.
 """
 
 from .bifpn import BiFPN

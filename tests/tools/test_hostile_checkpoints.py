@@ -13,7 +13,7 @@ TOOLS = {
     'web_demo': ('web_demo.py', '{config}', '{checkpoint}'),
     'export': ('export.py', '{config}', '{checkpoint}', '-o', 'model.onnx'),
     'publish': ('model_converters/publish.py', '{checkpoint}', '-o', 'out.pth'),
-    'peers': ('model_converters/peers.py', 'cswin', '{checkpoint}', 'out.pth'),
+    'baselines': ('model_converters/baselines.py', 'cswin', '{checkpoint}', 'out.pth'),
     'convnext_to_cednet': ('model_converters/convnext_to_cednet.py', '{checkpoint}', '-o', 'out.pth'),
     'distill': (
         'distill.py',

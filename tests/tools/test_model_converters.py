@@ -7,7 +7,7 @@ import torch
 from hostile_checkpoints import write_all
 
 TOOLS = {
-    'peers': ('model_converters/peers.py', 'cswin'),
+    'baselines': ('model_converters/baselines.py', 'cswin'),
     'official_cednet': ('model_converters/official_cednet.py',),
 }
 
@@ -75,7 +75,7 @@ def test_files_without_weights(convert, tmp_path, content, words):
 def test_a_classifier_without_a_backbone(get_error, tmp_path):
     source = tmp_path / 'in.pth'
     torch.save({'head.bias': torch.zeros(4)}, source)
-    message = get_error('model_converters/peers.py', 'cswin', source, tmp_path / 'out.pth')
+    message = get_error('model_converters/baselines.py', 'cswin', source, tmp_path / 'out.pth')
     assert message == (
         f'error: {source} has only weights that this project does not use, such as head.bias'
     )
@@ -92,7 +92,7 @@ def test_an_output_below_a_file(load_main, tmp_path):
     torch.save({'norm1.weight': torch.zeros(1)}, source)
     target = source / 'out.pth'
     with pytest.raises(SystemExit) as caught:
-        load_main('model_converters/peers.py')(['cswin', str(source), str(target)])
+        load_main('model_converters/baselines.py')(['cswin', str(source), str(target)])
     assert caught.value.code.startswith(f'error: {source}')
 
 

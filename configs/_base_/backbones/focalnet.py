@@ -1,8 +1,8 @@
 # timm's FocalNet with large receptive fields, as its authors use it in detectors: depth-wise kernels of
 # 9, 11 and 13 instead of 3, 5 and 7, and a LayerNorm on each level. Needs timm: pip install
-# "mmcednet[peers]". The authors' classifiers fit after tools/model_converters/peers.py focalnet IN OUT,
-# which pads the kernels; timm's own checkpoints, which pretrained=True would download, do not fit. From
-# random weights, whose biases are 0, the gradients of constant areas, such as padding, overflow.
+# "mmcednet[timm]". The authors' classifiers fit after tools/model_converters/baselines.py focalnet IN
+# OUT, which pads the kernels; timm's own checkpoints, which pretrained=True would download, do not fit.
+# From random weights, whose biases are 0, the gradients of constant areas, such as padding, overflow.
 # Models use focalnet_s; focalnet_b contains only the differences.
 focalnet_s = dict(
     type='NormedLevels',

@@ -13,7 +13,7 @@ from mmcednet.baselines import CSWin
 
 @pytest.fixture(scope='module')
 def tool(root):
-    return root / 'tools' / 'model_converters' / 'peers.py'
+    return root / 'tools' / 'model_converters' / 'baselines.py'
 
 
 @pytest.fixture(scope='module')

@@ -9,7 +9,7 @@ from typing import Any
 
 from mmengine.config import Config
 
-from mmcednet.files import atomic_write
+from mmcednet.files import atomic_write, check_new_file
 
 WIDTH = 104
 TOOLBOXES = ('mmdet', 'mmseg', 'mmpretrain')
@@ -96,7 +96,7 @@ def list_configs(node: Any) -> list[dict]:
     return [node] if isinstance(node, dict) else list(node or ())
 
 
-def check_is_new(path: Path) -> None:
+def check_new_config(path: Path) -> None:
     """Check that a config may be written to ``path``.
 
     Raises:
@@ -104,8 +104,7 @@ def check_is_new(path: Path) -> None:
     """
     if path.suffix != '.py':
         raise ValueError(f'output {path} must end in .py, as configs do')
-    if path.exists():
-        raise ValueError(f'output {path} exists already; remove it, or choose another name')
+    check_new_file(path)
 
 
 def write_config(
@@ -129,7 +128,7 @@ def write_config(
     Raises:
         ValueError: ``path`` exists, or the config cannot be loaded; then nothing is written.
     """
-    check_is_new(path)
+    check_new_config(path)
     text = format_config(header, settings, comments or {})
     with atomic_write(path) as temporary:
         temporary.write_text(text, encoding='utf-8')

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from mmcednet.checks import check_data
 from mmcednet.checks.segmentation import check_segmentation_data
-from mmcednet.config_files import check_is_new, format_config, write_config
+from mmcednet.config_files import check_new_config, format_config, write_config
 from mmcednet.models.utils import check_choice
 
 from .choices import NANO, Choice, choose_arch, choose_weights
@@ -73,7 +73,7 @@ def write_new_config(
         ValueError: The dataset is not complete, or has errors that the training would report, or an
             argument is unknown, or ``out`` exists; then nothing is written.
     """
-    check_is_new(out)
+    check_new_config(out)
     check_length(epochs, hours)
     chosen_arch = choose_arch(arch, pretrained)
     arch = check_choice('arch', chosen_arch.value, ARCHS)

@@ -11,7 +11,7 @@ from mmengine.registry import init_default_scope
 
 from mmcednet.config_files import (
     TOOLBOXES,
-    check_is_new,
+    check_new_config,
     find_config,
     get_type,
     iter_dicts,
@@ -56,7 +56,7 @@ def use_cednet(
         ValueError: The config does not exist or load, CEDNet cannot be used in it, an argument of
             CEDNet is wrong, or ``out`` exists. Nothing is written then.
     """
-    check_is_new(out)
+    check_new_config(out)
     path, cfg = find_config(config), read_config(config)
     options = {key: value for key, value in dict(style=style, mixer=mixer).items() if value is not None}
     try:

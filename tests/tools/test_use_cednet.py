@@ -67,7 +67,7 @@ def test_existing_file(get_error, tmp_path):
     message = get_error(
         'use_cednet.py', 'mmdet::fcos/fcos_r50-caffe_fpn_gn-head_1x_coco.py', '-o', path
     )
-    assert message == f'error: output {path} exists already; remove it, or choose another name'
+    assert message == f'error: {path} exists already; remove it, or choose another name'
     assert path.read_text() == '# mine\n'
 
 

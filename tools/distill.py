@@ -98,7 +98,7 @@ def prepare(args: argparse.Namespace) -> 'Runner':
     from mmcednet.checkpoints.resuming import check_no_training
     from mmcednet.checkpoints.safe_loading import refuse_code
     from mmcednet.distillation.config import build_config, build_dataloader, build_model, check_images
-    from mmcednet.distillation.student import find_backbone
+    from mmcednet.distillation.student import choose_backbone_config
     from mmcednet.files import check_new_file, check_writable
     from mmcednet.launch.config import set_pretrained, set_resume
     from mmcednet.launch.prediction import choose_dtype
@@ -114,7 +114,7 @@ def prepare(args: argparse.Namespace) -> 'Runner':
         check_images(folder)
     check_writable(work_dir)
     check_writable(args.out.parent)
-    backbone = find_backbone(args.arch, args.config, ROOT / 'configs')
+    backbone = choose_backbone_config(args.arch, args.config, ROOT / 'configs')
     cfg = build_config(
         build_model(backbone, args.teacher, args.teacher_scale),
         build_dataloader(args.images, args.batch_size, args.size),

@@ -153,16 +153,16 @@ def check_coco(
     if (metrics or trained) and not content.get('annotations'):
         raise ValueError(f'the annotation file {ann_file} has no annotations')
     content.setdefault('annotations', [])
-    plain = get_type(dataset) == 'CocoDataset'
-    classes = find_dataset_classes(dataset, plain)
+    is_coco = get_type(dataset) == 'CocoDataset'
+    classes = find_dataset_classes(dataset, is_coco)
     if classes:
-        check_categories(content, ann_file, classes, plain)
+        check_categories(content, ann_file, classes, is_coco)
     check_masks(dataset, content, ann_file)
     paths = [images / image['file_name'] for image in content['images']]
     missing = find_missing_files(paths)
     if missing:
         raise ValueError(describe_missing(missing, ann_file))
-    if plain:
+    if is_coco:
         use = Use(
             classes,
             trained=trained,
@@ -181,26 +181,26 @@ def check_coco(
     return set(paths)
 
 
-def find_dataset_classes(dataset: dict, plain: bool) -> tuple[str, ...]:
+def find_dataset_classes(dataset: dict, is_coco: bool) -> tuple[str, ...]:
     """Classes of a dataset: the config's, or those of COCO for a ``CocoDataset`` without."""
     classes = (dataset.get('metainfo') or {}).get('classes')
     if isinstance(classes, str):
         return (classes,)
-    if classes or not plain:
+    if classes or not is_coco:
         return tuple(classes or ())
     from mmdet.datasets import CocoDataset
 
     return CocoDataset.METAINFO['classes']
 
 
-def check_categories(content: dict, ann_file: Path, classes: tuple[str, ...], plain: bool) -> None:
+def check_categories(content: dict, ann_file: Path, classes: tuple[str, ...], is_coco: bool) -> None:
     """Check that a file has the config's classes, in their order.
 
     Args:
         content: The file's content.
         ann_file: The file.
         classes: The config's classes.
-        plain: Whether it is mmdet's ``CocoDataset``, which numbers classes in the file's order; for
+        is_coco: Whether it is mmdet's ``CocoDataset``, which numbers classes in the file's order; for
             other datasets, another order is logged as a warning.
 
     Raises:
@@ -223,7 +223,7 @@ def check_categories(content: dict, ann_file: Path, classes: tuple[str, ...], pl
         f'{ann_file}: {problem}; mmdet numbers classes in the order of the file, so that labels would '
         f'mean other classes: write all of the classes into its categories, in the order of the config'
     )
-    if plain:
+    if is_coco:
         raise ValueError(message)
     print_log(message, 'current', logging.WARNING)
 

@@ -14,7 +14,7 @@ PLAIN = dict(
 )
 
 
-def find_backbone(arch: str, config: str | None, configs: Path) -> dict:
+def choose_backbone_config(arch: str, config: str | None, configs: Path) -> dict:
     """The config of the CEDNet that learns.
 
     Args:

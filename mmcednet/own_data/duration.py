@@ -71,7 +71,7 @@ def measure_speed(cfg: Config) -> Speed:
     batch_size = cfg.train_dataloader.batch_size
     on_gpu = torch.cuda.is_available()
     factor = 1.0 if on_gpu else reduce_batch(cfg)
-    with quiet():
+    with show_errors_only():
         model = build_model(cfg)
         optimizer = build_optim_wrapper(model, cfg.optim_wrapper)
         train_loader = build_loader(cfg.train_dataloader)
@@ -99,7 +99,7 @@ def reduce_batch(cfg: Config) -> float:
     Returns:
         How many times more pixels a batch had before.
     """
-    with quiet():
+    with show_errors_only():
         batch = next(iter(build_loader(cfg.train_dataloader)))
     pixels = [image.shape[-2] * image.shape[-1] for image in batch['inputs']]
     if sum(pixels) <= MAX_PIXELS:
@@ -160,8 +160,11 @@ def read_clock() -> float:
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
-    """Show errors only: building a model logs every parameter, and pycocotools prints what it does."""
+def show_errors_only() -> Iterator[None]:
+    """Hide what is printed, warnings, and what is logged but errors.
+
+    Building a model logs every parameter, and pycocotools prints what it does.
+    """
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

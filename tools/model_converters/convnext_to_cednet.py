@@ -33,10 +33,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     from mmcednet.command_line import exit_on_error
     from mmcednet.converters.convnext_selection import select_from_convnext
     from mmcednet.converters.files import convert_file
-    from mmcednet.distillation.student import find_backbone
+    from mmcednet.distillation.student import choose_backbone_config
 
     def convert(weights: dict[str, 'Tensor']) -> dict[str, 'Tensor']:
-        network = MODELS.build(find_backbone(args.arch, args.config, ROOT / 'configs'))
+        network = MODELS.build(choose_backbone_config(args.arch, args.config, ROOT / 'configs'))
         selected = select_from_convnext(weights, network)
         return {f'backbone.{key}': value for key, value in selected.items()}
 

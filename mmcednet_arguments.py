@@ -9,6 +9,27 @@ from typing import Any
 from mmengine.config import DictAction
 
 
+def add_model_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add ``config`` and ``checkpoint``, a trained model."""
+    parser.add_argument('config', help='config file')
+    parser.add_argument('checkpoint', help='checkpoint file')
+
+
+def add_device_argument(parser: argparse.ArgumentParser) -> None:
+    """Add ``--device``, for commands that only predict."""
+    parser.add_argument('--device', help="'cpu', 'cuda:0', ...; default: the GPU if there is one")
+
+
+def add_val_share_argument(parser: argparse.ArgumentParser) -> None:
+    """Add ``--val-share`` of the commands that divide a dataset."""
+    parser.add_argument(
+        '--val-share',
+        type=float,
+        default=0.2,
+        help='share of the images that become val if there is no split val; default: 0.2',
+    )
+
+
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments that tools/train.py and tools/test.py have in common."""
     parser.add_argument(

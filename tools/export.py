@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
+from mmcednet_arguments import add_model_arguments
 from mmcednet_threads import limit_threads
 
 PACKAGES = ('onnx', 'onnxscript', 'onnxruntime')
@@ -15,8 +16,7 @@ TORCH = (2, 10)
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('config', help='config file')
-    parser.add_argument('checkpoint', help='checkpoint file')
+    add_model_arguments(parser)
     parser.add_argument('-o', '--out', type=Path, required=True, help='file to write: NAME.onnx')
     parser.add_argument(
         '--color',

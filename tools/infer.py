@@ -7,14 +7,18 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmcednet_arguments import add_compile_argument, add_prediction_arguments
+from mmcednet_arguments import (
+    add_compile_argument,
+    add_device_argument,
+    add_model_arguments,
+    add_prediction_arguments,
+)
 from mmcednet_threads import limit_threads
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('config', help='config file')
-    parser.add_argument('checkpoint', help='checkpoint file')
+    add_model_arguments(parser)
     parser.add_argument(
         'inputs',
         nargs='+',
@@ -28,7 +32,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         default=0.3,
         help='detectors: lowest score of a detection that is drawn and written; default: 0.3',
     )
-    parser.add_argument('--device', help="'cpu', 'cuda:0', ...; default: the GPU if there is one")
+    add_device_argument(parser)
     parser.add_argument(
         '--batch', type=int, default=1, help='images of one size that are computed at once; default: 1'
     )

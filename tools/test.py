@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from mmcednet_arguments import add_common_arguments, add_prediction_arguments
+from mmcednet_arguments import add_common_arguments, add_model_arguments, add_prediction_arguments
 from mmcednet_threads import limit_threads
 
 if TYPE_CHECKING:
@@ -16,8 +16,7 @@ if TYPE_CHECKING:
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('config', help='config file')
-    parser.add_argument('checkpoint', help='checkpoint file')
+    add_model_arguments(parser)
     add_common_arguments(parser)
     add_prediction_arguments(parser)
     parser.add_argument(

@@ -7,20 +7,19 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
-from mmcednet_arguments import add_prediction_arguments
+from mmcednet_arguments import add_device_argument, add_model_arguments, add_prediction_arguments
 from mmcednet_threads import limit_threads
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('config', help='config file')
-    parser.add_argument('checkpoint', help='checkpoint file')
+    add_model_arguments(parser)
     parser.add_argument(
         '--examples',
         type=Path,
         help="folder of example pictures; default: some of the config's validation images",
     )
-    parser.add_argument('--device', help="'cpu', 'cuda:0', ...; default: the GPU if there is one")
+    add_device_argument(parser)
     parser.add_argument('--host', default='127.0.0.1', help='default: 127.0.0.1, this machine only')
     parser.add_argument('--port', type=int, default=7860, help='default: 7860')
     add_prediction_arguments(parser)

@@ -6,18 +6,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from mmcednet_arguments import add_val_share_argument
 from mmcednet_threads import limit_threads
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('folder', type=Path, help='has Annotations/, JPEGImages/ and ImageSets/Main/')
-    parser.add_argument(
-        '--val-share',
-        type=float,
-        default=0.2,
-        help='share of the images for val, if ImageSets/Main/ has no list for it; default: 0.2',
-    )
+    add_val_share_argument(parser)
     args = parser.parse_args(argv)
     # not above: they import torch, which --help does not need
     from mmcednet.command_line import exit_on_error

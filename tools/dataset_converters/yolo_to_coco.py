@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from mmcednet_arguments import add_val_share_argument
 from mmcednet_threads import limit_threads
 
 
@@ -16,12 +17,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         type=Path,
         help='has images/ and labels/, and data.yaml or classes.txt with the names of the classes',
     )
-    parser.add_argument(
-        '--val-share',
-        type=float,
-        default=0.2,
-        help='share of the images for val, if there are no images of val; default: 0.2',
-    )
+    add_val_share_argument(parser)
     args = parser.parse_args(argv)
     # not above: they import torch, which --help does not need
     from mmcednet.command_line import exit_on_error

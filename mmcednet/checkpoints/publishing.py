@@ -52,7 +52,7 @@ def check_suffix(out: Path) -> None:
         raise ValueError(f'{out} must end in one of: {", ".join(SUFFIXES)}')
 
 
-def serialize(checkpoint: str, suffix: str, backbone_only: bool = False) -> bytes:
+def serialize(checkpoint: str, suffix: str, backbone_only: bool) -> bytes:
     """The content of a published file.
 
     If the checkpoint has a moving average, its weights are taken, which are those that a test uses.
@@ -60,7 +60,7 @@ def serialize(checkpoint: str, suffix: str, backbone_only: bool = False) -> byte
     Args:
         checkpoint: File, or another address that mmengine's loader accepts.
         suffix: One of ``SUFFIXES``.
-        backbone_only: Leave out the weights of the heads. Default: False.
+        backbone_only: Leave out the weights of the heads.
 
     Raises:
         ValueError: The checkpoint is damaged or contains no weights, or none of a backbone if only

@@ -97,7 +97,7 @@ class RawLevels(nn.Module):
         ValueError: ``levels`` are not as above.
     """
 
-    def __init__(self, in_channels: Mapping[int, int], levels: Sequence[int] = (2, 3, 4, 5)) -> None:
+    def __init__(self, in_channels: Mapping[int, int], levels: Sequence[int]) -> None:
         super().__init__()
         self.levels = tuple(levels) if isinstance(levels, Sequence) else ()
         integers = self.levels and are_integers(self.levels, len(self.levels))

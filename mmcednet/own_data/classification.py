@@ -19,7 +19,7 @@ NANO_BATCH_SIZE = 16
 
 
 def draft_classifier(
-    folder: Path, framework: str, arch: str, pretrained: bool, toolbox: ToolboxModel | None = None
+    folder: Path, framework: str, arch: str, pretrained: bool, toolbox: ToolboxModel | None
 ) -> Draft:
     """Choose the settings of a classifier for a dataset.
 
@@ -28,7 +28,7 @@ def draft_classifier(
         framework: 'classifier', or one of mmpretrain.
         arch: 'tiny', 'small', 'base' or 'nano'.
         pretrained: Whether the backbone starts from pre-trained weights.
-        toolbox: The model of a framework that is not in ``FRAMEWORKS``.
+        toolbox: The model of a framework that is not in ``FRAMEWORKS``; None for these.
 
     Raises:
         ValueError: The dataset is not complete.

@@ -33,8 +33,8 @@ def draft_detector(
     framework: str,
     arch: str,
     pretrained: bool,
-    scale: tuple[int, int] | None = None,
-    toolbox: ToolboxModel | None = None,
+    scale: tuple[int, int] | None,
+    toolbox: ToolboxModel | None,
 ) -> Draft:
     """Choose the settings of a detector for a dataset.
 
@@ -43,9 +43,9 @@ def draft_detector(
         framework: One of ``FRAMEWORKS``, or of mmdet.
         arch: 'tiny', 'small', 'base' or 'nano'.
         pretrained: Whether the backbone starts from pre-trained weights.
-        scale: Width and height in px that images are resized to, keeping their ratio. Default: chosen
+        scale: Width and height in px that images are resized to, keeping their ratio; None: chosen
             by the sizes of images and objects.
-        toolbox: The model of a framework that is not in ``FRAMEWORKS``.
+        toolbox: The model of a framework that is not in ``FRAMEWORKS``; None for these.
 
     Raises:
         ValueError: The dataset is not complete or has errors, or no masks for a framework that needs

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from mmcednet.files import read_names, read_text
 
+FILE_NAME = 'classes.txt'
 IGNORED = 255  # mmseg's ignore_index
 LARGEST = 255  # mmseg reads 8 bits
 WITH_VALUE = re.compile(r'(-?\d+)\s+(\S.*)')
@@ -37,9 +38,7 @@ class LabelClasses:
         return [name for value, name in zip(values, self.names) if value in set(found)]
 
 
-def find_classes(
-    folder: Path, found: Mapping[str, Mapping[int, Path]], file_name: str = 'classes.txt'
-) -> LabelClasses:
+def find_classes(folder: Path, found: Mapping[str, Mapping[int, Path]]) -> LabelClasses:
     """Find the classes of a dataset: from ``classes.txt``, or numbered if the values are 0, 1, 2, ...
 
     A line of the file is ``VALUE NAME``, or the name of a class, whose value is then the number of
@@ -48,12 +47,11 @@ def find_classes(
     Args:
         folder: Folder of the dataset.
         found: Split -> value in its label maps -> a file with it.
-        file_name: The file with the names, in ``folder``.
 
     Raises:
         ValueError: It is unclear which value is which class, or the training has one class only.
     """
-    path = folder / file_name
+    path = folder / FILE_NAME
     files: dict[int, Path] = {}
     for values in found.values():
         files = {**values, **files}

@@ -19,7 +19,7 @@ MAX_CROP = {'nano': 256, 'other': 512}
 
 
 def draft_segmenter(
-    folder: Path, framework: str, arch: str, pretrained: bool, toolbox: ToolboxModel | None = None
+    folder: Path, framework: str, arch: str, pretrained: bool, toolbox: ToolboxModel | None
 ) -> Draft:
     """Choose the settings of a segmenter for a dataset.
 
@@ -28,7 +28,7 @@ def draft_segmenter(
         framework: 'upernet', or one of mmseg.
         arch: 'tiny', 'small', 'base' or 'nano'.
         pretrained: Whether the backbone starts from pre-trained weights.
-        toolbox: The model of a framework that is not in ``FRAMEWORKS``.
+        toolbox: The model of a framework that is not in ``FRAMEWORKS``; None for these.
 
     Raises:
         ValueError: The dataset is not complete, or which value in the label maps is which class is

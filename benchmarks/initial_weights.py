@@ -19,12 +19,11 @@ from mmcednet_threads import limit_threads
 if __name__ == '__main__':
     limit_threads()  # before torch is imported
 
-import matplotlib
 from fusion.arguments import add_dataset_arguments, add_run_arguments
 from fusion.report import TITLES, format_mean, get_mean_and_width
 from fusion.results import Results, read_latest_log, train_missing
 from fusion.training import METRICS, NONE
-from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
 
 from mmcednet.command_line import check_positive, exit_on_error
 from mmcednet.files import atomic_write
@@ -129,8 +128,8 @@ def draw_figure(
     scores: dict[str, dict[int, dict[int, float]]], framework: str, title: str, out: Path
 ) -> None:
     """Draw the score over the length of the training; bars are standard deviations over the seeds."""
-    matplotlib.use('Agg')
-    figure, axes = plt.subplots(figsize=(5.5, 4))
+    figure = Figure(figsize=(5.5, 4))
+    axes = figure.subplots()
     for weights, by_epochs in scores.items():
         epochs = sorted(by_epochs)
         centre, width = get_mean_and_width([list(by_epochs[number].values()) for number in epochs])
@@ -141,7 +140,6 @@ def draw_figure(
     figure.tight_layout()
     with atomic_write(out) as temporary:
         figure.savefig(temporary, dpi=110)
-    plt.close(figure)
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:

@@ -4,9 +4,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import numpy as np
-from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from mmcednet.files import atomic_write
@@ -113,13 +111,11 @@ def draw_figure(groups: Groups, framework: str, title: str, out: Path) -> None:
     Many networks are drawn by their metric on the test images instead, with a point for each run.
     Bands and error bars are standard deviations over the seeds.
     """
-    matplotlib.use('Agg')
     figure = draw_scores(groups, framework) if len(groups) > MANY else draw_curves(groups, framework)
     figure.axes[0].set_title(title)
     figure.tight_layout()
     with atomic_write(out) as temporary:
         figure.savefig(temporary, dpi=110)
-    plt.close(figure)
 
 
 def get_labels(groups: Groups, framework: str) -> list[str]:
@@ -137,7 +133,8 @@ def get_labels(groups: Groups, framework: str) -> list[str]:
 def draw_curves(groups: Groups, framework: str) -> Figure:
     metric = METRICS[framework]
     columns = 1 if framework == 'upernet' else 2
-    figure, axes = plt.subplots(1, columns, figsize=(5.5 * columns, 4), squeeze=False)
+    figure = Figure(figsize=(5.5 * columns, 4))
+    axes = figure.subplots(1, columns, squeeze=False)
     curve_axes = axes[0, 0]
     for index, (label, rows) in enumerate(zip(get_labels(groups, framework), groups.values())):
         iterations = [point[0] for point in rows[0]['curve']]
@@ -160,7 +157,8 @@ def draw_curves(groups: Groups, framework: str) -> Figure:
 
 
 def draw_scores(groups: Groups, framework: str) -> Figure:
-    figure, axes = plt.subplots(figsize=(7, 1 + 0.28 * len(groups)))
+    figure = Figure(figsize=(7, 1 + 0.28 * len(groups)))
+    axes = figure.subplots()
     scores = [list(get_scores(rows, METRICS[framework]).values()) for rows in groups.values()]
     centres, widths = get_mean_and_width(scores)
     positions = range(len(groups))

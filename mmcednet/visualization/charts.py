@@ -7,15 +7,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import numpy as np
+from matplotlib.figure import Figure
 
 from mmcednet.config_files import get_type
 from mmcednet.files import atomic_write
 from mmcednet.metrics import list_shown_metrics
-
-matplotlib.use('Agg')
-from matplotlib import pyplot as plt
 
 MAX_NUMBERS = 30  # classes of which a confusion matrix has the numbers
 MAX_NAMES = 60  # and the names
@@ -41,7 +38,8 @@ def draw_curves(log: Path, cfg: Any, out: Path) -> None:
     """
     entries = read_log(log)
     losses = [(entry['iter'], entry['loss']) for entry in entries if 'loss' in entry]
-    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout='constrained')
+    figure = Figure(figsize=(10, 4), layout='constrained')
+    left, right = figure.subplots(1, 2)
     left.plot(*zip(*losses))
     left.set(xlabel='iteration', ylabel='training loss', ylim=(0, None))
     curves: dict[str, list[tuple[int, float]]] = {}
@@ -77,7 +75,8 @@ def write_csv(rows: Sequence[Mapping[str, Any]], out: Path) -> None:
 
 def draw_precision_recall(curves: Mapping[str, tuple[np.ndarray, np.ndarray]], out: Path) -> None:
     """Draw the precision over the recall: each class, or the ten with the smallest area of many."""
-    figure, axes = plt.subplots(figsize=(7, 5), layout='constrained')
+    figure = Figure(figsize=(7, 5), layout='constrained')
+    axes = figure.subplots()
     areas = {name: np.diff(curve[0]) @ curve[1][1:] for name, curve in curves.items()}
     drawn = sorted(curves, key=lambda name: areas[name])[:MAX_CURVES]
     for name in curves:
@@ -93,7 +92,8 @@ def draw_confusion(confusion: np.ndarray, labels: Sequence[str], title: str, out
     """Draw a confusion matrix (true, predicted): shares of each row, and the numbers of few classes."""
     number = len(labels)
     side = min(24.0, 3.5 + 0.7 * number)
-    figure, axes = plt.subplots(figsize=(side + 1, side), layout='constrained')
+    figure = Figure(figsize=(side + 1, side), layout='constrained')
+    axes = figure.subplots()
     rows = confusion.sum(1, keepdims=True)
     shares = confusion / np.maximum(rows, 1)
     image = axes.imshow(shares, cmap='Blues', vmin=0, vmax=1)
@@ -112,10 +112,10 @@ def draw_confusion(confusion: np.ndarray, labels: Sequence[str], title: str, out
     save(figure, out)
 
 
-def save(figure: Any, out: Path) -> None:
+def save(figure: Figure, out: Path) -> None:
+    """Write a figure, its curves with a grid."""
     for axes in figure.axes[:2]:
         if axes.lines:
             axes.grid(alpha=0.3)
     with atomic_write(out) as temporary:
         figure.savefig(temporary, dpi=120)
-    plt.close(figure)

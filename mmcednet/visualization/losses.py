@@ -2,18 +2,13 @@
 
 from pathlib import Path
 
-import matplotlib
+from matplotlib.figure import Figure
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
-from mmcednet.files import atomic_write
-
-from .charts import read_log
-
-matplotlib.use('Agg')
-from matplotlib import pyplot as plt
+from .charts import read_log, save
 
 SMOOTHING = 50  # points of a curve; each is the mean of as many logged values as that takes
 
@@ -67,15 +62,14 @@ def draw_losses(losses: dict[str, list[tuple[int, float]]], out: Path) -> None:
     """
     if not losses:
         return
-    figure, axes = plt.subplots(figsize=(7, 4), layout='constrained')
+    figure = Figure(figsize=(7, 4), layout='constrained')
+    axes = figure.subplots()
     for name, values in losses.items():
         width = max(1, len(values) // SMOOTHING)
         parts = [values[i : i + width] for i in range(0, len(values), width)]
         points = [[sum(column) / len(part) for column in zip(*part)] for part in parts]
         axes.plot(*zip(*points), label=name, linewidth=2.5 if name == 'loss' else 1)
     axes.set(xlabel='iteration', ylabel='loss', yscale='log')
-    axes.grid(alpha=0.3, which='both')
+    axes.grid(alpha=0.3, which='minor')  # save draws the others
     figure.legend(loc='outside right upper')
-    with atomic_write(out) as temporary:
-        figure.savefig(temporary, dpi=120)
-    plt.close(figure)
+    save(figure, out)

@@ -2,6 +2,8 @@
 
 import csv
 import json
+import subprocess
+import sys
 
 import cv2
 import numpy as np
@@ -14,8 +16,13 @@ from mmcednet.visualization import charts
 @pytest.fixture
 def figures(monkeypatch):
     """The figures that are drawn."""
-    found = []
-    monkeypatch.setattr(charts.plt, 'close', found.append)
+    found, save = [], charts.save
+
+    def keep(figure, out):
+        found.append(figure)
+        save(figure, out)
+
+    monkeypatch.setattr(charts, 'save', keep)
     return found
 
 
@@ -67,3 +74,18 @@ def test_the_worst_of_many_classes_have_curves(tmp_path, figures):
     axes = figures[0].axes[0]
     assert [line.get_label() for line in axes.lines] == [f'class {index}' for index in range(10)]
     assert axes.get_title() == 'the 10 worst of 20 classes'
+
+
+@pytest.mark.slow
+def test_the_backend_stays_as_it_is(tmp_path):
+    """Importing the package and drawing must not keep a notebook from showing its own figures."""
+    code = (
+        "import matplotlib, sys; matplotlib.use('svg'); from pathlib import Path;"
+        'from mmcednet.visualization import charts, losses;'
+        "losses.draw_losses({'loss': [(1, 2.0), (2, 1.0)]}, Path(sys.argv[1]));"
+        'print(matplotlib.get_backend())'
+    )
+    command = [sys.executable, '-c', code, str(tmp_path / 'losses.png')]
+    out = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert out.stdout.split() == ['svg']
+    assert (tmp_path / 'losses.png').is_file()

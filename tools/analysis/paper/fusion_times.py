@@ -4,8 +4,6 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-import matplotlib
-from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -59,10 +57,10 @@ def draw_fusion_times(rows: Iterable[Row], times: FusionTimes) -> Figure:
         rows: Rows of the tables.
         times: Fusion times of the configs in ``rows``.
     """
-    matplotlib.use('Agg')
     panels = group_panels(rows)
     lines = -(-len(panels) // COLUMNS)
-    figure, axes = plt.subplots(lines, COLUMNS, figsize=(6.5 * COLUMNS, 4.6 * lines), squeeze=False)
+    figure = Figure(figsize=(6.5 * COLUMNS, 4.6 * lines))
+    axes = figure.subplots(lines, COLUMNS, squeeze=False)
     for panel, (title, members) in zip(axes.flat, panels.items()):
         draw_panel(panel, members, times)
         metric = 'mIoU' if members[0].framework == 'upernet' else 'box AP'

@@ -1,4 +1,4 @@
-"""Metrics that MMDetection lacks. They need it, so configs import them."""
+"""A metric that mmdet lacks, and how pycocotools is called; needs mmdet, so configs import it."""
 
 from .crowded import CrowdedCocoMetric
 

@@ -7,7 +7,8 @@ import numpy as np
 from mmdet.evaluation import CocoMetric
 from mmdet.registry import METRICS
 from mmengine.fileio import load
-from pycocotools.cocoeval import COCOeval
+
+from .coco import match_detections
 
 COCO_DETECTIONS = [1, 10, 100]  # of an image and a class, by which COCO measures
 THRESHOLDS = {'mAP_50': 0.5, 'mAP_75': 0.75}
@@ -60,13 +61,16 @@ class CrowdedCocoMetric(CocoMetric):
             kind: 'bbox' or 'segm'.
             predictions: Detections in COCO's format.
         """
-        evaluation = COCOeval(self._coco_api, self._coco_api.loadRes(predictions), kind)
-        evaluation.params.catIds = self.cat_ids
-        evaluation.params.imgIds = self.img_ids
-        evaluation.params.iouThrs = self.iou_thrs
-        evaluation.params.maxDets = [self.max_dets]
-        evaluation.params.areaRng = evaluation.params.areaRng[:1]  # all sizes
-        evaluation.evaluate()
+        truth = self._coco_api
+        evaluation = match_detections(
+            truth,
+            truth.loadRes(predictions),
+            kind,
+            self.img_ids,
+            self.cat_ids,
+            self.max_dets,
+            self.iou_thrs,
+        )
         evaluation.accumulate()
         precision = evaluation.eval['precision']  # (IoU threshold, recall, class, 1, 1)
         selected = {'mAP': precision}

@@ -12,6 +12,7 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from mmcednet.evaluation.coco import match_detections
 from mmcednet.visualization.drawing import draw_detection_panels
 from mmcednet.visualization.grids import resize_boxes, resize_mask
 
@@ -164,13 +165,8 @@ def compute_precision(
     truth: COCO, found: COCO, kind: str, records: Sequence[Record], metric: Any
 ) -> np.ndarray:
     """Precision (IoU threshold, recall, class) of all sizes, as the metric computes it."""
-    evaluation = COCOeval(truth, found, kind)
-    evaluation.params.imgIds = [record['img_id'] for record in records]
-    evaluation.params.catIds = list(metric.cat_ids)
-    evaluation.params.maxDets = [get_limit(metric)]
-    evaluation.params.areaRng = evaluation.params.areaRng[:1]
-    evaluation.params.areaRngLbl = evaluation.params.areaRngLbl[:1]
-    evaluation.evaluate()
+    img_ids = [record['img_id'] for record in records]
+    evaluation = match_detections(truth, found, kind, img_ids, metric.cat_ids, get_limit(metric))
     evaluation.accumulate()
     # pycocotools has sorted the ids
     order = [evaluation.params.catIds.index(cat_id) for cat_id in metric.cat_ids]
@@ -185,15 +181,11 @@ def compute_confusion(
     Detections and objects of any class are matched by pycocotools. The records get the harmonic mean
     of precision and recall as 'score'.
     """
-    evaluation = COCOeval(truth, found, kind)
-    evaluation.params.imgIds = [record['img_id'] for record in records]
-    evaluation.params.catIds = list(cat_ids)
-    evaluation.params.useCats = 0
-    evaluation.params.iouThrs = np.array([MIN_IOU])
-    evaluation.params.maxDets = [max([1, *(len(record['labels']) for record in records)])]
-    evaluation.params.areaRng = evaluation.params.areaRng[:1]
-    evaluation.params.areaRngLbl = evaluation.params.areaRngLbl[:1]
-    evaluation.evaluate()
+    img_ids = [record['img_id'] for record in records]
+    most = max([1, *(len(record['labels']) for record in records)])
+    evaluation = match_detections(
+        truth, found, kind, img_ids, cat_ids, most, iou_thrs=[MIN_IOU], by_class=False
+    )
     labels = {cat_id: label for label, cat_id in enumerate(cat_ids)}
     none = len(labels)
     matched = {item['image_id']: item for item in evaluation.evalImgs if item is not None}

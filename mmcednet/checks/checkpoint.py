@@ -6,8 +6,11 @@ from torch import nn
 
 from mmcednet.checkpoints.loading import load_checkpoint
 from mmcednet.models.pretrained import check_shapes, get_state_dict
+from mmcednet.wording import list_first
 
 from .unwrap import unwrap_model
+
+MAX_NAMED = 4  # classes in a message
 
 
 def check_checkpoint(model: nn.Module, checkpoint: str) -> None:
@@ -94,8 +97,8 @@ def check_checkpoint_classes(found: Sequence[str], expected: Sequence[str], chec
     """
     if len(found) != len(expected):
         raise ValueError(
-            f'{checkpoint} was trained on {len(found)} classes ({summarize(found)}), '
-            f'but the config has {len(expected)} ({summarize(expected)})'
+            f'{checkpoint} was trained on {len(found)} classes ({list_first(found, MAX_NAMED)}), '
+            f'but the config has {len(expected)} ({list_first(expected, MAX_NAMED)})'
         )
     for index, (theirs, ours) in enumerate(zip(found, expected)):
         if theirs != ours:
@@ -103,7 +106,3 @@ def check_checkpoint_classes(found: Sequence[str], expected: Sequence[str], chec
                 f'{checkpoint} was trained on other classes: its class {index} is {theirs!r}, that of '
                 f'the config {ours!r}'
             )
-
-
-def summarize(classes: Sequence[str]) -> str:
-    return ', '.join(classes[:4]) + (', ...' if len(classes) > 4 else '')

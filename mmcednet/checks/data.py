@@ -10,6 +10,7 @@ from mmengine.logging import print_log
 
 from mmcednet.config_files import get_type, iter_dicts, list_configs
 from mmcednet.images import list_images
+from mmcednet.wording import list_first
 
 from .annotations import check_annotations
 from .coco_format import CUT, read_coco
@@ -94,7 +95,7 @@ def warn_about_shared_images(splits: dict[str, set[Path]]) -> None:
         if both:
             print_log(
                 f'{len(both)} images are in the training and in the {split} data, so that its metrics '
-                f'are too good: {both[0]}' + (', ...' if len(both) > 1 else ''),
+                f'are too good: {list_first(both, 1)}',
                 'current',
                 logging.WARNING,
             )

@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from PIL import Image
 
 from mmcednet.config_files import get_type, iter_dicts
 from mmcednet.images import IMAGE_ERRORS, ROTATED, ImageError, get_orientation, read_size
+from mmcednet.wording import list_first
 
 SAMPLE = 2000  # images whose header is read
 DECODED = 100  # images of more than 8 bits, or with transparency, whose pixels are read
@@ -83,9 +83,7 @@ def check_image_files(paths: Sequence[Path], source: str) -> None:
             f'{findings.highest >> 8}; save them with 8 bits per channel, scaled to 0 to 255'
         )
     for text, files in findings.warnings.items():
-        names = ', '.join(map(str, islice(files, MAX_NAMED))) + (
-            ', ...' if len(files) > MAX_NAMED else ''
-        )
+        names = list_first(files, MAX_NAMED)
         print_log(f'{source}: {len(files)} images {text}: {names}', 'current', logging.WARNING)
 
 

@@ -3,8 +3,9 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Any
+
+from mmcednet.wording import list_first
 
 from .coco_format import CUT
 
@@ -151,8 +152,7 @@ def find_warnings(content: dict, use: Use) -> Iterator[str]:
             if text:
                 found.setdefault(text, []).append(item['id'])
     for text, ids in found.items():
-        names = ', '.join(map(str, islice(ids, MAX_NAMED)))
-        yield f'{len(ids)} annotations {text}: {names}' + (', ...' if len(ids) > MAX_NAMED else '')
+        yield f'{len(ids)} annotations {text}: {list_first(ids, MAX_NAMED)}'
 
 
 def leaves(box: list, image: dict) -> bool:

@@ -17,6 +17,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmcednet.config_files import get_type, iter_dicts
 from mmcednet.images import find_values, read_label_map, read_size
+from mmcednet.wording import join_words
 
 from .data import find_missing_files, iter_datasets, warn_about_shared_images
 from .features import iter_heads
@@ -237,7 +238,7 @@ def describe_ranges(numbers: list[int]) -> str:
     starts = [number for number in sorted(numbers) if number - 1 not in numbers]
     ends = [number for number in sorted(numbers) if number + 1 not in numbers]
     parts = [str(start) if start == end else f'{start} to {end}' for start, end in zip(starts, ends)]
-    return ' and '.join([', '.join(parts[:-1])] * (len(parts) > 1) + parts[-1:])
+    return join_words(parts)
 
 
 def compute_smallest_batch(loader: dict) -> int:

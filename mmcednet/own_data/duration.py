@@ -24,6 +24,7 @@ from torch.utils.data import DataLoader
 from mmcednet.config_files import get_type
 from mmcednet.launch.device import adapt_to_device
 from mmcednet.launch.threads import adapt_threads
+from mmcednet.wording import count
 
 TIME = 3.0  # seconds of timed iterations, after the first one
 MAX_STEPS = 20
@@ -82,14 +83,13 @@ def measure_speed(cfg: Config) -> Speed:
     images = itertools.chain.from_iterable(itertools.repeat(val_loader))
     model.eval()
     _, val_seconds = time_steps(lambda: model.val_step(next(images)), TIME / 3)
-    timed = '1 iteration' if steps == 1 else f'{steps} iterations'
     less = f', each of 1/{factor:.0f} of the pixels of a batch,' if factor > 1 else ''
     where = torch.cuda.get_device_name() if on_gpu else 'the CPU'
     return Speed(
         seconds * factor,
         math.ceil(len(train_loader.dataset) / batch_size),  # type: ignore[arg-type]
         val_seconds * len(val_loader.dataset),  # type: ignore[arg-type]
-        f'{timed}{less} timed here on {where}',
+        f'{count(steps, "iteration")}{less} timed here on {where}',
     )
 
 

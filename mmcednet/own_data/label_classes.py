@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mmcednet.files import read_names, read_text
+from mmcednet.wording import join_words
 
 FILE_NAME = 'classes.txt'
 IGNORED = 255  # mmseg's ignore_index
@@ -136,7 +137,7 @@ def describe(values: Iterable[int]) -> str:
     shown = [str(value) for value in values[:MAX_SHOWN]]
     if len(values) > MAX_SHOWN:
         return f'{", ".join(shown)} and {len(values) - MAX_SHOWN} more'
-    return ' and '.join([', '.join(shown[:-1])] * (len(shown) > 1) + shown[-1:])
+    return join_words(shown)
 
 
 def describe_file(path: Path, files: Mapping[int, Path], classes: LabelClasses) -> str:

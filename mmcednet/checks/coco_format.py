@@ -4,7 +4,7 @@ import json
 import math
 import reprlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +90,11 @@ def advise(content: dict, key: str, value: Any) -> str:
         return ''
     listed = ', '.join(map(repr, unused))
     return f'; remove those without objects from its categories, with the id {listed}'
+
+
+def find_category_ids(content: dict, classes: Collection[str] = ()) -> set:
+    """Find the ids of the categories whose names are among ``classes``. Default: of all categories."""
+    return {item['id'] for item in content['categories'] if not classes or item['name'] in classes}
 
 
 def is_number(value: Any) -> bool:

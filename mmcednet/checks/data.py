@@ -13,7 +13,7 @@ from mmcednet.images import list_images
 from mmcednet.wording import list_first
 
 from .annotations import check_annotations
-from .coco_format import CUT, read_coco
+from .coco_format import CUT, find_category_ids, read_coco
 from .image_files import check_image_files, reads_by_default
 from .limits import list_limits, log_empty_images, warn_about_limits
 from .objects import Use
@@ -284,8 +284,7 @@ def check_masks(dataset: dict, content: dict, ann_file: Path) -> None:
     """
     steps = list_mask_steps(dataset)
     polygons = any(not step.get('poly2mask', True) for step in steps)
-    classes = (dataset.get('metainfo') or {}).get('classes')
-    used = {item['id'] for item in content['categories'] if not classes or item['name'] in classes}
+    used = find_category_ids(content, (dataset.get('metainfo') or {}).get('classes') or ())
     for item in content['annotations']:
         mask, name = item.get('segmentation'), f'annotation {item.get("id")}'
         if steps and not mask and item.get('category_id') in used:

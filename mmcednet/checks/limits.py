@@ -9,6 +9,8 @@ from typing import Any
 
 from mmengine.logging import print_log
 
+from .coco_format import find_category_ids
+
 # Settings of mmdet's models: detections of an image, candidates before NMS, queries, and proposals
 LIMITS = ('max_per_img', 'max_per_image', 'nms_pre', 'num_queries', 'num_proposals')
 DETECTIONS = (
@@ -55,7 +57,7 @@ def count_objects(content: dict, classes: Collection[str] = ()) -> Counter:
     Returns:
         Id of an image -> number of its objects; images without are missing.
     """
-    used = {item['id'] for item in content['categories'] if not classes or item['name'] in classes}
+    used = find_category_ids(content, classes)
     images = {image['id'] for image in content['images']}
     return Counter(
         item['image_id']
@@ -100,7 +102,7 @@ def count_empty_images(content: dict, classes: Collection[str] = ()) -> int:
         content: The file's content.
         classes: Names of the classes that count. Default: all.
     """
-    used = {item['id'] for item in content['categories'] if not classes or item['name'] in classes}
+    used = find_category_ids(content, classes)
     filled = {
         item.get('image_id') for item in content['annotations'] if item.get('category_id') in used
     }

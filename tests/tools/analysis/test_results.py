@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from paper.results import render_files
+from paper.results import read_metrics, render_files
 from paper.tables import CONFIGS, Row, get_method_name, load_paper_rows
 
 from mmcednet.analysis.fusion_time import FusionTime
@@ -140,3 +140,12 @@ def test_mim_finds_configs_and_tools_in_the_package(root):
     assert (package / 'configs' / 'retinanet' / 'cednet_t.py').is_file()
     assert (package / 'tools' / 'train.py').is_file()
     assert yaml.safe_load((package / 'model-index.yml').read_text())['Import']
+
+
+def test_a_log_that_a_kill_cut_off(root, tmp_path):
+    entries = [{'coco/bbox_mAP': 0.4917, 'step': 36}, {'loss': 1.0, 'step': 37}]
+    write_log(tmp_path, 'mask_rcnn/cednet_t', entries)
+    (log,) = tmp_path.rglob('scalars.json')
+    log.write_text(log.read_text()[:-5])
+    config = root / 'configs' / 'mask_rcnn' / 'cednet_t.py'
+    assert read_metrics(tmp_path, config, 'mask_rcnn/cednet_t.py') == {'ap': pytest.approx(49.17)}

@@ -9,6 +9,7 @@ import yaml
 from mmengine.config import Config
 
 from mmcednet.metrics import to_percent
+from mmcednet.visualization.charts import read_log
 
 from .fusion_times import FusionTimes
 from .tables import FRAMEWORKS, KNOWN_DEVIATIONS, Row, load_misprints, load_paper_rows
@@ -55,8 +56,7 @@ def read_metrics(work_dirs: Path, config: Path, name: str) -> dict[str, float]:
     end = loop.get('max_epochs') or loop.max_iters
     found: dict[str, float] = {}
     for log in logs:
-        for line in log.read_text(encoding='utf-8').splitlines():
-            entry = json.loads(line)
+        for entry in read_log(log):
             if entry.get('step') == end:
                 for metric, key in METRICS.items():
                     if key in entry:

@@ -27,6 +27,7 @@ from matplotlib.figure import Figure
 
 from mmcednet.command_line import check_positive, exit_on_error
 from mmcednet.files import atomic_write
+from mmcednet.metrics import to_percent
 
 TOOLS = Path(__file__).resolve().parents[1] / 'tools'
 IN_PROCESS = [  # of each data loader: processes of its own do not pay beside other trainings
@@ -78,8 +79,7 @@ def train(run: Run, folder: Path, weights: str, out: Path) -> dict[str, Any]:
     metric = METRICS[run.framework]
     # mmdet gives no AP where a detector finds nothing
     score = [0.0, *(entry[metric] for entry in entries if metric in entry)][-1]
-    in_percent = score if run.framework == 'upernet' else 100 * score
-    return dict(asdict(run), score=round(in_percent, 2))
+    return dict(asdict(run), score=round(to_percent(metric, score), 2))
 
 
 def call(tool: str, *args: Any) -> None:

@@ -11,11 +11,10 @@ from typing import Any, NamedTuple
 
 from mmengine.config import Config
 
-from mmcednet.config_files import find_config_folder
+from mmcednet.config_files import find_config_folder, get_type
 from mmcednet.use_cednet.config import use_cednet
 from mmcednet.use_cednet.features import describe
 from mmcednet.use_cednet.representatives import find_representative, list_folders
-from mmcednet.use_cednet.rules import get_type
 
 from .smoke_test import run_smoke_test
 

@@ -1,1 +1,1 @@
-"""Complexity and fusion time of networks."""
+"""Complexity (parameters, multiply-adds), fusion time and speed of networks."""

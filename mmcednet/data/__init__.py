@@ -1,4 +1,4 @@
-"""Datasets and transforms of the recipes, and generated datasets."""
+"""Datasets and transforms of the recipes; conversion to COCO's format; the generated shapes."""
 
 from .copy_paste import BoxCopyPaste, PairedDataset
 from .image_errors import NamedImageErrors

@@ -22,6 +22,9 @@ MAX_DRAWS = 100
 class PairedDataset:
     """A wrapper that draws, with a given probability, a second random sample for each sample.
 
+    Not mmdet's ``MultiImageMixDataset``, which deep-copies all images and annotations before every
+    transform.
+
     Args:
         dataset: The wrapped dataset or its config; its pipeline must not pack the results.
         pipeline: Transforms applied to the results. They find the second sample in the list

@@ -70,7 +70,7 @@ def pick_candidates(
 
 
 def suppress(boxes: Tensor, scores: Tensor, cfg: Any, score_threshold: float) -> Tensor:
-    """Set the scores of boxes to 0 that non-maximum suppression removes.
+    """Set to 0 the scores of the boxes that non-maximum suppression removes.
 
     Args:
         boxes: (B, K, 4).

@@ -30,7 +30,7 @@ class CEDNetFSDPStrategy(FSDPStrategy):
 
     Unlike there, the optimizer is built from the whole parameters: weight decay depends on their number
     of dimensions, and FSDP leaves each process with a flat part of them. Gradients are clipped by the
-    norm of all parts. The optimizer's state is resumed with torch 2.1 and later.
+    norm of all parts.
 
     Args:
         As those of ``FSDPStrategy``; ``model_wrapper.use_orig_params`` must be True.

@@ -29,7 +29,8 @@ DILATION = 3
 class CEDBlock(nn.Module):
     """x + DropPath(gamma * MLP(LN(DW7x7(x)))), for (N, C, H, W).
 
-    All blocks that a network builds have these arguments, and none of their own.
+    The blocks of all mixers take the same arguments, used or not, so that a network can build any of
+    them.
 
     Args:
         channels: C.

@@ -1,1 +1,1 @@
-"""Pictures of a training: a progress bar, curves, and predictions in a grid."""
+"""Progress bar, charts, losses, drawings of labels and predictions, pictures in a grid."""

@@ -13,7 +13,8 @@ from mmengine.runner import Runner
 class FolderVisualizationHook(DetVisualizationHook):
     """mmdet's DetVisualizationHook, whose pictures keep the subfolders of their images.
 
-    There, images of one name in two folders have one picture. The arguments are the same.
+    mmdet's hook writes images of the same name from different folders to one file.
+    The arguments are the same.
     """
 
     test_out_dir: str | None

@@ -75,8 +75,8 @@ def find(
     Returns:
         The implementation; None if the layers should compute it themselves: where there is none, under
         an exporter or a transform of torch.func; on a CPU also under torch.compile, and in mixed
-        precision in training or with gradients: a pass without gradients in training may be computed
-        again with them.
+        precision except in evaluation without gradients: in training, a reversible network runs a layer
+        once without and once with gradients, and both must agree.
     """
     if triton is None and is_traced():  # first: torch 2.1 cannot compile what follows
         return None

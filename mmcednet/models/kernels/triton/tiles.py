@@ -1,8 +1,8 @@
 """Sizes of the parts of the features that a program of a Triton kernel computes, from tiles.json.
 
 They change the speed only; benchmarks/operators.py measures them and writes the file. Those of the
-convolution without dilation and of MLP_LARGE were the best of a few on an H100; the others have not
-been measured.
+convolution without dilation and of MLP_LARGE were chosen with prototypes on an H100; the operators
+themselves have not been run on a GPU.
 """
 
 import json

@@ -80,8 +80,8 @@ def add_prediction_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--amp',
         action='store_true',
-        help='predict in low precision: bfloat16, on an older GPU float16; on a processor that has '
-        'instructions for it, too',
+        help='compute backbone, neck and dense heads in bfloat16, on an older GPU in float16; a CPU '
+        'needs instructions for bfloat16',
     )
     parser.add_argument(
         '--cuda-graph',

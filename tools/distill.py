@@ -62,7 +62,8 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         '--amp',
         action='store_true',
-        help='without a GPU, compute the teacher in bfloat16; with one, everything is in low precision',
+        help='on a CPU, compute the teacher in bfloat16; on a GPU the training is in mixed precision '
+        'anyway',
     )
     parser.add_argument(
         '--work-dir', help='folder of logs and checkpoints; default: work_dirs/distill/OUT'

@@ -1,5 +1,8 @@
 #!/usr/bin/env python3
-"""Writes a config with CEDNet that inherits from any of MMDetection, MMSegmentation or MMPretrain."""
+"""Puts CEDNet into a config of MMDetection, MMSegmentation or MMPretrain.
+
+The config that it writes inherits from that one.
+"""
 
 import argparse
 import sys

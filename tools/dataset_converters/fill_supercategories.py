@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Copies a COCO annotation file, with a supercategory, which some tools need, of each category."""
+"""Copies a COCO annotation file and gives each category the supercategory that some tools need."""
 
 import argparse
 import json

@@ -10,7 +10,7 @@ from mmcednet.models.execution import use_kernels
 from mmcednet.models.layers import LayerNorm2d
 from mmcednet.models.mixers import CrossWindowAttention
 from mmcednet.models.pretrained import PretrainedBackbone
-from mmcednet.models.utils import are_integers, init_linear
+from mmcednet.models.utils import are_integers, init_truncated
 
 EPS = 1e-5  # of every LayerNorm; CEDNet's have 1e-6
 NUM_STAGES = 4
@@ -81,7 +81,7 @@ class CSWin(PretrainedBackbone):
         set_drop_path(blocks, drop_path_rate, number=len(blocks))
         for stage in self.out_indices:
             self.add_module(f'norm{stage}', LayerNorm2d(widths[stage], EPS))
-        self.apply(init_linear)
+        self.apply(init_truncated)
         use_kernels(self)
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:

@@ -25,7 +25,7 @@ from mmcednet.models.mixers import (
     window_reverse,
 )
 from mmcednet.models.pretrained import PretrainedBackbone
-from mmcednet.models.utils import are_integers, init_linear
+from mmcednet.models.utils import are_integers, init_truncated
 
 EXPAND = 3  # tokens around a window that it attends to one by one
 REGION = WINDOW + 2 * EXPAND  # side of a window with these neighbours
@@ -282,7 +282,7 @@ class FocalTransformer(PretrainedBackbone):
             PatchEmbedding(channels, 2 * channels, 2) for channels in self.out_channels[:-1]
         )
         self.norms = nn.ModuleList(nn.LayerNorm(channels) for channels in self.out_channels)
-        self.apply(init_linear)
+        self.apply(init_truncated)
         use_kernels(self)
 
     def adapt_weights(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -1,6 +1,7 @@
 """RevCol: reversible column networks (Cai et al., ICLR 2023)."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from mmengine.registry import MODELS
@@ -19,7 +20,7 @@ from mmcednet.models.layers import (
     to_channels_last,
 )
 from mmcednet.models.pretrained import PretrainedBackbone
-from mmcednet.models.utils import are_integers, check_choice
+from mmcednet.models.utils import are_integers, check_choice, init_truncated
 
 from .reversible import Level, compute_columns, compute_columns_reversibly
 
@@ -139,7 +140,7 @@ class RevCol(PretrainedBackbone):
             nn.ModuleList(RevColLevel(channels, i, rates[i], first=column == 0) for i in range(4))
             for column in range(num_columns)
         )
-        self.apply(init_truncated)
+        self.apply(partial(init_truncated, kinds=(nn.Conv2d, nn.Linear)))
         use_kernels(self)
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
@@ -196,11 +197,3 @@ class RevCol(PretrainedBackbone):
             return int(column) + 1
         block = int(rest[0]) if kind == 'blocks' else 0
         return sum(self.num_blocks[: int(level)]) + block + int(column) + 1
-
-
-def init_truncated(module: nn.Module) -> None:
-    """Initialise convolutions and linear layers: weights truncated normal with std 0.02, biases 0."""
-    if isinstance(module, (nn.Conv2d, nn.Linear)):
-        nn.init.trunc_normal_(module.weight, std=0.02)
-        if module.bias is not None:
-            nn.init.zeros_(module.bias)

@@ -29,9 +29,11 @@ def init_layer(module: nn.Module) -> None:
             nn.init.zeros_(module.bias)
 
 
-def init_linear(module: nn.Module) -> None:
-    """Initialise linear layers: weights truncated normal with std 0.02, biases 0."""
-    if isinstance(module, nn.Linear):
+def init_truncated(
+    module: nn.Module, kinds: tuple[type[nn.Conv2d] | type[nn.Linear], ...] = (nn.Linear,)
+) -> None:
+    """Initialise layers, by default linear ones: weights truncated normal with std 0.02, biases 0."""
+    if isinstance(module, kinds):
         nn.init.trunc_normal_(module.weight, std=0.02)
         if module.bias is not None:
             nn.init.zeros_(module.bias)

@@ -16,7 +16,7 @@ from torch import Tensor
 from mmcednet.checkpoints.loading import load_checkpoint
 from mmcednet.models.pretrained import get_state_dict
 
-from .templates import Templates, compile_templates, match_key
+from .templates import PARAM, Templates, compile_templates, match_key
 
 OURS = 'stages.{level}.{block}.'
 ORIGINAL: Templates = {
@@ -59,7 +59,7 @@ for number in range(4):  # downsampling and blocks are numbered together
     }
 RULES = compile_templates(
     ORIGINAL | MMPRETRAIN | TIMM | TORCHVISION,
-    dict(level='[0-3]', block=r'\d+', index=r'\d', param='weight|bias'),
+    dict(level='[0-3]', block=r'\d+', index=r'\d', param=PARAM),
 )
 HEADS = ('head.', 'classifier.2.')  # of classifiers, which nothing here needs
 MARKER = 'stages.0.0.depthwise_conv.weight'

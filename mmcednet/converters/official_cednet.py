@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from .templates import Rule, Templates, compile_templates, match_key
+from .templates import BATCH_NORM, PARAM, Rule, Templates, compile_templates, match_key
 
 # Everything outside the blocks.
 LAYERS: Templates = {
@@ -118,16 +118,13 @@ CROSS_WINDOW_BLOCK: Templates = {
     **MLP,
 }
 
-LAYER_NORM = 'weight|bias'
-BATCH_NORM = 'weight|bias|running_mean|running_var|num_batches_tracked'
-
 
 class MixerTemplates(NamedTuple):
     """The blocks of a token mixer, and the names of the tensors in a norm of its network."""
 
     block: Templates
     long_range_block: Templates
-    norm: str = LAYER_NORM
+    norm: str = PARAM  # of LayerNorm
 
 
 MIXER_TEMPLATES = {
@@ -195,7 +192,7 @@ def build_rules(mixer: MixerTemplates) -> list[Rule]:
         **join_templates(POSITIONS, mixer.block),
         **join_templates(LONG_RANGE_POSITIONS, mixer.long_range_block),
     }
-    patterns = dict(stage=r'[1-9]\d*', index=r'\d+', param='weight|bias', norm=mixer.norm)
+    patterns = dict(stage=r'[1-9]\d*', index=r'\d+', param=PARAM, norm=mixer.norm)
     return compile_templates(templates, patterns)
 
 

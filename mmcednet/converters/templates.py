@@ -10,6 +10,10 @@ from typing import NamedTuple
 
 Templates = dict[str, str]  # published -> ours
 
+# Patterns: the tensors of a layer or a LayerNorm, and those of a BatchNorm
+PARAM = 'weight|bias'
+BATCH_NORM = f'{PARAM}|running_mean|running_var|num_batches_tracked'
+
 
 class Rule(NamedTuple):
     """A template: a pattern of published keys, and our key."""

@@ -5,14 +5,14 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
-from ..templates import Templates
+from ..templates import BATCH_NORM, PARAM, Templates
 
 PATTERNS = dict(
     i=r'\d+',
     j=r'\d+',
     k=r'\d+',
-    param='weight|bias',
-    norm='weight|bias|running_mean|running_var|num_batches_tracked',
+    param=PARAM,
+    norm=BATCH_NORM,
 )
 
 

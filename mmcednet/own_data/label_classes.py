@@ -5,11 +5,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from mmcednet.data.label_values import IGNORED
 from mmcednet.files import read_names, read_text
 from mmcednet.wording import join_words
 
 FILE_NAME = 'classes.txt'
-IGNORED = 255  # mmseg's ignore_index
 LARGEST = 255  # mmseg reads 8 bits
 WITH_VALUE = re.compile(r'(-?\d+)\s+(\S.*)')
 NO_CLASS = '-'  # the name of a value that is ignored

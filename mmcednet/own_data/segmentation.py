@@ -4,13 +4,14 @@ import os
 from pathlib import Path
 from typing import Any
 
+from mmcednet.data.label_values import IGNORED
 from mmcednet.models.arch import parse_arch
 from mmcednet.wording import count
 
 from .choices import NANO, choose_batch_size, choose_epochs
 from .draft import Draft, Expression, set_dataloaders, set_schedule
 from .image_sizes import measure_median_size
-from .label_classes import IGNORED, LabelClasses, find_classes
+from .label_classes import LabelClasses, find_classes
 from .label_maps import LabelledImages, find_label_maps, find_values_of
 from .toolbox import ToolboxModel, set_num_classes
 

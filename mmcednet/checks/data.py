@@ -158,7 +158,7 @@ def check_coco(
     classes = find_dataset_classes(dataset, is_coco)
     if classes:
         check_categories(content, ann_file, classes, is_coco)
-    check_masks(dataset, content, ann_file)
+    check_masks(dataset, content, ann_file, classes)
     paths = [images / image['file_name'] for image in content['images']]
     missing = find_missing_files(paths)
     if missing:
@@ -276,7 +276,7 @@ def loads_masks(dataset: dict) -> bool:
     return bool(list_mask_steps(dataset))
 
 
-def check_masks(dataset: dict, content: dict, ann_file: Path) -> None:
+def check_masks(dataset: dict, content: dict, ann_file: Path, classes: tuple[str, ...]) -> None:
     """Check that each object has a mask if the pipeline loads masks, and one that it does not ignore.
 
     Raises:
@@ -284,7 +284,7 @@ def check_masks(dataset: dict, content: dict, ann_file: Path) -> None:
     """
     steps = list_mask_steps(dataset)
     polygons = any(not step.get('poly2mask', True) for step in steps)
-    used = find_category_ids(content, (dataset.get('metainfo') or {}).get('classes') or ())
+    used = find_category_ids(content, classes)
     for item in content['annotations']:
         mask, name = item.get('segmentation'), f'annotation {item.get("id")}'
         if steps and not mask and item.get('category_id') in used:

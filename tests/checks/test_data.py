@@ -78,6 +78,19 @@ def test_wrapped_datasets_are_checked(cfg, tmp_path):
             check_data(cfg, 'train')
 
 
+def test_masks_of_a_single_class_given_as_a_string(cfg, shapes, tmp_path):
+    """Objects of other classes need none, even if a name is a part of the string."""
+    content = json.loads((shapes / 'annotations' / 'train.json').read_text())
+    content['categories'].append(dict(id=9, name='is'))
+    other = dict(content['annotations'][0], id=999, category_id=9)
+    content['annotations'].append({k: v for k, v in other.items() if k != 'segmentation'})
+    path = tmp_path / 'masks.json'
+    path.write_text(json.dumps(content))
+    cfg.train_dataloader.dataset.update(ann_file=str(path), metainfo=dict(classes='disc'))
+    cfg.train_dataloader.dataset.pipeline = [dict(type='LoadAnnotations', with_mask=True)]
+    check_data(cfg, 'train')
+
+
 def test_masks_that_the_pipeline_would_ignore(cfg, shapes, tmp_path):
     content = json.loads((shapes / 'annotations' / 'train.json').read_text())
     content['annotations'][1].update(segmentation=dict(size=[64, 64], counts=[4096]), iscrowd=1)

@@ -1,8 +1,10 @@
 """CEDNet: a cascade encoder-decoder backbone for dense prediction (paper, section 3, Figure 2)."""
 
+import functools
 import math
 from collections.abc import Sequence
 
+import torch
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -187,8 +189,10 @@ class CEDNet(PretrainedBackbone):
         outs = self.pyramid({2: c2, **features})
         if self.aux_stages:
             outs += tuple(aux[-2::-1])
-        # mmcv's RoIAlign misreads tensors that are not contiguous, such as channels-last views.
-        return tuple(out.contiguous() for out in outs)
+        # Autocast on a GPU leaves norms in float32 and convolutions not, but mmdet converts RoIs to the
+        # type of the first level, for all. mmcv's RoIAlign misreads what is not contiguous.
+        dtype = functools.reduce(torch.promote_types, [out.dtype for out in outs])
+        return tuple(out.to(dtype).contiguous() for out in outs)
 
     def train(self, mode: bool = True) -> 'CEDNet':
         """Set the mode; frozen stages, and BatchNorm with ``norm_eval``, stay in evaluation mode."""

@@ -7,6 +7,7 @@ import sys
 import pytest
 import torch
 from torch import nn
+from torch._subclasses import FakeTensorMode
 from torch.autograd import forward_ad
 from torch.nn import functional as F
 
@@ -334,6 +335,24 @@ def test_batch_norm_becomes_synchronised(small):
         torch.testing.assert_close(ours, theirs)
     assert not any(norm.training for norm in list_batch_norms(model.train()))
     assert not any(param.requires_grad for param in model.stem.parameters())
+
+
+@pytest.mark.skipif(not hasattr(torch, 'get_autocast_dtype'), reason='torch is older than 2.4')
+@pytest.mark.parametrize('outputs', [dict(pyramid=dict(levels=(2, 3, 4, 5, 6))), dict(aux_stages=True)])
+def test_levels_have_one_type_in_mixed_precision_on_a_gpu(outputs):
+    """Autocast leaves norms in float32 there, and not convolutions; no memory of a GPU is used."""
+    arch = dict(channels=(32, 32, 64, 64), blocks=(1, 1, 1, 1), num_stages=2)
+    model = CEDNet(arch, kernels=False, **outputs)
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        model.to_empty(device='cuda')
+        images = torch.empty(1, 3, 256, 256, device='cuda')
+        # torch.autocast itself asks for a GPU
+        torch.set_autocast_enabled('cuda', True)
+        try:
+            features = model(images)
+        finally:
+            torch.set_autocast_enabled('cuda', False)
+    assert {(out.dtype, out.device.type) for out in features} == {(torch.float32, 'cuda')}
 
 
 @pytest.mark.parametrize('mixer', ['dwconv', 'window'])

@@ -11,6 +11,8 @@ import pytest
 import torch
 from operator_checks import TOLERANCES, compare, draw, draw_weights
 from torch import nn
+from torch._subclasses import FakeTensorMode
+from torch.utils._pytree import tree_leaves, tree_map_only
 
 from mmcednet.analysis.speed import count_work
 from mmcednet.models import ARCHS, CEDNet, kernels, use_kernels
@@ -230,6 +232,26 @@ def test_flop(operator):
         return count_work(step).flops
 
     assert count(triton) == count(reference) > 0
+
+
+def test_strides_without_data():
+    """Inductor relies on them: they are those of the results."""
+    weights, rows = draw_weights(16), draw(2, 2, 3, 16)
+    images = draw(2, 16, 2, 3)
+    hidden = draw(12, 64)
+    operators = torch.ops.mmcednet
+    for operator, *operands in (
+        (operators.depthwise_conv, images, draw(16, 1, 7, 7), draw(16), 3, False),
+        (operators.depthwise_conv_weight_gradient, images, draw(2, 16, 2, 3), 7, 3),
+        (operators.norm_act, rows, draw(16), draw(16), 1e-6, True, None, torch.float32),
+        (operators.norm_act_backward, rows, draw(16), draw(16), draw(2, 2, 3, 16), 1e-6, True),
+        (operators.mlp, rows, *weights, draw(2, 2, 3, 16), None, torch.float32, True),
+        (operators.gelu_backward, hidden, draw(64), None, None, 1.0, draw(12, 64)),
+    ):
+        found = tree_leaves(operator(*operands))
+        with FakeTensorMode() as mode:
+            stated = tree_leaves(operator(*tree_map_only(torch.Tensor, mode.from_tensor, operands)))
+        assert [x.stride() for x in found] == [x.stride() for x in stated], operator
 
 
 @pytest.mark.parametrize('operator', ['depthwise_conv', 'norm_act', 'mlp', 'fused_mlp'])

@@ -235,8 +235,9 @@ def sum_weight_gradient(x: Tensor, grad: Tensor, kernel: int, dilation: int) -> 
             tile_channels=tile.channels,
             num_warps=tile.warps,
         )
-    grad_weight = weight_sums.sum(0).t().reshape(channels, 1, kernel, kernel)
-    return grad_weight, bias_sums.sum(0)
+    # contiguous, as Inductor relies on the strides that allocate_weight_gradient has
+    grad_weight = weight_sums.sum(0).t().contiguous()
+    return grad_weight.reshape(channels, 1, kernel, kernel), bias_sums.sum(0)
 
 
 @register_flop_formula(torch.ops.mmcednet.depthwise_conv_weight_gradient)

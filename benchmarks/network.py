@@ -36,7 +36,7 @@ from mmcednet.command_line import check_positive, exit_on_error
 from mmcednet.files import atomic_write
 from mmcednet.launch.threads import adapt_threads
 from mmcednet.models import ARCHS, CEDNet
-from mmcednet.models.cuda_graphs import capture
+from mmcednet.models.cuda_graphs import capture, get_pool
 from mmcednet.models.execution import RECOMPUTE
 
 PYRAMID = dict(levels=(3, 4, 5, 6, 7))
@@ -246,6 +246,7 @@ def time_graphs(steps: Mapping[str, Callable[[], Any]], args: argparse.Namespace
         try:
             replays[name] = capture(step, args.device)[0].replay
         except RuntimeError as error:
+            get_pool.cache_clear()  # the recording may have left it unusable
             print(f'{name}: no CUDA graph: {error}'.partition('\n')[0], file=sys.stderr)
     seconds = speed.time_in_turn(replays, args.rounds, args.device)
     return {name: statistics.median(seconds.get(name, [math.nan])) for name in steps}

@@ -63,12 +63,13 @@ def read_latest_log(work_dir: Path) -> list[dict[str, Any]]:
     return read_log(max(work_dir.glob('*/vis_data/scalars.json'), key=os.path.getmtime))
 
 
-def start_process() -> ProcessPoolExecutor:
-    """Start a process for one task, with the toolbox imported once for all of them.
+def start_process(device: str) -> ProcessPoolExecutor:
+    """Start a process for one task, on a CPU with the toolbox imported once for all of them.
 
-    Other than those of multiprocessing.Pool, it may start processes that load images.
+    Other than those of multiprocessing.Pool, it may start processes that load images. Importing the
+    toolbox initialises CUDA, which a fork cannot use, so that on a GPU each process imports it.
     """
-    if 'forkserver' not in get_all_start_methods():  # Windows
+    if device == 'cuda' or 'forkserver' not in get_all_start_methods():  # as on Windows
         return ProcessPoolExecutor(1, get_context('spawn'))
     context = get_context('forkserver')
     context.set_forkserver_preload(['mmdet.models', 'mmcednet'])
@@ -148,7 +149,7 @@ class Trainer:
     def train_one(self, run: Run) -> dict[str, Any]:
         """Train in a process of its own: mmengine keeps visualizers and loggers of earlier runs."""
         try:
-            with start_process() as process:
+            with start_process(run.device) as process:
                 return process.submit(train, run, self.folder, self.out, self.weights).result()
         except Exception as error:
             log = self.out / run.name / 'output.log'

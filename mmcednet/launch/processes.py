@@ -27,6 +27,8 @@ def init_process_group(cfg: Config) -> None:
     variable, command = VARIABLES.get(cfg.launcher, (None, None))
     if variable and variable not in os.environ:
         raise ValueError(f'--launcher {cfg.launcher} needs {variable}, which {command} sets')
+    if cfg.launcher == 'mpi':  # mmengine sets the process's GPU by this, but not what DDP takes it from
+        os.environ['LOCAL_RANK'] = os.environ['OMPI_COMM_WORLD_LOCAL_RANK']
     if cfg.launcher == 'pytorch' and not torch.cuda.is_available():
         settings: dict[str, Any] = {}
         timeout = ((cfg.get('env_cfg') or {}).get('dist_cfg') or {}).get('timeout')

@@ -76,9 +76,11 @@ class CUDAGraphs:
     def drop_to(self, number: int) -> None:
         """Keep at most ``number`` graphs."""
         while len(self.graphs) > number:
-            if torch.cuda.is_available():
-                torch.cuda.synchronize()  # the graph may be running
-            self.graphs.popitem(last=False)
+            key = next(iter(self.graphs))
+            device = key[-1][-1]
+            if device.type == 'cuda':
+                torch.cuda.synchronize(device)  # the graph may be running
+            del self.graphs[key]
 
 
 def record_graph(function: Callable[..., Any], args: tuple) -> Replay:

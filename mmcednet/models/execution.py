@@ -185,7 +185,8 @@ def find_second_half(
     if not all(originals) or not has_original_layers(mlp):
         return None
     weights = get_weights(mlp)
-    compute = kernels.find('norm_mlp', residual, norm.weight, norm.bias, *weights)
+    operands = norm.weight, norm.bias, *weights
+    compute = kernels.find('norm_mlp', residual, *operands, training=mlp.training)
     if compute is None:
         return None
 

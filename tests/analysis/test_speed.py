@@ -44,19 +44,19 @@ def test_flop_of_convolutions_gradients(groups, transposed):
     kind = torch.nn.ConvTranspose2d if transposed else torch.nn.Conv2d
     conv = kind(6, 12, 3, padding=1, groups=groups)
     x = torch.randn(2, 6, 8, 10, requires_grad=True)
-    forward = speed.count_work(lambda: conv(x)).flops
+    forward = speed.count_flops(lambda: conv(x))
     assert forward == 2 * 2 * 8 * 10 * 6 * 12 * 9 // groups
     loss = conv(x).sum()
-    assert speed.count_work(loss.backward).flops == 2 * forward
+    assert speed.count_flops(loss.backward) == 2 * forward
 
 
 def test_traffic_counts_outputs_once_and_no_allocation():
     a, b = torch.randn(4, 8), torch.randn(8, 16)
     out = torch.empty(4, 16)
     inputs = a.numel() + b.numel()
-    assert speed.count_work(lambda: torch.mm(a, b, out=out)).traffic == 4 * (inputs + out.numel())
-    assert speed.count_work(lambda: torch.empty_like(out)).traffic == 0
-    assert speed.count_work(lambda: out.add_(out)).traffic == 3 * 4 * out.numel()
+    assert speed.count_traffic(lambda: torch.mm(a, b, out=out)) == 4 * (inputs + out.numel())
+    assert speed.count_traffic(lambda: torch.empty_like(out)) == 0
+    assert speed.count_traffic(lambda: out.add_(out)) == 3 * 4 * out.numel()
 
 
 def test_saved_bytes_count_each_storage_once_and_no_parameters():

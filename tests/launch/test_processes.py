@@ -1,6 +1,7 @@
 """The process group, and whether torchrun has started it again."""
 
 import datetime
+import os
 
 import pytest
 import torch
@@ -33,6 +34,13 @@ def test_a_launcher_that_has_not_started_the_process(monkeypatch, launcher, vari
         processes.init_process_group(Config(dict(launcher=launcher)))
     monkeypatch.setenv(variable, '0')
     processes.init_process_group(Config(dict(launcher=launcher)))
+
+
+def test_the_gpu_of_a_process_of_mpi(monkeypatch):
+    monkeypatch.setenv('LOCAL_RANK', '0')  # the default of --local-rank
+    monkeypatch.setenv('OMPI_COMM_WORLD_LOCAL_RANK', '3')
+    processes.init_process_group(Config(dict(launcher='mpi')))
+    assert os.environ['LOCAL_RANK'] == '3'
 
 
 @pytest.mark.parametrize(('allowed', 'expected'), [(0, False), (3, True)])

@@ -25,6 +25,7 @@ from .autocast import get_autocast_dtype
 
 PLAIN = (Tensor, nn.Parameter)  # other subclasses, such as quantised tensors, compute in their own way
 FLOATS = (torch.float32, torch.bfloat16, torch.float16)  # of the operators on a GPU
+FUSED = ('mlp', 'norm_mlp')  # of which Triton has a kernel where no gradients are needed
 SWITCH = 'MMCEDNET_TRITON'  # an environment variable; 1: operators in Triton
 TRITON = (3, 3)  # at least, which knows tuples
 CAPABILITY = (8, 0)  # of a GPU, at least
@@ -75,8 +76,9 @@ def find(
     Returns:
         The implementation; None if the layers should compute it themselves: where there is none, under
         an exporter or a transform of torch.func; on a CPU also under torch.compile, and in mixed
-        precision except in evaluation without gradients: in training, a reversible network runs a layer
-        once without and once with gradients, and both must agree.
+        precision except in evaluation without gradients. In training, what is computed does not depend
+        on whether gradients are needed: a reversible network runs a layer once without and once with
+        them, and both must agree.
     """
     if triton is None and is_traced():  # first: torch 2.1 cannot compile what follows
         return None
@@ -85,7 +87,8 @@ def find(
     if any(type(operand) not in PLAIN for operand in (x, *weights) if operand is not None):
         return None
     if triton is not None and x.dtype in FLOATS and runs_triton(x.device):
-        return getattr(triton, operator)
+        compute = getattr(triton, operator)
+        return functools.partial(compute, fuse=False) if training and operator in FUSED else compute
     if x.device.type == 'cpu' and not is_traced() and hasattr(cpu, operator):
         compute, dtype = getattr(cpu, operator), get_autocast_dtype('cpu')
         if dtype is None:

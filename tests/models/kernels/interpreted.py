@@ -13,12 +13,14 @@ from operator_checks import TOLERANCES, compare, draw, draw_weights
 from torch import nn
 from torch._subclasses import FakeTensorMode
 from torch.utils._pytree import tree_leaves, tree_map_only
+from torch.utils.flop_counter import FlopCounterMode
 
-from mmcednet.analysis.speed import count_work
+from mmcednet.analysis.speed import count_flops, count_traffic, count_work
 from mmcednet.models import ARCHS, CEDNet, kernels, use_kernels
+from mmcednet.models.blocks import CEDBlock
 from mmcednet.models.execution import describe_kernels
 from mmcednet.models.kernels import reference, triton
-from mmcednet.models.layers import DropPath
+from mmcednet.models.layers import MLP, DropPath
 
 assert kernels.triton is triton and triton.INTERPRETED
 
@@ -229,7 +231,7 @@ def test_flop(operator):
             if not fused:
                 out.sum().backward()
 
-        return count_work(step).flops
+        return count_flops(step)
 
     assert count(triton) == count(reference) > 0
 
@@ -316,9 +318,9 @@ def calls(monkeypatch):
     for name in ('depthwise_conv', 'norm_act', 'mlp', 'norm_mlp'):
         function = getattr(triton, name)
 
-        def call(*args, name=name, function=function):
+        def call(*args, name=name, function=function, **settings):
             counter[name] += 1
-            return function(*args)
+            return function(*args, **settings)
 
         monkeypatch.setattr(triton, name, call)
     return counter
@@ -399,6 +401,36 @@ def test_hooks_are_called(calls):
         block.norm = nn.Identity()
         block(x)
     assert calls['norm_mlp'] == 1
+
+
+@pytest.mark.parametrize('kind', [CEDBlock, MLP])
+def test_training_without_gradients_is_that_with_them(kind):
+    """A reversible network computes a layer once without and once with them."""
+    module = nn.Sequential(kind(SMALL, layer_scale=1.0)).train()
+    use_kernels(module)
+    x = draw(1, SMALL, 2, 3) if kind is CEDBlock else draw(1, 2, 3, SMALL)
+    outs = []
+    for enabled in (True, False):
+        with torch.set_grad_enabled(enabled), torch.autocast('cpu', torch.bfloat16):
+            outs.append(module(x))
+    assert torch.equal(*outs)
+
+
+@torch.no_grad()
+def test_traffic_is_that_of_the_operators():
+    """Although torch's counter of FLOP registers hooks, with which the layers are called one by one."""
+    block = nn.Sequential(CEDBlock(32, layer_scale=1.0)).eval()
+    use_kernels(block)
+    x = draw(1, 32, 2, 3).bfloat16()
+
+    def step():
+        with torch.autocast('cpu', torch.bfloat16):
+            block(x)
+
+    own = count_traffic(step)
+    assert count_work(step).traffic == own
+    with FlopCounterMode(display=False):
+        assert count_traffic(step) > own
 
 
 def test_the_log_names_the_operators():

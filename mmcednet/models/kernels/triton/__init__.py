@@ -43,11 +43,17 @@ def norm_act(
 
 
 def mlp(
-    x: Tensor, weight1: Tensor, bias1: Tensor, weight2: Tensor, bias2: Tensor, gamma: Tensor | None
+    x: Tensor,
+    weight1: Tensor,
+    bias1: Tensor,
+    weight2: Tensor,
+    bias2: Tensor,
+    gamma: Tensor | None,
+    fuse: bool = True,
 ) -> Tensor:
-    """The MLP; where no gradients are needed, in low precision, narrow ones in one kernel."""
+    """The MLP; with ``fuse``, narrow ones without gradients in low precision are one kernel."""
     weights = (weight1, bias1, weight2, bias2, gamma)
-    if can_fuse(x, len(bias1), *weights):
+    if fuse and can_fuse(x, len(bias1), *weights):
         return fuse_mlp(x, None, None, 0.0, False, False, None, *weights, None)
     return compute_mlp(x, *weights, None, None, choose_dtype(x), need_gradients(x, *weights))[0]
 
@@ -57,11 +63,11 @@ def residual_mlp(x: Tensor, *operands: Tensor | None) -> Tensor:
     return compute_mlp(x, *operands, choose_dtype(x), need_gradients(x, *operands))[0]
 
 
-def norm_mlp(x: Tensor, *operands: Any) -> Tensor:
+def norm_mlp(x: Tensor, *operands: Any, fuse: bool = True) -> Tensor:
     """Norm, MLP and residual; as for :func:`mlp`, narrow ones in one kernel."""
     norm_weight, norm_bias, eps, gelu, shortcut, *weights, residual, factors = operands
     operands = (norm_weight, norm_bias, shortcut, *weights, residual)
-    if factors is None and can_fuse(x, len(weights[1]), *operands):
+    if fuse and factors is None and can_fuse(x, len(weights[1]), *operands):
         return fuse_mlp(x, norm_weight, norm_bias, eps, True, gelu, shortcut, *weights, residual)
     z = norm_act(x, norm_weight, norm_bias, eps, gelu, shortcut)
     return residual_mlp(z, *weights, residual, factors)

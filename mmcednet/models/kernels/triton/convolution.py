@@ -169,7 +169,7 @@ def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, dilation: int, mirr
     taps = weight.reshape(channels, -1)
     if mirrored:  # copied, as without a bias loads of scattered weights would make registers spill
         taps = taps.t().contiguous().t()
-    tile = tiles.CONV[dilation]
+    tile = tiles.CONV.get(dilation, tiles.CONV[3])  # CEDNet's own blocks have 1 and 3
     grid = (
         triton.cdiv(width, tile.columns) * triton.cdiv(channels, tile.channels),
         triton.cdiv(height, tile.rows * dilation) * dilation,

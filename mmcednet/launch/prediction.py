@@ -1,12 +1,13 @@
 """Faster predictions: low precision, and CUDA graphs for one image at a time."""
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
+from mmengine.logging import print_log
 from torch import Tensor, nn
-from torch.distributed.fsdp import FullyShardedDataParallel
 from torch.utils._pytree import tree_map
 
 from mmcednet.checks.unwrap import unwrap_model
@@ -18,6 +19,7 @@ from mmcednet.models.strided_conv import StridedConv2d
 # follows them, such as boxes, stays in float32 and has another size in each call.
 PARTS = ('backbone', 'neck', 'bbox_head', 'rpn_head', 'decode_head')
 BFLOAT16_CAPABILITY = (8, 0)  # of a GPU, at least
+NO_BFLOAT16 = "not implemented for 'BFloat16'"  # in the error of an operator that lacks it
 BFLOAT16_FLAGS = {'avx512_bf16', 'amx_bf16', 'bf16'}  # of a processor, the last one of ARM's
 
 
@@ -30,7 +32,8 @@ def accelerate_prediction(model: nn.Module, amp: bool = False, cuda_graph: bool 
     Args:
         model: Model of any toolbox, on its device.
         amp: Compute in autocast; :func:`choose_dtype` says in which type. The weights of CEDNet are
-            converted. Default: False.
+            converted. A part with an operator that has no bfloat16 is computed in float32, of which a
+            warning is logged. Default: False.
         cuda_graph: Replay a graph for each size of the images, see :class:`CUDAGraphs`. Default: False.
 
     Raises:
@@ -46,7 +49,7 @@ def accelerate_prediction(model: nn.Module, amp: bool = False, cuda_graph: bool 
                 convert_weights(part, dtype)
             if dtype and device.type == 'cpu':
                 replace_strided_convolutions(part)
-            part.forward = accelerate(part.forward, device, dtype, cuda_graph)
+            part.forward = accelerate(part, device, dtype, cuda_graph)
 
 
 def check_device(device: torch.device, amp: bool, cuda_graph: bool) -> None:
@@ -85,12 +88,7 @@ def read_processor_flags(cpuinfo: Path = Path('/proc/cpuinfo')) -> set[str]:
 
 
 def convert_weights(network: CEDNet, dtype: torch.dtype) -> None:
-    """Convert the weights of convolutions and linear layers, which autocast would do in each call.
-
-    FSDP's stay, as they are parts of larger tensors.
-    """
-    if any(isinstance(module, FullyShardedDataParallel) for module in network.modules()):
-        return
+    """Convert the weights of convolutions and linear layers, which autocast would do in each call."""
     for module in network.modules():
         if isinstance(module, (nn.Conv2d, nn.Linear)):
             for parameter in module.parameters(recurse=False):
@@ -105,12 +103,21 @@ def replace_strided_convolutions(part: nn.Module) -> None:
 
 
 def accelerate(
-    forward: Callable[..., Any], device: torch.device, dtype: torch.dtype | None, cuda_graph: bool
+    part: nn.Module, device: torch.device, dtype: torch.dtype | None, cuda_graph: bool
 ) -> Callable[..., Any]:
-    """Return a function that does what :func:`accelerate_prediction` says, for features alone."""
+    """Return a part's forward that does what :func:`accelerate_prediction` says, for features alone."""
+    forward = part.forward
 
     def compute(features: Any) -> Any:
-        with torch.autocast(device.type, dtype, enabled=dtype is not None):
+        nonlocal dtype
+        try:
+            with torch.autocast(device.type, dtype, enabled=dtype is not None):
+                outs = forward(features)
+        except RuntimeError as error:  # mmcv's deformable convolutions have no bfloat16
+            if dtype is None or NO_BFLOAT16 not in str(error):
+                raise
+            dtype = None
+            print_log(f'{type(part).__name__} predicts in float32: {error}', 'current', logging.WARNING)
             outs = forward(features)
         return tree_map(to_float32, outs)
 

@@ -75,6 +75,8 @@ def prepare_runner(
         make_fault_tolerant(cfg)
         cfg.custom_hooks.append(dict(type='ExpectedEndHook'))
     runner = build_runner(cfg)
+    if (amp or cuda_graph) and isinstance(runner, FlexibleRunner):  # which wraps the model later
+        raise ValueError('--amp and --cuda-graph are not for FlexibleRunner; test in one process')
     runner.cfg = given
     runner.dump_config()
     check_features(runner.model)

@@ -6,8 +6,9 @@ from mmengine.runner import Runner
 from torch import nn
 
 from mmcednet.checks import check_features
+from mmcednet.launch import prediction
 from mmcednet.launch.fsdp import wrap_ced_blocks
-from mmcednet.launch.runner import build_runner
+from mmcednet.launch.runner import build_runner, prepare_runner
 from mmcednet.models import CEDNet
 from mmcednet.models.blocks import MIXERS, Blocks
 
@@ -38,6 +39,17 @@ def test_the_model_of_a_flexible_runner_is_checked(root, tmp_path):
     runner = build_runner(cfg)
     with pytest.raises(ValueError, match=r'the bbox_head expects levels of strides \(8, 16, 32, 64\)'):
         check_features(runner.model)
+
+
+def test_predictions_of_a_flexible_runner_are_not_accelerated(root, shapes, tmp_path, monkeypatch):
+    monkeypatch.setattr(prediction, 'read_processor_flags', lambda: {'avx512_bf16'})
+    cfg = Config.fromfile(root / 'configs' / 'retinanet' / 'cednet_nano_shapes.py')
+    cfg.merge_from_dict({'default_hooks.checkpoint.save_best': None, 'runner_type': 'FlexibleRunner'})
+    cfg.update(launcher='none', work_dir=str(tmp_path), log_level='WARNING')
+    cfg.test_dataloader.dataset.data_root = f'{shapes}/'
+    cfg.test_evaluator.ann_file = f'{shapes}/annotations/val.json'
+    with pytest.raises(ValueError, match='--amp and --cuda-graph are not for FlexibleRunner'):
+        prepare_runner(cfg, 'test', amp=True)
 
 
 def test_a_single_process_has_an_ordinary_runner(root, tmp_path):

@@ -97,6 +97,27 @@ def test_gpus(monkeypatch):
 
 
 @torch.no_grad()
+def test_operators_without_bfloat16(monkeypatch):
+    """mmcv's deformable convolutions: their part stays in float32, and the others do not."""
+    from mmcv.ops import DeformConv2dPack
+
+    parts = {'neck': DeformConv2dPack(8, 8, 3, padding=1), 'bbox_head': torch.nn.Conv2d(8, 8, 3)}
+    model = torch.nn.ModuleDict(parts).eval()
+    lines = []
+    monkeypatch.setattr(prediction, 'print_log', lambda line, *args: lines.append(line))
+    x = torch.randn(1, 8, 9, 9)
+    expected = model.neck(x), model.bbox_head(x)
+    accelerate_prediction(model, amp=True)
+    for _ in range(2):
+        assert torch.equal(model.neck(x), expected[0])
+    assert not torch.equal(model.bbox_head(x), expected[1])
+    assert len(lines) == 1
+    assert lines[0].startswith('DeformConv2dPack predicts in float32: ')
+    with pytest.raises(RuntimeError, match='channels'):  # other errors arrive
+        model.bbox_head(x[:, :3])
+
+
+@torch.no_grad()
 def test_narrow_outputs_of_other_networks():
     """oneDNN's bfloat16 kernels depend on uninitialised memory there."""
     model = torch.nn.ModuleDict({'neck': torch.nn.Conv2d(8, 16, 3, 2, padding=1)}).eval()

@@ -282,6 +282,15 @@ def test_many_networks_beside_another_reference(fusion, run, tmp_path):
     assert picture.shape[0] > 30 * len(models)  # a line for each
 
 
+@pytest.mark.slow
+def test_processes_can_use_a_gpu(fusion):
+    """Those of a CPU are forked by one that has imported the toolbox, which initialises CUDA."""
+    with fusion.results.start_process('cuda') as process:
+        assert not process.submit(torch.cuda._is_in_bad_fork).result()
+    with fusion.results.start_process('cpu') as process:
+        assert process.submit(len, 'ab').result() == 2
+
+
 def test_sizes_without_objects_are_left_out(fusion, run, tmp_path):
     results = fusion.results.Results(tmp_path / 'results.json')
     for seed in (1, 2):

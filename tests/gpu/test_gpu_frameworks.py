@@ -7,6 +7,7 @@ from mmengine.optim import AmpOptimWrapper, OptimWrapper
 from mmengine.registry import MODELS, DefaultScope
 
 from mmcednet.launch.prediction import accelerate_prediction
+from mmcednet.models import use_kernels
 
 FRAMEWORKS = ['retinanet', 'mask_rcnn', 'cascade_mask_rcnn', 'deformable_detr', 'dino', 'mask2former']
 FRAMEWORKS += ['upernet', 'imagenet']
@@ -49,11 +50,20 @@ def make_data(model, scope, size):
     return data
 
 
-@pytest.mark.parametrize('framework', FRAMEWORKS)
-def test_steps_and_predictions(device, root, framework):
+# A head of one stage, of two, and one that takes raw levels
+PLAIN = ['retinanet', 'mask_rcnn', 'upernet']
+
+
+@pytest.mark.parametrize(
+    ('framework', 'operators'),
+    [*((name, True) for name in FRAMEWORKS), *((name, False) for name in PLAIN)],
+)
+def test_steps_and_predictions(device, root, framework, operators):
+    """With the operators in Triton, if they are turned on, and without, the default."""
     if framework in ('dino', 'mask2former') and device.type == 'cpu':
         pytest.skip('there is no small config')
     model, scope = build(root, framework, device)
+    use_kernels(model, operators)
     data = make_data(model, scope, 512 if device.type == 'cuda' else 96)
     # of --amp, in float16: mmcv's losses and RoIAlign for GPUs have no bfloat16
     kind = AmpOptimWrapper if device.type == 'cuda' else OptimWrapper

@@ -353,7 +353,7 @@ def test_written_config_is_short_and_resolves(tmp_path, monkeypatch):
             'model = dict(backbone=dict(type=ResNet, depth=18, base_channels=4), '
             f'neck={make_fpn(num_outs=5)})',  # a pure Python config, which has no _base_
             {},
-            'would not load .*type in the inheritance chain must match',
+            'is in pure Python, .* add to its end: from mmcednet import CEDNet; ',
         ),
         (
             f'default_scope = "mmdet"\nmodel = dict(backbone={RESNET}, neck={make_fpn(num_outs=5)})',

@@ -8,6 +8,7 @@ continues where the first one stopped. early_fusion.py --weights OUT starts from
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -113,7 +114,13 @@ def train(run: Run, folder: Path, out: Path) -> float:
         command.append('--amp')
     else:
         env['CUDA_VISIBLE_DEVICES'] = ''
-    if subprocess.run(list(map(str, command)), env=env).returncode:
+    # a timeout's signal reaches the training, too, which saves a checkpoint: wait for that
+    handler = signal.signal(signal.SIGTERM, lambda *_: None)
+    try:
+        failed = subprocess.run(list(map(str, command)), env=env).returncode
+    finally:
+        signal.signal(signal.SIGTERM, handler)
+    if failed:
         raise ValueError(f'the training of {run.model} failed: its log is in {work_dir}')
     target = out / f'{run.model}.safetensors'
     content = serialize(str(work_dir / f'epoch_{run.epochs}.pth'), target.suffix, backbone_only=True)

@@ -62,8 +62,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         '--amp',
         action='store_true',
-        help='on a CPU, compute the teacher in bfloat16; on a GPU the training is in mixed precision '
-        'anyway',
+        help='on a CPU, compute the teacher in bfloat16; on a GPU it is in low precision anyway',
     )
     parser.add_argument(
         '--work-dir', help='folder of logs and checkpoints; default: work_dirs/distill/OUT'
@@ -125,7 +124,7 @@ def prepare(args: argparse.Namespace) -> 'Runner':
     )
     cfg.launcher = args.launcher
     cfg.model.select = args.pretrained is None
-    if args.amp:
+    if args.amp or torch.cuda.is_available():  # bfloat16 where float16 could overflow
         dtype = choose_dtype(torch.device('cuda' if torch.cuda.is_available() else 'cpu'))
         cfg.model.teacher_dtype = str(dtype).removeprefix('torch.')
     if args.pretrained not in (None, 'none'):

@@ -19,7 +19,7 @@ export PYTHONPATH=$PWD MMCEDNET_TRITON=1
 if [ "$device" = cpu ]; then  # of each step the least; the operators in Triton's interpreter
     interpreter=(env TRITON_INTERPRET=1)
     operators=(-k '96 and bfloat16 and not 3-96')  # dilation 3: minutes, and in the tiles
-    suite=(-k 'imagenet or compiled')
+    suite=(-k 'imagenet or compiled or nccl')
     tuning=(--size 4 4 --channels 96 --batch 1 --rounds 1 --candidates 1)
     one=(--size 64 64 --rounds 1)
     eight=("${one[@]}" --batch 2)
@@ -78,7 +78,7 @@ compare() {
         --device "$device" --dtype bfloat16 --json "$folder/$name.json" "$@"
 }
 
-step setup 40 "${interpreter[@]}" "$python" -c "
+step setup 120 "${interpreter[@]}" "$python" -c "
 import pytest, timm, torch, triton, mmdet, mmseg, mmpretrain, mmcv.ops
 from mmcednet.models import kernels
 device = torch.device('$device')
@@ -88,8 +88,10 @@ if kernels.triton is None or not kernels.runs_triton(device):
 grep -qs passed "$folder"/steps/*_setup || { cat "$folder/setup.log" >&2; exit 1; }
 step suite_operators 130 "${interpreter[@]}" "$python" -m pytest -q -m gpu tests/gpu/test_gpu_operators.py \
     --device "$device" --durations 5 "${operators[@]}"
-step suite 180 "$python" -m pytest -q -m gpu tests/gpu --ignore tests/gpu/test_gpu_operators.py \
-    --device "$device" --durations 20 "${suite[@]}"
+for name in networks gpu_frameworks trainings; do  # -v: of a step that takes too long, what has passed
+    step "suite_$name" 130 "$python" -m pytest -v -m gpu "tests/gpu/test_$name.py" --device "$device" \
+        --durations 10 "${suite[@]}"
+done
 # has_tiles: whether the best tiles have been found, in this call or an earlier one; a rehearsal finds none
 has_tiles() { [ "$device" != cpu ] && grep -qs passed "$folder"/steps/*_tiles; }
 has_tiles && cp "$folder/tiles.json" $tiles  # in another copy of the tree

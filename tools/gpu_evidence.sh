@@ -91,7 +91,7 @@ detect() {
     done
 }
 
-step setup 60 "$python" -c "
+step setup 120 "$python" -c "
 import sys
 from pathlib import Path
 import mmdet, mmpretrain, torch

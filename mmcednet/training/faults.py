@@ -72,7 +72,7 @@ def explain(error: Exception, runner: Runner) -> str | None:
 
 def is_out_of_memory(error: Exception) -> bool:
     """Whether the memory of a GPU or of the machine was not enough."""
-    words = ('CUDA out of memory', "can't allocate memory")
+    words = ('CUDA out of memory', 'CUDA error: out of memory', "can't allocate memory")
     return isinstance(error, (MemoryError, torch.cuda.OutOfMemoryError)) or any(
         word in str(error) for word in words
     )

@@ -8,9 +8,11 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from mmengine.logging import print_log
+from mmengine.optim import OptimWrapper
 from mmengine.registry import LOOPS
 from mmengine.runner import BaseLoop, EpochBasedTrainLoop, IterBasedTrainLoop
-from torch import nn
+from torch import Tensor, nn
+from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 
 from .faults import TrainingError
@@ -82,6 +84,20 @@ def is_dead_worker(error: Exception) -> bool:
     return lost and not str(error).startswith('Caught ')
 
 
+def move_steps_to_cpu(optimizer: Optimizer) -> None:
+    """Keep an optimizer's counts of steps where torch creates them, on the CPU.
+
+    mmengine loads checkpoints to the GPU. AdamW would then wait for it twice for each parameter.
+    """
+    for group in optimizer.param_groups:
+        if group.get('fused') or group.get('capturable'):  # which need them on the GPU
+            continue
+        for parameter in group['params']:
+            step = optimizer.state.get(parameter, {}).get('step')
+            if isinstance(step, Tensor):
+                optimizer.state[parameter]['step'] = step.cpu()
+
+
 class ResumableLoop(BaseLoop):
     """What the two train loops have in common."""
 
@@ -93,6 +109,8 @@ class ResumableLoop(BaseLoop):
         self.dataloader.batch_sampler.seed = self.runner.seed
         # mmengine <= 0.10.7 has started persistent workers of an IterBasedTrainLoop before
         self.dataloader._iterator = None
+        if isinstance(self.runner.optim_wrapper, OptimWrapper):
+            move_steps_to_cpu(self.runner.optim_wrapper.optimizer)
         self.validate(*self.get_progress())
         self.train()
         self.runner.call_hook('after_train')

@@ -5,16 +5,18 @@ import signal
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+import torch
 from mmengine.config import Config
 from mmengine.dataset import DefaultSampler
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
+from torch._subclasses import FakeTensorMode
 from torch.utils.data import DataLoader
 from trainings import write_config
 
 from mmcednet.training import ResumableBatchSampler, make_fault_tolerant
 from mmcednet.training.faults import TrainingError
-from mmcednet.training.loops import load_batches
+from mmcednet.training.loops import load_batches, move_steps_to_cpu
 
 
 class Fragile:
@@ -155,3 +157,16 @@ def test_workers_that_were_started_early_have_the_seed(root, shapes, tmp_path):
         found.append(recorder.flips)
     assert found[0] == found[2] != found[1]
     assert {len(flips) for flips in found} == {16}
+
+
+@pytest.mark.parametrize('capturable', [False, True])
+def test_an_optimizer_counts_its_steps_on_the_cpu(capturable):
+    """As before a checkpoint was loaded to the GPU; those of a CUDA graph stay there."""
+    with FakeTensorMode():
+        weight = torch.nn.Parameter(torch.empty(2, device='cuda'))
+        optimizer = torch.optim.AdamW([weight], capturable=capturable)
+        moments = dict(exp_avg=torch.empty(2, device='cuda'), exp_avg_sq=torch.empty(2, device='cuda'))
+        optimizer.state[weight] = dict(step=torch.zeros((), device='cuda'), **moments)
+        move_steps_to_cpu(optimizer)
+    assert optimizer.state[weight]['step'].device.type == ('cuda' if capturable else 'cpu')
+    assert optimizer.state[weight]['exp_avg'].device.type == 'cuda'

@@ -36,7 +36,7 @@ test-triton: export TRITON_INTERPRET = 1
 test-triton: export MMCEDNET_TRITON = 1
 test-triton: setup
 	@$(BIN)/python -m pytest $(PARALLEL) tests/models/kernels/interpreted.py \
-		tests/models/kernels/interpreted_training.py
+		tests/models/kernels/interpreted_networks.py tests/models/kernels/interpreted_training.py
 
 # On a GPU; elsewhere they are skipped, and the last lines say how many.
 test-gpu: export MMCEDNET_TRITON = 1

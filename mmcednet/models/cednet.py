@@ -163,7 +163,8 @@ class CEDNet(PretrainedBackbone):
             x: Images (N, ``in_channels``, H, W), H and W at least 32 pixels, of the weights' dtype.
 
         Returns:
-            (N, ``out_channels[i]``, H / ``out_strides[i]``, W / ``out_strides[i]``) for each i.
+            (N, ``out_channels[i]``, H / ``out_strides[i]``, W / ``out_strides[i]``) for each i, all of
+            one dtype, in mixed precision the widest of any of them.
 
         Raises:
             ValueError: ``x`` has another shape or the images are smaller than 32x32; or BatchNorm, in
@@ -189,8 +190,9 @@ class CEDNet(PretrainedBackbone):
         outs = self.pyramid({2: c2, **features})
         if self.aux_stages:
             outs += tuple(aux[-2::-1])
-        # Autocast on a GPU leaves norms in float32 and convolutions not, but mmdet converts RoIs to the
-        # type of the first level, for all. mmcv's RoIAlign misreads what is not contiguous.
+        # On a GPU, autocast computes norms in float32 and convolutions in low precision. The levels get
+        # one type, as mmdet converts all RoIs to that of the first. mmcv's RoIAlign misreads tensors
+        # that are not contiguous, such as channels-last views.
         dtype = functools.reduce(torch.promote_types, [out.dtype for out in outs])
         return tuple(out.to(dtype).contiguous() for out in outs)
 

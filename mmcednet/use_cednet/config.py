@@ -67,7 +67,7 @@ def use_cednet(
         changes = {key: value for key, value in edit.settings.items() if key != 'custom_imports'}
         lines = ['from mmcednet import CEDNet', *iter_assignments(changes)]
         raise ValueError(
-            f'{config} is in pure Python, which this config cannot inherit from; add to its end: '
+            f'{config} is in pure Python, from which no written config can inherit; add to its end: '
             + '; '.join(lines)
         )
     base = get_base(config, path, out)

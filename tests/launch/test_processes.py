@@ -30,6 +30,7 @@ def test_the_timeout_of_gpus_is_that_of_cpus_too(root, monkeypatch, seconds):
 )
 def test_a_launcher_that_has_not_started_the_process(monkeypatch, launcher, variable):
     monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv('LOCAL_RANK', '0')  # which is set for mpi, and restored after the test
     with pytest.raises(ValueError, match=f'--launcher {launcher} needs {variable}, which'):
         processes.init_process_group(Config(dict(launcher=launcher)))
     monkeypatch.setenv(variable, '0')

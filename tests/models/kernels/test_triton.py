@@ -31,7 +31,7 @@ def run_interpreted(*args):
 
 
 def test_interpreted():
-    run_interpreted(HERE / 'interpreted.py', '-m', 'not slow')
+    run_interpreted(HERE / 'interpreted.py', HERE / 'interpreted_networks.py', '-m', 'not slow')
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""Networks with the operators in Triton, in its interpreter, as interpreted.py: run by test_triton.py."""
+"""Networks with the operators in Triton, in its interpreter; test_triton.py runs the quick ones."""
 
 import collections
 

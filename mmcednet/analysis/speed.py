@@ -10,7 +10,7 @@ import torch
 from rich.progress import track
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
+from torch.utils._pytree import tree_flatten
 from torch.utils.flop_counter import FlopCounterMode
 
 DTYPES = {'float32': torch.float32, 'bfloat16': torch.bfloat16, 'float16': torch.float16}
@@ -138,7 +138,7 @@ class TrafficCounter(TorchDispatchMode):
         out = func(*args, **kwargs)
         if not func.is_view and func._overloadpacket not in self.SKIPPED:
             inputs = (args, {key: value for key, value in kwargs.items() if key != 'out'})
-            tensors = [x for x in tree_leaves((inputs, out)) if isinstance(x, Tensor)]
+            tensors = [x for x in tree_flatten((inputs, out))[0] if isinstance(x, Tensor)]
             self.bytes += sum(x.numel() * x.element_size() for x in tensors)
         return out
 

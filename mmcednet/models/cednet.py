@@ -1,10 +1,8 @@
 """CEDNet: a cascade encoder-decoder backbone for dense prediction (paper, section 3, Figure 2)."""
 
-import functools
 import math
 from collections.abc import Sequence
 
-import torch
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -164,7 +162,7 @@ class CEDNet(PretrainedBackbone):
 
         Returns:
             (N, ``out_channels[i]``, H / ``out_strides[i]``, W / ``out_strides[i]``) for each i, all of
-            one dtype, in mixed precision the widest of any of them.
+            one dtype: float32, if mixed precision would leave some in float32 and others not.
 
         Raises:
             ValueError: ``x`` has another shape or the images are smaller than 32x32; or BatchNorm, in
@@ -191,10 +189,11 @@ class CEDNet(PretrainedBackbone):
         if self.aux_stages:
             outs += tuple(aux[-2::-1])
         # On a GPU, autocast computes norms in float32 and convolutions in low precision. The levels get
-        # one type, as mmdet converts all RoIs to that of the first. mmcv's RoIAlign misreads tensors
-        # that are not contiguous, such as channels-last views.
-        dtype = functools.reduce(torch.promote_types, [out.dtype for out in outs])
-        return tuple(out.to(dtype).contiguous() for out in outs)
+        # one type, as mmdet converts all RoIs to that of the first.
+        if any(out.dtype != outs[0].dtype for out in outs):
+            outs = tuple(out.float() for out in outs)
+        # mmcv's RoIAlign misreads tensors that are not contiguous, such as channels-last views.
+        return tuple(out.contiguous() for out in outs)
 
     def train(self, mode: bool = True) -> 'CEDNet':
         """Set the mode; frozen stages, and BatchNorm with ``norm_eval``, stay in evaluation mode."""

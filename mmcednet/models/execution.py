@@ -64,7 +64,7 @@ def recompute(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
         function: Draws no random numbers.
         x: Its input.
     """
-    if not can_checkpoint() or kernels.is_traced():
+    if kernels.is_traced() or not can_checkpoint():  # torch 2.1 cannot compile the latter
         return function(x)
     return checkpoint(function, x, use_reentrant=False, preserve_rng_state=False)
 

@@ -14,12 +14,13 @@ def test_training_predictions_and_export(run_tool, root, shapes, tmp_path):
     done = run_tool('train.py', CONFIG, '--work-dir', 'work', fresh=True)
     assert 'does not resume exactly' not in done.stdout
     assert (tmp_path / 'work' / 'report' / 'curves.png').is_file()
-    checkpoint = next((tmp_path / 'work').glob('best_coco_bbox_mAP_epoch_*.pth'))
+    assert next((tmp_path / 'work').glob('best_coco_bbox_mAP_epoch_*.pth')).is_file()
     last = (tmp_path / 'work' / 'last_checkpoint').read_text()
     assert last.endswith('epoch_2.pth')
     options = ['train_cfg.max_epochs=3']
     run_tool('train.py', CONFIG, '--work-dir', 'work', '--resume', '--amp', '--cfg-options', *options)
-    assert (tmp_path / 'work' / 'epoch_3.pth').is_file()
+    checkpoint = tmp_path / 'work' / 'epoch_3.pth'
+    assert checkpoint.is_file()
 
     run_tool('infer.py', CONFIG, checkpoint, shapes / 'val', '-o', 'predictions')
     assert len(list((tmp_path / 'predictions' / 'drawn').iterdir())) == 3

@@ -1,5 +1,6 @@
-"""Heads of the paper's other detectors that MMDetection lacks. They need it, so configs import them."""
+"""Parts of detectors that MMDetection lacks. They need it, so configs import them."""
 
 from .gfocal import GFocalHead
+from .matching import Float32HungarianAssigner
 
-__all__ = ['GFocalHead']
+__all__ = ['Float32HungarianAssigner', 'GFocalHead']

@@ -13,8 +13,8 @@ from torch import Tensor
 class Float32HungarianAssigner(HungarianAssigner):
     """HungarianAssigner that computes the costs in float32, also under autocast.
 
-    Mask2Former sums the cost of a mask over 12,544 points. In float16 the sum overflows from a mean cost
-    of 5.2 on, and the training ends.
+    Mask2Former sums the cost of a mask over 12,544 points. In float16 the sum overflows from a mean
+    cost of 5.2 on, and the training ends.
 
     Args:
         match_costs: As of mmdet's ``HungarianAssigner``.

@@ -66,11 +66,16 @@ def get_scores(rows: list[dict[str, Any]], metric: str) -> dict[int, float]:
     return {seed: score if score >= 0 else math.nan for seed, score in scores.items()}
 
 
+def get_validation_score(group: tuple[Any, list[dict[str, Any]]]) -> float:
+    """Mean of the runs of an item of ``Groups`` on the validation images, at the end of training."""
+    return float(np.mean([row['curve'][-1][1] for row in group[1]]))
+
+
 def make_table(groups: Groups, framework: str, reference_model: str = REFERENCE) -> str:
     """Make a Markdown table: mean and standard error on the test images.
 
-    The difference to the reference with such weights (its first recipe) is that of the runs with the
-    same seed, in some of which the network is ahead.
+    The difference to the reference with such weights, and the recipe that is the best on the validation
+    images, is that of the runs with the same seed, in some of which the network is ahead.
     """
     metric, sizes = METRICS[framework], SIZES if framework != 'upernet' else {}
     pretrained = any(weights != NONE for _, weights, _, _ in groups)
@@ -78,10 +83,11 @@ def make_table(groups: Groups, framework: str, reference_model: str = REFERENCE)
     if pretrained:
         header.insert(1, 'weights')
     lines = ['| ' + ' | '.join(header).format(TITLES[framework]) + ' |', '| --- ' * len(header) + '|']
-    references: dict[str, dict[int, float]] = {}
-    for (model, weights, _, _), rows in groups.items():
-        if model == reference_model:
-            references.setdefault(weights, get_scores(rows, metric))
+    references = {  # the last one of the same weights stays
+        weights: get_scores(rows, metric)
+        for (model, weights, _, _), rows in sorted(groups.items(), key=get_validation_score)
+        if model == reference_model
+    }
     for (model, weights, lr, weight_decay), rows in groups.items():
         scores, reference = get_scores(rows, metric), references.get(weights, {})
         differences = [scores[seed] - reference[seed] for seed in scores if seed in reference]

@@ -257,6 +257,18 @@ def test_weights_are_compared_with_the_reference_of_the_same(fusion, run, tmp_pa
     assert '| CEDNet, 3 stages | 1.000 |' in fusion.report.make_table(random, 'retinanet')
 
 
+def test_reference_has_the_recipe_that_is_the_best_on_the_validation_images(fusion, run, tmp_path):
+    results = fusion.results.Results(tmp_path / 'results.json')
+    for lr, score, test_score in ((5e-4, 28.0, 31.0), (1e-3, 30.0, 29.0), (2e-3, 29.0, 32.0)):
+        row = make_row(replace(run, model='convnext_fpn', lr=lr), score)
+        row['test']['coco/bbox_mAP'] = test_score
+        results.add(row)
+    results.add(make_row(replace(run, model='cednet_m3', lr=2e-3), 33.0))
+    groups = fusion.report.group_runs(results, run)
+    last = fusion.report.make_table(groups, 'retinanet').splitlines()[-1]
+    assert last.split(' | ')[6:8] == ['33.0', '+4.0']
+
+
 def test_segmenters_have_no_neck(fusion, run, tmp_path):
     results = fusion.results.Results(tmp_path / 'results.json')
     segmenter = replace(run, framework='upernet', scale=None)

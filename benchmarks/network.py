@@ -15,6 +15,7 @@ import math
 import statistics
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -29,7 +30,7 @@ from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
-from torch.utils._pytree import tree_leaves
+from torch.utils._pytree import tree_flatten
 
 from mmcednet.analysis import speed
 from mmcednet.command_line import check_positive, exit_on_error
@@ -128,13 +129,17 @@ def make_forward(model: nn.Module, images: Tensor, args: argparse.Namespace) -> 
     else:
         run = partial(model, images, mode='tensor')
     dtype = speed.DTYPES[args.dtype]
+    if dtype == torch.float32:  # which torch 2.1 refuses even in an autocast that is disabled
+        autocast: Callable[[], Any] = nullcontext
+    else:
+        autocast = partial(torch.autocast, args.device.type, dtype)
 
     def forward() -> Any:
-        with torch.autocast(args.device.type, dtype, enabled=dtype != torch.float32):
+        with autocast():
             outs = run()
             if not training:
                 return outs
-            return sum(out.float().mean() for out in tree_leaves(outs) if isinstance(out, Tensor))
+            return sum(out.float().mean() for out in tree_flatten(outs)[0] if isinstance(out, Tensor))
 
     return forward
 

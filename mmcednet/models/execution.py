@@ -64,7 +64,8 @@ def recompute(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
         function: Draws no random numbers.
         x: Its input.
     """
-    if kernels.is_traced() or not can_checkpoint():  # torch 2.1 cannot compile the latter
+    # torch 2.1 compiles no can_checkpoint and checkpoints no tensors on 'meta', which need no memory
+    if kernels.is_traced() or x.is_meta or not can_checkpoint():
         return function(x)
     return checkpoint(function, x, use_reentrant=False, preserve_rng_state=False)
 

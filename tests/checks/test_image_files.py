@@ -141,6 +141,8 @@ def test_transparent_pixels(tmp_path, log):
 def test_pages(tmp_path, log, name):
     pages = [Image.new('L', (40, 30), colour) for colour in (20, 200, 90)]
     pages[0].save(tmp_path / name, save_all=True, append_images=pages[1:])
+    if name == 'a.webp' and load(tmp_path / name) is None:
+        pytest.skip('this OpenCV does not read animated WebP')
     check_image_files([tmp_path / name], 'train.json')
     assert f'1 images have several pages or frames, of which the first is read: {tmp_path}' in log.text
 

@@ -131,6 +131,7 @@ class Unpickler(pickle.Unpickler):
 
 TORCH_TYPES = (
     'collections.OrderedDict',
+    'collections.Counter',  # milestones of MultiStepLR
     'builtins.set',
     'builtins.slice',
     '_codecs.encode',  # bytes in numpy arrays

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+from collections import Counter
 from pickle import UnpicklingError
 
 import numpy as np
@@ -73,6 +74,7 @@ def test_training_state_is_loaded(loader, new_format, tmp_path):
         message_hub=dict(log_scalars=dict(loss=history), runtime_info=dict(iter=np.int64(3))),
         best=np.float64(0.5),
         names=np.array(['a', 'b']),
+        milestones=Counter([8, 11]),  # of MultiStepLR
         sizes={torch.Size([1]), torch.float16, torch.device('cpu')},
     )
     path = tmp_path / 'state.pth'

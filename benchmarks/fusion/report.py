@@ -74,8 +74,8 @@ def get_validation_score(group: tuple[Any, list[dict[str, Any]]]) -> float:
 def make_table(groups: Groups, framework: str, reference_model: str = REFERENCE) -> str:
     """Make a Markdown table: mean and standard error on the test images.
 
-    The difference to the reference with such weights, and the recipe that is the best on the validation
-    images, is that of the runs with the same seed, in some of which the network is ahead.
+    Differences are those of the runs with the same seed, to the reference with the same weights; of its
+    recipes, to the one that is the best on the validation images.
     """
     metric, sizes = METRICS[framework], SIZES if framework != 'upernet' else {}
     pretrained = any(weights != NONE for _, weights, _, _ in groups)

@@ -9,5 +9,5 @@ model = dict(
     data_preprocessor=dict(pad_size_divisor=128),
     backbone=dict(_delete_=True, **_base_.cednet_t, out_levels=(2, 3, 4, 5)),
     panoptic_head=dict(in_channels=[96, 192, 352, 512]),
-    train_cfg=dict(assigner=dict(type='Float32HungarianAssigner')),  # --amp: float16 overflows
+    train_cfg=dict(assigner=dict(type='Float32HungarianAssigner')),  # --amp: mmdet's costs overflow
 )

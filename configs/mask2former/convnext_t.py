@@ -9,5 +9,5 @@ model = dict(
     data_preprocessor=dict(pad_size_divisor=128),
     backbone=dict(_delete_=True, **_base_.convnext_t, out_indices=(0, 1, 2, 3)),
     panoptic_head=dict(in_channels=[96, 192, 384, 768]),
-    train_cfg=dict(assigner=dict(type='Float32HungarianAssigner')),  # --amp: float16 overflows
+    train_cfg=dict(assigner=dict(type='Float32HungarianAssigner')),  # --amp: mmdet's costs overflow
 )

@@ -5,6 +5,6 @@ custom_imports = dict(imports=['mmcednet', 'mmcednet.heads'])
 model = dict(
     data_preprocessor=dict(pad_size_divisor=128),
     backbone=dict(norm_cfg=dict(requires_grad=True), norm_eval=False),
-    train_cfg=dict(assigner=dict(type='Float32HungarianAssigner')),  # --amp: float16 overflows
+    train_cfg=dict(assigner=dict(type='Float32HungarianAssigner')),  # --amp: mmdet's costs overflow
 )
 sync_bn = 'torch'  # two images per GPU are too few for BatchNorm

@@ -64,7 +64,7 @@ def recompute(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
         function: Draws no random numbers.
         x: Its input.
     """
-    # torch 2.1 compiles no can_checkpoint and checkpoints no tensors on 'meta', which need no memory
+    # torch 2.1 can neither compile can_checkpoint nor checkpoint 'meta' tensors, which need no memory
     if kernels.is_traced() or x.is_meta or not can_checkpoint():
         return function(x)
     return checkpoint(function, x, use_reentrant=False, preserve_rng_state=False)

@@ -35,6 +35,8 @@ IN_PROCESS = [  # of each data loader: processes of its own do not pay beside ot
     for split in ('train', 'val', 'test')
     for key in ('num_workers=0', 'persistent_workers=False')
 ]
+# (weights, learning rate) -> epochs -> seed -> score
+Scores = dict[tuple[str, float], dict[int, dict[int, float]]]
 
 
 @dataclass(frozen=True)
@@ -45,11 +47,12 @@ class Run:
     framework: str
     weights: str  # as for new_config.py --pretrained; of a file its name
     epochs: int  # the length of the schedule
+    lr: float  # learning rate
     seed: int
 
     @property
     def name(self) -> str:
-        return f'{self.data}-{self.framework}-{self.weights}-{self.epochs}-{self.seed}'
+        return f'{self.data}-{self.framework}-{self.weights}-{self.epochs}-{self.lr:g}-{self.seed}'
 
 
 def train(run: Run, folder: Path, weights: str, out: Path) -> dict[str, Any]:
@@ -74,6 +77,7 @@ def train(run: Run, folder: Path, weights: str, out: Path) -> dict[str, Any]:
     kind = ['--framework', run.framework, '--arch', 'nano', '--pretrained', weights]
     call('new_config.py', '--data', folder, *kind, '--epochs', run.epochs, '-o', config)
     options = [f'randomness.seed={run.seed}', f'train_cfg.val_interval={run.epochs}', *IN_PROCESS]
+    options.append(f'optim_wrapper.optimizer.lr={run.lr:g}')
     call('train.py', config, '--work-dir', work_dir, '--cfg-options', *options)
     entries = read_latest_log(work_dir)
     metric = METRICS[run.framework]
@@ -101,39 +105,47 @@ def shorten(weights: str) -> str:
     return Path(weights).stem if Path(weights).suffix else weights
 
 
-def group_scores(results: Results, data: str, framework: str) -> dict[str, dict[int, dict[int, float]]]:
-    """Weights -> epochs -> seed -> score."""
-    scores: dict[str, dict[int, dict[int, float]]] = {}
+def group_scores(results: Results, data: str, framework: str) -> Scores:
+    """Group the scores of a dataset and framework."""
+    scores: Scores = {}
     for row in results.select(data=data, framework=framework):
-        by_epochs = scores.setdefault(row['weights'], {})
+        by_epochs = scores.setdefault((row['weights'], row['lr']), {})
         by_epochs.setdefault(row['epochs'], {})[row['seed']] = row['score']
     return scores
 
 
-def make_table(scores: dict[str, dict[int, dict[int, float]]], framework: str) -> str:
+def make_table(scores: Scores, framework: str) -> str:
     """Make a Markdown table: mean and standard error, and the gain over random weights, by seed."""
-    header = ['weights', 'epochs', 'seeds', TITLES[framework], f'gain over {NONE}']
+    header = ['weights', 'rate', 'epochs', 'seeds', TITLES[framework], f'gain over {NONE}']
     lines = ['| ' + ' | '.join(header) + ' |', '| --- ' * len(header) + '|']
-    for weights, by_epochs in scores.items():
+    for (weights, lr), by_epochs in sorted(
+        scores.items(), key=lambda item: (item[0][0] != NONE, item[0])
+    ):
         for epochs, found in sorted(by_epochs.items()):
-            random = scores.get(NONE, {}).get(epochs, {}) if weights != NONE else {}
+            random = scores.get((NONE, lr), {}).get(epochs, {}) if weights != NONE else {}
             gains = [found[seed] - random[seed] for seed in found if seed in random]
-            cells = [weights, str(epochs), str(len(found)), format_mean(list(found.values()))]
+            cells = [
+                weights,
+                f'{lr:g}',
+                str(epochs),
+                str(len(found)),
+                format_mean(list(found.values())),
+            ]
             cells.append(format_mean(gains, '{:+.1f}') if gains else '')
             lines.append('| ' + ' | '.join(cells) + ' |')
     return '\n'.join(lines) + '\n'
 
 
-def draw_figure(
-    scores: dict[str, dict[int, dict[int, float]]], framework: str, title: str, out: Path
-) -> None:
+def draw_figure(scores: Scores, framework: str, title: str, out: Path) -> None:
     """Draw the score over the length of the training; bars are standard deviations over the seeds."""
     figure = Figure(figsize=(5.5, 4))
     axes = figure.subplots()
-    for weights, by_epochs in scores.items():
+    for (weights, lr), by_epochs in scores.items():
         epochs = sorted(by_epochs)
         centre, width = get_mean_and_width([list(by_epochs[number].values()) for number in epochs])
-        axes.errorbar(epochs, centre, yerr=width, marker='o', capsize=3, label=weights)
+        axes.errorbar(
+            epochs, centre, yerr=width, marker='o', capsize=3, label=f'{weights}, rate {lr:g}'
+        )
     axes.set(xlabel='epochs of the training', ylabel=TITLES[framework], title=title)
     axes.legend()
     axes.grid(alpha=0.4)
@@ -158,10 +170,18 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         default=[5, 10, 20],
         help='lengths of the trainings, each with all weights and seeds; default: 5 10 20',
     )
+    parser.add_argument(
+        '--lr',
+        type=float,
+        nargs='+',
+        default=[1e-3],
+        help='learning rates, each with all weights, epochs and seeds; default: 1e-3',
+    )
     add_run_arguments(parser, Path(__file__), seeds=3)
     args = parser.parse_args(argv)
     check_positive(parser, args, 'seeds', 'jobs')
-    for option, values in (('weights', list(map(shorten, args.weights))), ('epochs', args.epochs)):
+    names = list(map(shorten, args.weights))
+    for option, values in (('weights', names), ('epochs', args.epochs), ('lr', args.lr)):
         repeated = next((value for value in values if values.count(value) > 1), None)
         if repeated is not None:
             parser.error(f'--{option} has {repeated} twice; the rows of the table need different names')
@@ -174,9 +194,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     with exit_on_error():
         results = Results(args.results)
         runs = [
-            Run(data, args.framework, shorten(weights), epochs, seed)
+            Run(data, args.framework, shorten(weights), epochs, lr, seed)
             for seed in range(args.seeds)
             for epochs in args.epochs
+            for lr in args.lr
             for weights in args.weights
         ]
         weights = {shorten(given): given for given in args.weights}
@@ -185,7 +206,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             runs,
             args.jobs,
             lambda run: train(run, args.data, weights[run.weights], args.out),
-            '{weights}, {epochs} epochs, seed {seed}: {score:.1f}'.format_map,
+            '{weights}, {epochs} epochs, rate {lr:g}, seed {seed}: {score:.1f}'.format_map,
         )
         scores = group_scores(results, data, args.framework)
         table = make_table(scores, args.framework)

@@ -16,27 +16,33 @@ def benchmark(import_benchmarks):
 
 def test_table_compares_seeds(benchmark):
     scores = {
-        'none': {5: {0: 10.0, 1: 20.0}, 10: {0: 30.0}},
-        'nano': {5: {0: 14.0, 1: 26.0}},
+        ('nano', 2e-3): {5: {0: 15.0}},
+        ('none', 1e-3): {5: {0: 10.0, 1: 20.0}, 10: {0: 30.0}},
+        ('nano', 1e-3): {5: {0: 14.0, 1: 26.0}},
     }
     rows = benchmark.make_table(scores, 'retinanet').splitlines()
-    assert rows[0] == '| weights | epochs | seeds | box AP | gain over none |'
+    assert rows[0] == '| weights | rate | epochs | seeds | box AP | gain over none |'
     assert rows[2:] == [
-        '| none | 5 | 2 | 15.0 ± 5.0 |  |',
-        '| none | 10 | 1 | 30.0 |  |',
-        '| nano | 5 | 2 | 20.0 ± 6.0 | +5.0 ± 1.0 |',
+        '| none | 0.001 | 5 | 2 | 15.0 ± 5.0 |  |',
+        '| none | 0.001 | 10 | 1 | 30.0 |  |',
+        '| nano | 0.001 | 5 | 2 | 20.0 ± 6.0 | +5.0 ± 1.0 |',
+        '| nano | 0.002 | 5 | 1 | 15.0 |  |',
     ]
 
 
 def test_failed_command_is_named(benchmark, tmp_path):
-    run = benchmark.Run('cells', 'retinanet', 'none', 1, 0)
+    run = benchmark.Run('cells', 'retinanet', 'none', 1, 1e-3, 0)
     with pytest.raises(ValueError, match=r'tools/new_config\.py --data .* failed: error: .*cells'):
         benchmark.train(run, tmp_path / 'cells', 'none', tmp_path / 'out')
 
 
 @pytest.mark.parametrize(
     ('option', 'values', 'name'),
-    [('weights', ['a/cells.pth', 'none', 'b/cells.pth'], 'cells'), ('epochs', ['5', '5'], '5')],
+    [
+        ('weights', ['a/cells.pth', 'none', 'b/cells.pth'], 'cells'),
+        ('epochs', ['5', '5'], '5'),
+        ('lr', ['1e-3', '.001'], '0.001'),
+    ],
 )
 def test_repeated_values(benchmark, option, values, name, tmp_path, capsys):
     with pytest.raises(SystemExit):
@@ -50,7 +56,7 @@ def test_trains_from_each_weights_once(benchmark, tmp_path, capsys):
     results, out = tmp_path / 'results.json', tmp_path / 'out'
     command = ['--data', str(data), '--epochs', '1', '--seeds', '1', '--jobs', '2']
     command += ['--results', str(results), '--out', str(out)]
-    interrupted = out / 'shapes-retinanet-none-1-0'
+    interrupted = out / 'shapes-retinanet-none-1-0.001-0'
     interrupted.mkdir(parents=True)
     (interrupted / 'epoch_1.pth').touch()
     benchmark.main(command)

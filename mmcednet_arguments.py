@@ -86,8 +86,8 @@ def add_prediction_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--cuda-graph',
         action='store_true',
-        help='let the GPU replay the kernels of backbone and dense heads, recorded once for each image '
-        'size, which is faster for one image at a time',
+        help='let the GPU replay the kernels of backbone and dense heads, recorded when an image size '
+        'comes again, which is faster for one image at a time',
     )
 
 

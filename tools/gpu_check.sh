@@ -5,7 +5,8 @@
 #   DEVICE=cpu tools/gpu_check.sh FOLDER                          # a rehearsal: all steps, small, without a GPU
 # FOLDER gets the output of each step as it comes, and summary.md: a table of the steps and one of the figures.
 # A step that fails does not stop the others. Called again with the same FOLDER, it does what has not passed.
-# No step is begun that could end after LIMIT seconds, 570 by default: it then says so and returns 3.
+# No step is begun that could end after LIMIT seconds, 570 by default: it is left for another call, and the
+# script returns 3.
 set -uo pipefail
 folder=${1:?the folder to write}
 python=${PYTHON:-.venv/bin/python}
@@ -55,15 +56,16 @@ END
 }
 
 # step NAME SECONDS COMMAND...: run a command for at most SECONDS, unless it has passed in an earlier call
-number=10
+number=10 left=0
 step() {
     local name=$1 seconds=$(($2 * patience)) start=$SECONDS result=passed
-    local record="$folder/steps/$((number++))_$name"
+    local record="$folder/steps/$((number++))_$name"  # the numbers sort the table
     shift 2
     grep -qs passed "$record" && return
     if ((SECONDS + seconds > limit)); then
         echo "$name may take $seconds s, and is left for another call" >&2
-        exit 3
+        left=1
+        return
     fi
     timeout "$seconds" "$@" > "$folder/$name.log" 2>&1 || result="failed ($?)"
     echo "| $name | $result | $((SECONDS - start)) |" | tee "$record"
@@ -86,20 +88,33 @@ print(torch.__version__, triton.__version__, device.type == 'cuda' and torch.cud
 if kernels.triton is None or not kernels.runs_triton(device):
     raise SystemExit('no operators in Triton: ' + kernels.describe(device))"
 grep -qs passed "$folder"/steps/*_setup || { cat "$folder/setup.log" >&2; exit 1; }
-step suite_operators 130 "${interpreter[@]}" "$python" -m pytest -q -m gpu tests/gpu/test_gpu_operators.py \
-    --device "$device" --durations 5 "${operators[@]}"
+# check_operators NAME: test the operators
+check_operators() {
+    step "$1" 130 "${interpreter[@]}" "$python" -m pytest -q -m gpu tests/gpu/test_gpu_operators.py \
+        --device "$device" --durations 5 "${operators[@]}"
+}
+
+# compare_all NAME: the three figures
+compare_all() {
+    compare "$1_infer_1" "${one[@]}"
+    compare "$1_infer_8" "${eight[@]}"
+    compare "$1_train_8" "${training[@]}"
+}
+
+[ -f "$folder/tiles.json" ] && cp "$folder/tiles.json" $tiles  # of an earlier call, in another copy of the tree
+check_operators suite_operators
+compare_all figures
 for name in networks gpu_frameworks trainings; do  # -v: of a step that takes too long, what has passed
     step "suite_$name" 130 "$python" -m pytest -v -m gpu "tests/gpu/test_$name.py" --device "$device" \
         --durations 10 "${suite[@]}"
 done
-# has_tiles: whether the best tiles have been found, in this call or an earlier one; a rehearsal finds none
-has_tiles() { [ "$device" != cpu ] && grep -qs passed "$folder"/steps/*_tiles; }
-has_tiles && cp "$folder/tiles.json" $tiles  # in another copy of the tree
-step tiles 240 "${interpreter[@]}" "$python" benchmarks/operators.py --device "$device" "${tuning[@]}"
-has_tiles && cp $tiles "$folder"
-compare figures_infer_1 "${one[@]}"
-compare figures_infer_8 "${eight[@]}"
-compare figures_train_8 "${training[@]}"
 step table_1 90 "$python" tools/analysis/paper_tables.py --table 1 --speed --dtype bfloat16 "${table[@]}"
+step tiles 240 "${interpreter[@]}" "$python" benchmarks/operators.py --device "$device" "${tuning[@]}"
+[ "$device" = cpu ] || cp $tiles "$folder"  # those of some operators, if the step took too long
+if grep -qs passed "$folder"/steps/*_tiles; then  # with the best tiles
+    check_operators suite_tuned
+    compare_all figures_tuned
+fi
 cat "$folder/summary.md"
+((left == 0)) || exit 3
 ! grep -L passed "$folder"/steps/* | grep -q .

@@ -29,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     print(args.out.read_text(encoding='utf-8'), end='')
     print(
         f'\nWritten to {args.out}. Schedule and optimizer are those of {args.config}; '
-        f"CEDNet's own configs use AdamW (docs/extending.md#a-framework)."
+        f"CEDNet's own configs use AdamW, as the example in README.md does."
     )
     return 0
 

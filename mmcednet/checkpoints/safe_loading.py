@@ -107,8 +107,7 @@ def load_from_file(filename: str | Path, map_location: Any = None) -> Any:
             ) from None
         raise RefusedError(
             f'{filename} contains {found[1]}, which may run code when the file is loaded; if you trust '
-            f'it, set {VARIABLE}=0, for example once to write its weights with '
-            f'tools/model_converters/publish.py'
+            f'it, set {VARIABLE}=0, for example once to write its weights with mmcednet publish'
         ) from None
 
 

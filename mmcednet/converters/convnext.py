@@ -144,6 +144,6 @@ def refuse_convnext(checkpoint: str) -> None:
     """
     if Path(checkpoint).is_file() and is_convnext(get_state_dict(load_checkpoint(checkpoint))):
         raise ValueError(
-            f'{checkpoint} has weights of a ConvNeXt; a CEDNet learns from them with: python '
-            f'tools/distill.py --teacher {checkpoint} --images FOLDER --arch ARCH -o cednet.safetensors'
+            f'{checkpoint} has weights of a ConvNeXt; a CEDNet learns from them with: '
+            f'mmcednet distill --teacher {checkpoint} --images FOLDER --arch ARCH -o cednet.safetensors'
         )

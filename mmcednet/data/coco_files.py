@@ -8,6 +8,8 @@ import numpy as np
 from mmcednet.files import atomic_write
 from mmcednet.wording import count
 
+from .split_names import get_split
+
 
 def choose_val(number: int, share: float) -> set[int]:
     """Choose which of ``number`` images become the validation images, the same in each run.
@@ -64,6 +66,21 @@ def fill_supercategories(content: dict) -> dict:
     """Give each category a ``supercategory``, which mmdet's error analysis needs."""
     categories = [{'supercategory': 'none', **category} for category in content['categories']]
     return dict(content, categories=categories)
+
+
+def check_unsplit(path: Path) -> None:
+    """Check that the name of a file to split is not that of a part of a data set.
+
+    Trainings would take it beside the parts, or instead of one.
+
+    Raises:
+        ValueError: It is.
+    """
+    if split := get_split(path, path.parent):
+        raise ValueError(
+            f'{path} has the name of a part, {split}, and would be used beside the parts; if it has '
+            f'all images, move it to {path.with_name("all.json")} and split that'
+        )
 
 
 def write_splits(splits: dict[str, dict], folder: Path) -> None:

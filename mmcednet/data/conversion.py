@@ -10,13 +10,7 @@ import numpy as np
 from mmcednet.images import IMAGE_SUFFIXES, read_size
 
 from .coco_files import choose_val, write_splits
-
-# Split -> names of its folders and lists; Roboflow's is 'valid'
-SPLIT_NAMES = {
-    'train': ('train', 'training'),
-    'val': ('val', 'valid', 'validation'),
-    'test': ('test', 'testing'),
-}
+from .split_names import SPLIT_NAMES
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,6 @@ from rich.progress import track
 from mmcednet.files import read_text
 
 from .conversion import (
-    SPLIT_NAMES,
     AnnotatedImage,
     Conversion,
     divide,
@@ -22,6 +21,7 @@ from .conversion import (
     make_box,
     split_files,
 )
+from .split_names import SPLIT_NAMES
 
 LIST_FOLDERS = ('ImageSets/Main', 'ImageSets')
 LIST_NAMES = SPLIT_NAMES | {'trainval': ('trainval',)}

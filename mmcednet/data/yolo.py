@@ -14,7 +14,6 @@ from mmcednet.files import read_names, read_text
 from mmcednet.images import list_images
 
 from .conversion import (
-    SPLIT_NAMES,
     AnnotatedImage,
     Conversion,
     Item,
@@ -23,6 +22,7 @@ from .conversion import (
     make_box,
     make_mask,
 )
+from .split_names import SPLIT_NAMES
 
 YAML_NAMES = ('data.yaml', 'data.yml', 'dataset.yaml', 'dataset.yml')
 NAME_LISTS = ('classes.txt', 'obj.names', 'labels/classes.txt', 'labels/train/classes.txt')

@@ -64,7 +64,7 @@ def check_settings(cfg: Config, task: str) -> None:
     """
     for name in NEEDED[task]:
         if cfg.get(name) is None:
-            raise ValueError(f'the config has no {name}, which tools/{task}.py needs')
+            raise ValueError(f'the config has no {name}, which mmcednet {task} needs')
     for name in ('max_epochs', 'max_iters') if task == 'train' else ():
         length = cfg.train_cfg.get(name)
         if length is not None and length < 1:

@@ -24,7 +24,8 @@ Replay = Callable[..., Any]
 class CUDAGraphs:
     """A function that is replayed as a CUDA graph, without gradients.
 
-    With gradients it is called as it is; so it is from then on when its kernels could not be recorded,
+    It is recorded when a size comes for the second time, as recording takes longer than a call. With
+    gradients it is called as it is; so it is from then on when its kernels could not be recorded,
     because it waits for the GPU, say, or there is no memory, of which a warning is logged.
 
     Args:
@@ -45,6 +46,7 @@ class CUDAGraphs:
         self.limit = limit
         self.record = record or record_graph
         self.graphs: OrderedDict[Any, Replay] = OrderedDict()
+        self.seen: set[Any] = set()  # sizes that came once
         self.can_record = True
 
     def __call__(self, *args: Any) -> Any:
@@ -53,10 +55,16 @@ class CUDAGraphs:
         leaves, structure = tree_flatten(args)
         if not all(isinstance(leaf, Tensor) for leaf in leaves):
             return self.function(*args)
-        key = str(structure), *((leaf.shape, leaf.dtype, leaf.device) for leaf in leaves)
+        # a graph's tensors of inference mode cannot be written to outside of it
+        mode = torch.is_inference_mode_enabled()
+        key = str(structure), mode, *((leaf.shape, leaf.dtype, leaf.device) for leaf in leaves)
         if key in self.graphs:
             self.graphs.move_to_end(key)
+        elif key not in self.seen:
+            self.seen.add(key)
+            return self.function(*args)
         else:
+            self.seen.discard(key)
             self.drop_to(self.limit - 1)
             try:
                 self.graphs[key] = self.record(self.function, args)

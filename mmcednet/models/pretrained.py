@@ -9,6 +9,7 @@ from mmengine.runner import CheckpointLoader
 from torch import Tensor
 
 BACKBONE = 'backbone.'
+CONVERT = 'with mmcednet official-cednet, convnext-to-cednet or baselines'
 
 
 class WeightsError(ValueError):
@@ -97,8 +98,7 @@ def load_pretrained(
     if not found:
         raise WeightsError(
             f'{checkpoint} contains no weights of {type(module).__name__} (its first keys: '
-            f'{", ".join(list(source)[:3])}); convert published checkpoints with a command of '
-            f'tools/model_converters first'
+            f'{", ".join(list(source)[:3])}); convert published checkpoints first, {CONVERT}'
         )
     check_shapes(found, target, checkpoint, prefix)
     module.load_state_dict(found, strict=False)
@@ -107,7 +107,7 @@ def load_pretrained(
     if len(found) < len(missing):
         print_log(
             f'{checkpoint} lacks most weights of {type(module).__name__}; convert published '
-            f'checkpoints with a command of tools/model_converters first',
+            f'checkpoints first, {CONVERT}',
             'current',
             logging.WARNING,
         )

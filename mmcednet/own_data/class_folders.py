@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from mmcednet.data.conversion import SPLIT_NAMES
+from mmcednet.data.split_names import SPLIT_NAMES
 from mmcednet.images import list_images
 
 

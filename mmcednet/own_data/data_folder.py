@@ -11,9 +11,9 @@ from rich.progress import track
 
 from mmcednet.checks.coco_format import check_format, read_json
 from mmcednet.checks.data import describe_missing, find_missing_files
-from mmcednet.data.conversion import SPLIT_NAMES
+from mmcednet.data.split_names import SPLIT_NAMES, get_split
 
-from .other_formats import DEPTH, get_split, list_files, name_command
+from .other_formats import DEPTH, list_files, name_command
 
 
 @dataclass(frozen=True)

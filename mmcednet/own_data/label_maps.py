@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rich.progress import track
 
-from mmcednet.data.conversion import SPLIT_NAMES
+from mmcednet.data.split_names import SPLIT_NAMES
 from mmcednet.images import find_values, list_images, read_label_map
 
 IMAGE_FOLDERS = ('images', 'img_dir', '.')

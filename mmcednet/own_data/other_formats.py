@@ -1,11 +1,10 @@
 """Recognises annotations that are to be converted, and names the command."""
 
-import re
 import shlex
 from pathlib import Path
 
 from mmcednet.checks.coco_format import read_json
-from mmcednet.data.conversion import SPLIT_NAMES
+from mmcednet.data.split_names import get_split
 
 from .label_maps import has_label_maps
 
@@ -21,8 +20,8 @@ def name_command(folder: Path) -> str:
     if has_label_maps(folder):
         return 'it has label maps: use --framework upernet'
     return recognise_format(folder) or (
-        "write annotations in COCO's format, or convert those that you have with a command of "
-        'tools/dataset_converters'
+        "write annotations in COCO's format, or convert those that you have with mmcednet voc-to-coco, "
+        'yolo-to-coco or labelme-to-coco'
     )
 
 
@@ -46,32 +45,20 @@ def list_files(folder: Path, suffix: str) -> list[Path]:
     )
 
 
-def get_split(path: Path, folder: Path) -> str | None:
-    """Split with which a word of a path begins, the innermost part first; None if there is none.
-
-    So ``trainset`` and ``instances_val2017`` are of splits, ``latest`` and ``interval`` are not.
-    """
-    for part in reversed(path.relative_to(folder).with_suffix('').parts):
-        for split in SPLIT_NAMES:
-            if re.search(rf'(?<![a-z]){split}', part.lower()):
-                return split
-    return None
-
-
 def recognise_json(path: Path, folder: Path) -> str | None:
     """The command for a JSON file of LabelMe, or a single one of COCO."""
     content = read_json(path)
     if not isinstance(content, dict):
         return None
     if 'shapes' in content and 'imagePath' in content:
-        command = write_command('labelme_to_coco', folder)
+        command = write_command('labelme-to-coco', folder)
         return f'it has annotations of LabelMe: convert them with {command}'
     if {'images', 'annotations', 'categories'} <= set(content):
         move, source = '', path
         if get_split(path, folder):  # it would stay the file of this split
             source = folder / 'all.json'
             move = f'move it to {source} and '
-        return f'if {path} is of all images, {move}split it with {write_command("split_coco", source)}'
+        return f'if {path} is of all images, {move}split it with {write_command("split-coco", source)}'
     return None
 
 
@@ -79,7 +66,7 @@ def recognise_xml(path: Path, folder: Path) -> str | None:
     """The command for an XML file of Pascal VOC."""
     if '<annotation' not in path.read_text(errors='replace'):
         return None
-    return f'it has annotations of Pascal VOC: convert them with {write_command("voc_to_coco", folder)}'
+    return f'it has annotations of Pascal VOC: convert them with {write_command("voc-to-coco", folder)}'
 
 
 def recognise_txt(path: Path, folder: Path) -> str | None:
@@ -91,8 +78,8 @@ def recognise_txt(path: Path, folder: Path) -> str | None:
         return None
     if len(values) < 5:
         return None
-    return f'it has labels of YOLO: convert them with {write_command("yolo_to_coco", folder)}'
+    return f'it has labels of YOLO: convert them with {write_command("yolo-to-coco", folder)}'
 
 
-def write_command(tool: str, path: Path) -> str:
-    return f'python tools/dataset_converters/{tool}.py {shlex.quote(str(path))}'
+def write_command(command: str, path: Path) -> str:
+    return f'mmcednet {command} {shlex.quote(str(path))}'

@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from mmcednet.data.conversion import SPLIT_NAMES
+from mmcednet.data.split_names import SPLIT_NAMES, get_split
 from mmcednet.images import has_image_suffix
 
 from .choices import Choice
 from .class_folders import find_class_folders
 from .label_maps import IMAGE_FOLDERS, LABEL_FOLDERS, has_label_maps
-from .other_formats import get_split, list_files, recognise_format, recognise_json
+from .other_formats import list_files, recognise_format, recognise_json
 
 NO_CLASSES = {*IMAGE_FOLDERS, *LABEL_FOLDERS}
 SPLIT_FOLDERS = {word for words in SPLIT_NAMES.values() for word in words}

@@ -133,8 +133,6 @@ def plan_config(cfg: Config, backbone: dict[str, Any]) -> Edit:
     channels = inner['backbone'].get('in_channels', 3)
     if channels != 3:
         backbone = dict(backbone, in_channels=channels)
-    if scope == 'mmseg':
-        backbone = dict(backbone, layer_scale=1.0)  # as in CEDNet's own segmenters
     plan = plan_model(inner, scope, backbone)
     settings, comments = make_settings(cfg, inner, plan, wrapped)
     set_normalization(settings, comments, *preprocessor)
@@ -142,7 +140,11 @@ def plan_config(cfg: Config, backbone: dict[str, Any]) -> Edit:
     old = get_type(inner['backbone'])
     if 'pyramid' in plan.backbone:
         old += f' and {get_type(to_list(inner["neck"])[0])}'
-    return Edit(settings, comments, f'CEDNet in place of {old}; written by tools/use_cednet.py')
+    title = (
+        f'CEDNet in place of {old}, by mmcednet use-cednet. It starts from random weights, unless '
+        f"mmcednet train has --pretrained FILE. Schedule and optimizer are the base's."
+    )
+    return Edit(settings, comments, title)
 
 
 def make_settings(

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from mmcednet.checks.coco_format import read_coco
-from mmcednet.data.coco_files import fill_supercategories, split_coco, write_splits
+from mmcednet.data.coco_files import check_unsplit, fill_supercategories, split_coco, write_splits
 
 
 @pytest.fixture
@@ -60,3 +60,16 @@ def test_existing_files_are_kept(content, tmp_path, capsys):
     write_splits(splits, tmp_path / 'new')
     assert json.loads((tmp_path / 'new' / 'val.json').read_text()) == splits['val']
     assert f'val.json: 2 images, {len(splits["val"]["annotations"])} objects' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize('name', ['train.json', 'instances_val2017.json'])
+def test_part_of_a_data_set_is_not_split(name, tmp_path):
+    with pytest.raises(
+        ValueError, match=rf'{name} has the name of a part, .*move it to .*all\.json and'
+    ):
+        check_unsplit(tmp_path / name)
+
+
+def test_names_of_no_part(tmp_path):
+    check_unsplit(tmp_path / 'train' / '_annotations.coco.json')  # its folder is one of images
+    check_unsplit(tmp_path / 'latest.json')

@@ -185,7 +185,7 @@ def test_operators_in_triton_must_be_turned_on(monkeypatch, switch):
 
 
 def test_triton_needs_a_compiler(monkeypatch, tmp_path):
-    monkeypatch.setattr(sysconfig, 'get_config_var', lambda name: str(tmp_path))
+    monkeypatch.setattr(sysconfig, 'get_paths', lambda scheme: {'include': str(tmp_path)})
     (tmp_path / 'Python.h').touch()
     monkeypatch.delenv('CC', raising=False)
     for name in ('gcc', 'clang'):

@@ -9,6 +9,7 @@ import pytest
 from other_formats import write_labelme, write_yolo
 
 from mmcednet.own_data.data_folder import find_splits, measure
+from mmcednet_cli import find_script
 
 
 def get_message(folder):
@@ -41,18 +42,18 @@ def write_one_file(shapes, folder):
         (write_one_file, 'all.json is of all images, split it with', True),
     ],
 )
-def test_the_named_command_converts_the_folder(root, shapes, tmp_path, write, words, objects):
+def test_the_named_command_converts_the_folder(shapes, tmp_path, write, words, objects):
     folder = tmp_path / 'my data'
     write(shapes, folder)
     message = get_message(folder)
     assert message.startswith(f"{folder} has no annotation file in COCO format with 'train'")
     assert words in message
-    run_named_command(root, message)
+    run_named_command(message)
     assert measure(find_splits(folder)['train']).has_masks == objects
 
 
 @pytest.mark.parametrize('name', ['train.json', 'annotations/instances_train.json', 'val.json'])
-def test_one_file_with_the_name_of_a_split(root, shapes, tmp_path, name):
+def test_one_file_with_the_name_of_a_split(shapes, tmp_path, name):
     folder = tmp_path / 'my data'
     path, moved = folder / name, folder / 'all.json'
     shutil.copytree(shapes / 'train', folder / 'train')
@@ -61,19 +62,19 @@ def test_one_file_with_the_name_of_a_split(root, shapes, tmp_path, name):
     message = get_message(folder)
     assert f'if {path} is of all images, move it to {moved} and split it with' in message
     path.rename(moved)
-    run_named_command(root, message)
+    run_named_command(message)
     assert list(find_splits(folder)) == ['train', 'val']
 
 
-def run_named_command(root, message):
-    tool, *args = shlex.split(re.search(r'python (\S+ .*)', message)[1])
-    assert runpy.run_path(str(root / tool))['main'](args) == 0
+def run_named_command(message):
+    command, *args = shlex.split(re.search(r' with mmcednet (.*)', message)[1])
+    assert runpy.run_path(str(find_script(command)))['main'](args) == 0
 
 
-def test_pascal_voc(root, bccd):
+def test_pascal_voc(bccd):
     message = get_message(bccd)
     assert 'it has annotations of Pascal VOC: convert them with' in message
-    run_named_command(root, message)
+    run_named_command(message)
     assert measure(find_splits(bccd)['train']).num_images == 12
 
 
@@ -81,4 +82,4 @@ def test_other_folders(tmp_path):
     (tmp_path / 'notes.txt').write_text('5 images')
     (tmp_path / 'list.json').write_text('[]')
     (tmp_path / 'page.xml').write_text('<html/>')
-    assert 'a command of tools/dataset_converters' in get_message(tmp_path)
+    assert 'mmcednet voc-to-coco, yolo-to-coco or labelme-to-coco' in get_message(tmp_path)

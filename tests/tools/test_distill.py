@@ -113,9 +113,7 @@ def test_errors(get_error, arguments, nano, shapes, tmp_path):
     message = get_error('distill.py', *teacher, *images, *out)
     assert 'CEDNet has 16 channels at stride 4, the ConvNeXt only 8' in message
     message = get_error('train.py', nano, '--pretrained', tmp_path / 'convnext.pth')
-    assert (
-        'has weights of a ConvNeXt; a CEDNet learns from them with: python tools/distill.py' in message
-    )
+    assert 'has weights of a ConvNeXt; a CEDNet learns from them with: mmcednet distill' in message
     message = get_error(
         'new_config.py',
         '--data',
@@ -127,7 +125,5 @@ def test_errors(get_error, arguments, nano, shapes, tmp_path):
         '-o',
         'x.py',
     )
-    assert (
-        'has weights of a ConvNeXt; a CEDNet learns from them with: python tools/distill.py' in message
-    )
+    assert 'has weights of a ConvNeXt; a CEDNet learns from them with: mmcednet distill' in message
     assert not (tmp_path / 'out.pth').exists()

@@ -24,7 +24,7 @@ def test_missing_config(get_error):
             'config mine.py does not load: ImportError: Failed to import no',
         ),
         ('', 'config mine.py has no model'),
-        ('model = dict()', 'the config has no train_dataloader, which tools/train.py needs'),
+        ('model = dict()', 'the config has no train_dataloader, which mmcednet train needs'),
     ],
 )
 def test_configs_that_do_not_load_or_lack_a_setting(get_error, tmp_path, content, message):

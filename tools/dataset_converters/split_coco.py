@@ -18,9 +18,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     # not above: they import torch, which --help does not need
     from mmcednet.checks.coco_format import read_coco
     from mmcednet.command_line import exit_on_error
-    from mmcednet.data.coco_files import split_coco, write_splits
+    from mmcednet.data.coco_files import check_unsplit, split_coco, write_splits
 
     with exit_on_error():
+        check_unsplit(args.file)
         write_splits(split_coco(read_coco(args.file), args.val_share), args.file.parent)
     return 0
 

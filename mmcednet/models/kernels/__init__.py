@@ -50,7 +50,8 @@ def explain_without_compiler() -> str:
     """What is missing of a C compiler and Python's headers, with which Triton calls its kernels."""
     if not (os.environ.get('CC') or shutil.which('gcc') or shutil.which('clang')):
         return 'there is no C compiler, gcc or clang, which Triton needs'
-    header = Path(sysconfig.get_config_var('INCLUDEPY'), 'Python.h')
+    scheme = sysconfig.get_default_scheme().replace('posix_local', 'posix_prefix')  # as Triton has it
+    header = Path(sysconfig.get_paths(scheme)['include'], 'Python.h')
     return '' if header.is_file() else f'there is no {header}, which Triton needs (Debian: python3-dev)'
 
 

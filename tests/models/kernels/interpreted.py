@@ -111,6 +111,16 @@ def test_small_layer_scale(dtype, layer_scale):
     assert grads[-1].norm() > 0 and (layer_scale == 0) == (grad_x.norm() == 0)
 
 
+def test_layer_scale_below_the_range_of_float16():
+    """As of a model in float16 as a whole, where 1e-8 is 0."""
+    operands = [each.half() for each in (draw(1, 2, 2, SMALL), *draw_weights(SMALL)[:-1])]
+    gamma = torch.full((SMALL,), 1e-8).half()
+    inputs = [each.requires_grad_() for each in (*operands, gamma)]
+    out = triton.mlp(*inputs)
+    grads = torch.autograd.grad(out, inputs, torch.ones_like(out))
+    assert all(grad.isfinite().all() for grad in grads) and grads[-1].any()
+
+
 @each_case(['gelu', 'dropped'], [(True, False), (False, True)])
 def test_norm_mlp(channels, size, dtype, gelu, dropped):
     """Without gradients, in low precision and at some widths, it is one kernel."""
@@ -205,6 +215,34 @@ def test_memory_layouts():
             for module in (triton, reference)  # that of a sum is one number with strides of 0
         ]
         torch.testing.assert_close(*grads)
+
+
+@pytest.mark.parametrize('low_precision', [False, True])
+def test_layouts_of_weights(low_precision):
+    """Slices with steps and expanded numbers; in low precision the MLP is one kernel."""
+    spread = draw(5, 2 * SMALL)[:, ::2]
+    bias1, gamma = draw(8 * SMALL)[::2], torch.full((1,), 0.5).expand(SMALL)
+    weight1, _, weight2, *_ = draw_weights(SMALL)
+    norm = spread[0], spread[1], 1e-6, True, None
+    weights = weight1, bias1, weight2, spread[2], gamma
+    x, factors = draw(2, 2, 2, SMALL), draw(4)[::2]
+    for gradients in (False, True):
+        for operator, operands in (
+            ('norm_act', (x, *norm)),
+            ('mlp', (x, *weights)),
+            ('norm_mlp', (x, *norm, *weights, x, None if low_precision else factors)),
+            ('depthwise_conv', (draw(1, SMALL, 2, 2), draw(SMALL, 1, 7, 7), spread[3], 3)),
+        ):
+            first = operands[0].clone().requires_grad_(gradients)
+            with torch.autocast('cpu', torch.bfloat16, enabled=low_precision):
+                outs = [
+                    getattr(module, operator)(first, *operands[1:]) for module in (triton, reference)
+                ]
+            tolerance = TOLERANCES[torch.bfloat16 if low_precision else torch.float32]
+            assert (outs[0] - outs[1]).norm() < tolerance * outs[1].norm()
+            if gradients:
+                ours, theirs = (torch.autograd.grad(out.float().sum(), first)[0] for out in outs)
+                assert (ours - theirs).norm() < tolerance * theirs.norm()
 
 
 @pytest.mark.parametrize('operator', ['depthwise_conv', 'dilated depthwise_conv', 'mlp', 'fused mlp'])

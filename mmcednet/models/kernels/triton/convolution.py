@@ -179,7 +179,7 @@ def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, dilation: int, mirr
         convolve_kernel[grid](
             rows,
             taps,
-            bias,
+            None if bias is None else bias.contiguous(),
             out,
             height,
             width,

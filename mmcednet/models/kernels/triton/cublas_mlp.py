@@ -20,6 +20,7 @@ from ..gradients import differentiate
 from . import tiles
 from .gelu import compute_gelu, compute_gelu_and_slope
 from .norm import choose_tile
+from .operands import to_contiguous
 
 FLOAT16_SCALE = 2.0**-8  # of GELU's output, for the gradient of the second weights
 
@@ -131,7 +132,7 @@ def apply_gelu(hidden: Tensor, bias: Tensor, out: Tensor) -> None:
     pixels, channels = hidden.shape
     gelu_kernel[(triton.cdiv(pixels, tiles.ROWS), triton.cdiv(channels, tiles.COLUMNS))](
         hidden,
-        bias,
+        bias.contiguous(),
         out,
         pixels,
         channels,
@@ -154,10 +155,7 @@ def add_residual(
     tile = choose_tile(channels)
     residual_kernel[(triton.cdiv(pixels, tile['tile_pixels']),)](
         x,
-        bias,
-        gamma,
-        factors,
-        None if residual is None else residual.contiguous(),
+        *to_contiguous(bias, gamma, factors, residual),
         x,
         pixels,
         count_image_pixels(pixels, factors),
@@ -228,8 +226,7 @@ def differentiate_gelu(
     with torch.cuda.device_of(hidden):
         gelu_backward_kernel[(programs, column_tiles)](
             hidden,
-            bias,
-            factors,
+            *to_contiguous(bias, factors),
             peak,
             grad,
             activated,
@@ -282,8 +279,9 @@ def differentiate_mlp(
     peak, scaled_weight = None, weight2
     if gamma is not None:
         # float16 would lose weights times a layer scale of 1e-6
-        peak = torch.linalg.vector_norm(gamma, float('inf')).clamp(min=1e-30)
-        scaled_weight = (gamma / peak)[:, None] * weight2
+        wide = gamma.float()
+        peak = torch.linalg.vector_norm(wide, float('inf')).clamp(min=1e-30)
+        scaled_weight = (wide / peak)[:, None] * weight2
     grad_hidden = grads @ scaled_weight.to(dtype)
     # a sum over all pixels before the layer scale, for which float16 has too small a range
     scale = FLOAT16_SCALE if dtype == torch.float16 else 1.0

@@ -20,6 +20,7 @@ from torch.utils.flop_counter import register_flop_formula
 from . import tiles
 from .gelu import compute_gelu
 from .norm import load_affine
+from .operands import to_contiguous
 
 # Triton's interpreter takes the bits of bfloat16 for integers in products; it multiplies in float32
 INTERPRETED = os.environ.get('TRITON_INTERPRET') == '1'
@@ -226,6 +227,7 @@ def compute_fused_mlp(
     Without ``norm``, x goes into the first linear layer. ``can_fuse`` says which C are possible.
     """
     x, channels, hidden = x.contiguous(), x.shape[-1], len(bias1)
+    norm_weight, norm_bias, shortcut = to_contiguous(norm_weight, norm_bias, shortcut)
     out = torch.empty_like(x, dtype=weight1.dtype)
     pixels, tile = x.numel() // channels, tiles.choose_mlp_tile(channels, get_shared_memory(x.device))
     first, second = split_channels(channels)
@@ -234,13 +236,8 @@ def compute_fused_mlp(
             x,
             norm_weight,
             norm_bias,
-            None if shortcut is None else shortcut.contiguous(),
-            weight1.contiguous(),
-            bias1,
-            weight2.contiguous(),
-            bias2,
-            gamma,
-            None if residual is None else residual.contiguous(),
+            shortcut,
+            *to_contiguous(weight1, bias1, weight2, bias2, gamma, residual),
             out,
             pixels,
             eps,

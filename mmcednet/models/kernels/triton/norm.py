@@ -11,6 +11,7 @@ from .. import reference
 from ..gradients import differentiate
 from . import tiles
 from .gelu import compute_gelu, compute_gelu_and_slope
+from .operands import to_contiguous
 
 
 @triton.jit
@@ -129,6 +130,7 @@ def norm_act(
 ) -> Tensor:
     """As ``reference.norm_act``, of type ``dtype``."""
     x, channels = x.contiguous(), x.shape[-1]
+    weight, bias, shortcut = to_contiguous(weight, bias, shortcut)
     out = torch.empty_like(x, dtype=dtype)
     pixels, tile = x.numel() // channels, choose_tile(channels)
     with torch.cuda.device_of(x):
@@ -136,7 +138,7 @@ def norm_act(
             x,
             weight,
             bias,
-            None if shortcut is None else shortcut.contiguous(),
+            shortcut,
             out,
             pixels,
             eps,
@@ -159,6 +161,7 @@ def norm_act_backward(
 ) -> tuple[Tensor, Tensor]:
     """The gradients of x, and, in float32, of weight and bias, (2, C), from that of the output."""
     x, grad, channels = x.contiguous(), grad.contiguous(), x.shape[-1]
+    weight, bias = to_contiguous(weight, bias)
     grad_x = torch.empty_like(x)
     pixels, tile = x.numel() // channels, choose_tile(channels)
     programs = min(tiles.NORM_PROGRAMS, triton.cdiv(pixels, tile['tile_pixels']))

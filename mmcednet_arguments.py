@@ -33,7 +33,9 @@ def add_val_share_argument(parser: argparse.ArgumentParser) -> None:
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments that tools/train.py and tools/test.py have in common."""
     parser.add_argument(
-        '--work-dir', help='folder of logs and checkpoints; default: work_dirs/FRAMEWORK/CONFIG'
+        '--work-dir',
+        help='folder of logs and checkpoints; default: work_dirs/CONFIG, for those of configs/ '
+        'work_dirs/FRAMEWORK/CONFIG',
     )
     add_cfg_options_argument(parser, 'train_dataloader.batch_size=4')
     add_compile_argument(parser)

@@ -101,6 +101,7 @@ def prepare(args: argparse.Namespace) -> 'Runner':
     from mmcednet.distillation.student import choose_backbone_config
     from mmcednet.files import check_new_file, check_writable
     from mmcednet.launch.config import set_pretrained, set_resume
+    from mmcednet.launch.options import apply_options
     from mmcednet.launch.prediction import choose_dtype
     from mmcednet.launch.processes import is_restartable
     from mmcednet.launch.runner import prepare_runner
@@ -130,7 +131,7 @@ def prepare(args: argparse.Namespace) -> 'Runner':
     if args.pretrained not in (None, 'none'):
         set_pretrained(cfg, args.pretrained)
     if args.cfg_options:
-        cfg.merge_from_dict(args.cfg_options)
+        apply_options(cfg, args.cfg_options)
     if args.resume or is_restartable():
         set_resume(cfg, 'auto')
     else:

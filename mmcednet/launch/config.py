@@ -14,6 +14,8 @@ from mmcednet.checks.data import iter_datasets
 from mmcednet.config_files import get_type, list_configs, read_config
 from mmcednet.converters.convnext import refuse_convnext
 
+from .options import apply_options
+
 # Scope -> settings of its visualization hook, and the hook's key for the output folder
 VISUALIZATION = {
     'mmdet': (dict(draw=True), 'test_out_dir'),
@@ -31,13 +33,13 @@ def load_config(args: argparse.Namespace) -> Config:
     """Load the config of ``args`` and apply ``--cfg-options``, ``--launcher`` and ``--work-dir``.
 
     Raises:
-        ValueError: The file does not exist or load, or has no model.
+        ValueError: The file does not exist or load, or has no model; an option has no effect.
     """
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     cfg = read_config(args.config)
     cfg.launcher = args.launcher
     if args.cfg_options:
-        cfg.merge_from_dict(args.cfg_options)
+        apply_options(cfg, args.cfg_options)
     if 'model' not in cfg:
         raise ValueError(f'config {args.config} has no model')
     cfg.work_dir = args.work_dir or cfg.get('work_dir') or get_default_work_dir(args.config)

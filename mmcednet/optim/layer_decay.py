@@ -10,6 +10,10 @@ from torch import nn
 BACKBONE = 'backbone.'
 
 
+class SettingError(ValueError):
+    """A setting of the optimizer is wrong; the message is one sentence."""
+
+
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
 class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
     """Builds optimizers whose learning rate decreases from the heads to the image.
@@ -40,7 +44,7 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
             {'head_weight_decay', 'custom_keys'},
         )
         if not required <= set(paramwise_cfg) <= required | optional:
-            raise ValueError(
+            raise SettingError(
                 f'paramwise_cfg {paramwise_cfg} must have decay_type, decay_rate and num_layers, and '
                 f'may have head_weight_decay and custom_keys'
             )
@@ -50,22 +54,22 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         self.head_weight_decay = paramwise_cfg.get('head_weight_decay')
         self.custom_keys = paramwise_cfg.get('custom_keys') or {}
         if not 0 < self.decay_rate <= 1:
-            raise ValueError(f'decay_rate {self.decay_rate} must be in (0, 1]')
+            raise SettingError(f'decay_rate {self.decay_rate} must be in (0, 1]')
         for key, setting in self.custom_keys.items():
             if set(setting) != {'lr_mult'}:
-                raise ValueError(f'custom_keys {key!r}: {setting} must be a dict of lr_mult alone')
+                raise SettingError(f'custom_keys {key!r}: {setting} must be a dict of lr_mult alone')
         super().__init__(optim_wrapper_cfg, paramwise_cfg)
 
     def add_params(self, params: list[dict], module: nn.Module, **kwargs: Any) -> None:
         """Append the parameter groups of ``module``'s trainable parameters to ``params``."""
         backbone = getattr(module, 'backbone', None)
         if not hasattr(backbone, 'get_decay_depth'):
-            raise ValueError(
+            raise SettingError(
                 f'{type(self).__name__} needs a model with a CEDNet or RevCol as backbone; the '
                 f'backbone of {type(module).__name__} is {type(backbone).__name__}'
             )
         if self.base_lr is None:
-            raise ValueError(f'{type(self).__name__} needs optim_wrapper.optimizer.lr')
+            raise SettingError(f'{type(self).__name__} needs optim_wrapper.optimizer.lr')
         groups: dict[tuple[float, float], dict] = {}
         for name, param in module.named_parameters():
             if not param.requires_grad:
@@ -115,7 +119,7 @@ class ConvNeXtOptimWrapperConstructor(DefaultOptimWrapperConstructor):
     def __init__(self, optim_wrapper_cfg: dict, paramwise_cfg: dict | None = None) -> None:
         paramwise_cfg = dict(paramwise_cfg or {})
         if 'head_weight_decay' not in paramwise_cfg:
-            raise ValueError(
+            raise SettingError(
                 f'paramwise_cfg {paramwise_cfg} must have head_weight_decay; without one, use '
                 f"mmdet's LearningRateDecayOptimizerConstructor"
             )

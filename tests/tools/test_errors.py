@@ -1,5 +1,7 @@
 """User errors on the command line are reported in one sentence, with exit code 1."""
 
+import re
+
 import pytest
 import torch
 from mmengine.runner import Runner
@@ -71,6 +73,35 @@ def test_unknown_style(get_error, config):
     message = get_error('train.py', config, '--cfg-options', 'model.backbone.style=pan')
     assert message.startswith('error: ')
     assert "style 'pan' is unknown; choose one of: fpn" in message
+
+
+@pytest.mark.parametrize(
+    ('option', 'message'),
+    [
+        (
+            'model.backbone.arhc=tiny',
+            r"a setting is wrong: CEDNet\.__init__\(\) got .* argument 'arhc'",
+        ),
+        (
+            'model.backbone.type=CEDnet',
+            r'the type of a setting is wrong: CEDnet is not in the mmdet::model',
+        ),
+        (
+            'train_dataloader.batchsize=2',
+            r"a setting is wrong: DataLoader\.__init__\(\) .* 'batchsize'",
+        ),
+        (
+            'train_cfg.maxepochs=2',
+            r"a setting is wrong: EpochBasedTrainLoop\.__init__\(\) .*'maxepochs'",
+        ),
+        ('optim_wrapper.paramwise_cfg.decay_rate=2', r'.*decay_rate'),
+        ('max_epoch=2', r'--cfg-options max_epoch=2: a config has no setting max_epoch'),
+    ],
+)
+def test_wrong_settings(get_error, config, option, message):
+    options = ['optim_wrapper.constructor=LayerDecayOptimWrapperConstructor', option]
+    text = get_error('train.py', config, '--cfg-options', *options)
+    assert re.match(f'error: {message}', text) and text.count('\n') == 0
 
 
 def test_checkpoint_of_another_model(get_error, config, tmp_path):

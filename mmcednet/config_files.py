@@ -12,6 +12,7 @@ from mmengine.config import Config
 from mmcednet.files import atomic_write, check_new_file
 
 WIDTH = 104
+SUFFIXES = ('.py', '.json', '.yaml', '.yml')  # of configs that mmengine reads
 TOOLBOXES = ('mmdet', 'mmseg', 'mmpretrain')
 
 
@@ -25,6 +26,10 @@ def read_config(config: str) -> Config:
         ValueError: It does not exist or load, or its toolbox is not installed.
     """
     path = find_config(config)
+    if path.suffix not in SUFFIXES:
+        raise ValueError(
+            f'config {config} does not end in {", ".join(SUFFIXES)}; a checkpoint comes after it'
+        )
     try:
         cfg = Config.fromfile(path)
         list(iter_dicts(list(cfg.values())))  # imports the classes, which mmengine does on use

@@ -12,19 +12,23 @@ from .unwrap import unwrap_model
 
 
 def check_features(model: nn.Module) -> None:
-    """Check that the heads of a model without neck expect the features that its CEDNet returns.
+    """Check that the neck of a model, or its heads if it has none, expect what its CEDNet returns.
 
-    Models with other backbones, or with a neck, are not checked.
+    Models with other backbones are not checked.
 
     Args:
         model: The runner's model.
 
     Raises:
-        ValueError: A head expects other strides, channels or numbers of levels.
+        ValueError: Neck or head expect other strides, channels or numbers of levels.
     """
     model = unwrap_model(model)
     backbone = getattr(model, 'backbone', None)
-    if not isinstance(backbone, CEDNet) or getattr(model, 'neck', None) is not None:
+    if not isinstance(backbone, CEDNet):
+        return
+    neck = getattr(model, 'neck', None)
+    if neck is not None:
+        check_neck(neck, backbone.out_channels)
         return
     strides = backbone.out_strides
     for name, expected in get_head_strides(model).items():
@@ -34,6 +38,12 @@ def check_features(model: nn.Module) -> None:
             raise ValueError(
                 f'the {name} expects levels of strides {expected}, but the backbone returns {strides}; '
                 f'set backbone.pyramid.levels to these levels'
+            )
+    for name, channels in get_head_channels(model).items():
+        if set(backbone.out_channels) != {channels}:
+            raise ValueError(
+                f'the {name} expects {channels} channels on each level, but the backbone returns '
+                f'{backbone.out_channels}; set backbone.pyramid.channels={channels}'
             )
     num_levels = getattr(model, 'num_feature_levels', len(strides))  # of Deformable DETR
     if num_levels != len(strides):
@@ -46,6 +56,18 @@ def check_features(model: nn.Module) -> None:
         decoder = getattr(head, 'pixel_decoder', None)
         if hasattr(decoder, 'strides'):  # of Mask2Former
             check_pixel_decoder(name, decoder, backbone)
+
+
+def check_neck(neck: Any, out_channels: tuple[int, ...]) -> None:
+    """Check the channels of the features that a neck, such as an FPN, lists."""
+    in_channels = getattr(neck, 'in_channels', None)
+    if not isinstance(in_channels, (list, tuple)):
+        return
+    if sorted(in_channels) != sorted(out_channels):  # YOLOV3Neck starts at the coarsest level
+        raise ValueError(
+            f'the neck, {type(neck).__name__}, expects features of {list(in_channels)} channels, but '
+            f'the backbone returns {list(out_channels)}; CEDNet needs no neck: set neck=None'
+        )
 
 
 def iter_heads(model: Any, *names: str) -> Iterator[tuple[str, Any]]:
@@ -90,6 +112,13 @@ def check_pixel_decoder(name: str, decoder: Any, backbone: CEDNet) -> None:
 def round_stride(stride: float) -> int:
     """The power of two that a fractional stride stands for, as 550 / 69 of YOLACT for 8."""
     return stride if isinstance(stride, int) else 2 ** round(math.log2(stride))
+
+
+def get_head_channels(model: Any) -> dict[str, int]:
+    """Return the channels that those heads of a detector which say so expect on each level."""
+    heads = {name: getattr(model, name, None) for name in ('bbox_head', 'rpn_head')}
+    channels = {name: getattr(head, 'in_channels', None) for name, head in heads.items()}
+    return {name: number for name, number in channels.items() if isinstance(number, int)}
 
 
 def get_head_strides(model: Any) -> dict[str, tuple[int, ...]]:

@@ -163,6 +163,10 @@ LIBRARIES = {'timm': build_timm, 'mmpretrain': build_mmpretrain}
 
 def load_teacher(file: str) -> Teacher:
     """A teacher of a checkpoint alone; see :func:`build_teacher`."""
+    if not Path(file).is_file():
+        raise FileNotFoundError(
+            f'--teacher {file} is no file; a network of a library is timm:NAME or mmpretrain:NAME'
+        )
     loaded = load_checkpoint(file)
     weights = get_state_dict(loaded)
     cfg = (loaded.get('meta') or {}).get('cfg')

@@ -48,12 +48,12 @@ class Model:
     def __call__(
         self, images: ImageLike | list[Any] | tuple[Any, ...], score: float = 0.3
     ) -> AnyResult | list[AnyResult]:
-        """Predict on an image, or on each of several.
+        """Predict on an image, or on each of several, one after the other.
 
         Args:
             images: A file, a PIL image, an array (H, W, 3) in uint8 and BGR as ``cv2.imread`` returns,
                 or a list or tuple of these.
-            score: For detectors: the lowest score of a detection, 0 for all. Default: 0.3.
+            score: For detectors: the lowest score of a detection, in [0, 1]. Default: 0.3.
 
         Returns:
             The prediction, or a list of them.
@@ -61,8 +61,11 @@ class Model:
         Raises:
             FileNotFoundError: A file does not exist.
             ValueError: A file is not an image that can be read; an array is of another shape or type;
-                an image is empty, or too narrow to be resized for the network.
+                an image is empty, or too narrow to be resized for the network; ``score`` is not in
+                [0, 1].
         """
+        if not 0 <= score <= 1:
+            raise ValueError(f'score {score} must be in [0, 1]')
         if isinstance(images, (list, tuple)):
             return [self.predict(image, score) for image in images]
         return self.predict(images, score)
@@ -93,7 +96,13 @@ class Model:
         return f'<Model: {self.task} with {len(self.classes or ())} classes>'
 
 
-def load(checkpoint: str | Path, config: str | Path | None = None, device: str | None = None) -> Model:
+def load(
+    checkpoint: str | Path,
+    config: str | Path | None = None,
+    device: str | None = None,
+    amp: bool = False,
+    cuda_graph: bool = False,
+) -> Model:
     """Load a trained detector, segmenter or classifier.
 
     Args:
@@ -103,11 +112,14 @@ def load(checkpoint: str | Path, config: str | Path | None = None, device: str |
         config: Config file of mmdet, mmseg or mmpretrain. Default: the config in the checkpoint, which
             is read as data.
         device: Such as 'cpu' or 'cuda:0'. Default: the GPU if there is one.
+        amp: Predict in bfloat16, on an older GPU in float16; a CPU needs instructions for bfloat16.
+            Default: False.
+        cuda_graph: On a GPU, replay the kernels of each image size. Default: False.
 
     Raises:
         ValueError: The checkpoint is damaged, could run code, has no config, is one of another model or
             has other classes; the config does not exist or is of another toolbox; the device does not
-            exist.
+            exist, or lacks what ``amp`` or ``cuda_graph`` need.
         FileNotFoundError: The checkpoint does not exist.
     """
     path = str(checkpoint)
@@ -116,7 +128,7 @@ def load(checkpoint: str | Path, config: str | Path | None = None, device: str |
 
         refuse_files()
         given = str(config) if config is not None else get_config(load_checkpoint(path), path)
-        return Model(load_predictor(given, path, device))
+        return Model(load_predictor(given, path, device, amp, cuda_graph))
 
 
 def read_pixels(image: ImageLike) -> np.ndarray:
@@ -124,6 +136,8 @@ def read_pixels(image: ImageLike) -> np.ndarray:
     if isinstance(image, (str, Path)):
         from .inputs import read_image  # needs mmcv
 
+        if Path(image).is_dir():
+            raise ValueError(f'{image} is a folder; pass its images, or use mmcednet infer')
         if not Path(image).is_file():
             raise FileNotFoundError(f'{image} does not exist')
         return read_image(image)

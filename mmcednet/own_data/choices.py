@@ -77,7 +77,10 @@ def choose_weights(arch: str, pretrained: str | None) -> Choice[str | None]:
     if pretrained in SHIPPED and pretrained != arch:
         raise ValueError(f'--pretrained {pretrained} does not fit {arch}; use --arch {pretrained}')
     if pretrained is None or pretrained in SHIPPED:
-        reason = f'pre-trained, come with mmcednet; --pretrained {NO_WEIGHTS} for random ones'
+        reason = (
+            f"come with mmcednet, learnt from ImageNet's images, whose terms are non-commercial; "
+            f'--pretrained {NO_WEIGHTS} for random ones'
+        )
         return Choice(find_pretrained(arch), reason)
     checkpoint = find_pretrained(pretrained)
     refuse_convnext(checkpoint)

@@ -59,7 +59,7 @@ def draft_classifier(
         draft.bases.insert(0, f'models/{framework}{"_nano" if arch == NANO else ""}.py')
         draft.settings['model'] = dict(head=make_head(arch, len(images)))
     set_data(draft, splits, folder, side, batch_size.value)
-    set_schedule(draft, epochs, batch_size, 'accuracy/top1')
+    set_schedule(draft, epochs, batch_size, number, 'accuracy/top1')
     return draft
 
 

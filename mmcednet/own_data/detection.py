@@ -81,7 +81,7 @@ def draft_detector(
         draft.settings['model'] = make_heads(draft, framework, arch, data, chosen.value)
     set_data(draft, splits, folder, chosen, batch_size, with_mask)
     metric = set_limits(draft, None if toolbox else framework, arch, splits.values())
-    set_schedule(draft, epochs, batch_size, metric)
+    set_schedule(draft, epochs, batch_size, data.num_images, metric)
     return draft
 
 

@@ -1,5 +1,6 @@
 """A config in the making: bases, settings, and the reasons for them."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -7,6 +8,7 @@ from typing import Any, TypeVar
 from .choices import Choice
 
 T = TypeVar('T')
+WARM_UP = 100  # iterations
 
 
 class Expression(str):
@@ -27,6 +29,7 @@ class Draft:
         settings: The config's variables.
         comments: Comments above settings, by dotted name.
         reasons: (setting, value, why) in the order in which they were chosen.
+        epoch_length: Iterations of an epoch.
     """
 
     scope: str
@@ -35,6 +38,7 @@ class Draft:
     settings: dict[str, Any] = field(default_factory=dict)
     comments: dict[str, str] = field(default_factory=dict)
     reasons: list[tuple[str, str, str]] = field(default_factory=list)
+    epoch_length: int = 0
 
     def explain(self, setting: str, value: object, reason: str) -> None:
         self.reasons.append((setting, str(value), reason))
@@ -62,19 +66,37 @@ def set_dataloaders(
         draft.settings[f'{name}_dataloader'] = dict(**size, dataset=dataset)
 
 
-def set_schedule(draft: Draft, epochs: Choice[int], batch_size: Choice[int], metric: str) -> None:
+def set_schedule(
+    draft: Draft, epochs: Choice[int], batch_size: Choice[int], num_images: int, metric: str
+) -> None:
     """Set the length of the training; the learning rate decays to 0 at its end.
 
     Args:
         draft: The config.
         epochs: Length of the training.
         batch_size: Images per batch.
+        num_images: Images of an epoch.
         metric: By which the best checkpoint is kept, of those where more is better.
     """
+    draft.epoch_length = math.ceil(num_images / batch_size.value)
     set_epochs(draft, epochs)
     draft.settings |= dict(
+        default_hooks=dict(checkpoint=dict(max_keep_ckpts=1, save_best=metric, rule='greater')),
+        auto_scale_lr=dict(base_batch_size=batch_size.value),
+    )
+
+
+def set_epochs(draft: Draft, epochs: Choice[int]) -> None:
+    """Set the number of epochs, again if need be, warm-up and decay, and ten validations in them."""
+    draft.reasons = [reason for reason in draft.reasons if reason[0] != 'epochs']
+    draft.explain('epochs', epochs.value, epochs.reason)
+    val_interval = compute_val_interval(epochs.value)
+    warm_up = min(WARM_UP, max(1, epochs.value * draft.epoch_length // 4))  # of a short training less
+    draft.settings |= dict(
+        max_epochs=epochs.value,
+        train_cfg=dict(max_epochs=Expression('max_epochs'), val_interval=val_interval),
         param_scheduler=[
-            dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=100),
+            dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=warm_up),
             dict(
                 type='CosineAnnealingLR',
                 eta_min=0,
@@ -84,19 +106,6 @@ def set_schedule(draft: Draft, epochs: Choice[int], batch_size: Choice[int], met
                 convert_to_iter_based=True,
             ),
         ],
-        default_hooks=dict(checkpoint=dict(max_keep_ckpts=1, save_best=metric, rule='greater')),
-        auto_scale_lr=dict(base_batch_size=batch_size.value),
-    )
-
-
-def set_epochs(draft: Draft, epochs: Choice[int]) -> None:
-    """Set the number of epochs, again if need be, and ten validations in them."""
-    draft.reasons = [reason for reason in draft.reasons if reason[0] != 'epochs']
-    draft.explain('epochs', epochs.value, epochs.reason)
-    val_interval = compute_val_interval(epochs.value)
-    draft.settings |= dict(
-        max_epochs=epochs.value,
-        train_cfg=dict(max_epochs=Expression('max_epochs'), val_interval=val_interval),
     )
 
 

@@ -65,7 +65,7 @@ def draft_segmenter(
         draft.bases.insert(0, f'models/{framework}{"_nano" if arch == NANO else ""}.py')
         draft.settings['model'] = make_model(arch, len(classes.names), side)
     set_data(draft, splits, folder, side, batch_size.value, classes)
-    set_schedule(draft, epochs, batch_size, 'mIoU')
+    set_schedule(draft, epochs, batch_size, len(train.names), 'mIoU')
     return draft
 
 

@@ -55,6 +55,37 @@ def test_levels_that_a_head_does_not_expect(root, name, good, bad, message):
     ('changes', 'message'),
     [
         (
+            dict(
+                neck=dict(
+                    _delete_=True,
+                    type='FPN',
+                    in_channels=[256, 512, 1024, 2048],
+                    out_channels=256,
+                    num_outs=5,
+                )
+            ),
+            r'the neck, FPN, expects features of \[256, .*\] channels, but the backbone returns '
+            r'\[256, 256, 256, 256, 256\]; CEDNet needs no neck: set neck=None',
+        ),
+        (
+            dict(bbox_head=dict(in_channels=48)),
+            r'the bbox_head expects 48 channels on each level, .* set backbone.pyramid.channels=48',
+        ),
+    ],
+)
+def test_channels_that_a_detector_does_not_expect(root, changes, message):
+    cfg = Config.fromfile(root / 'configs/retinanet/cednet_t.py')
+    cfg.merge_from_dict(dict(model=changes))
+    with DefaultScope.overwrite_default_scope('mmdet'), torch.device('meta'):
+        model = MODELS.build(cfg.model)
+    with pytest.raises(ValueError, match=message):
+        check_features(model)
+
+
+@pytest.mark.parametrize(
+    ('changes', 'message'),
+    [
+        (
             {'model.decode_head.in_channels': [96, 192, 384, 768]},
             r'the decode_head expects \[96, 192, 384, 768\] channels at in_index=\[0, 1, 2, 3\], but '
             r'the backbone returns \(96, 192, 352, 512, 192, 192\); set decode_head.in_channels and ',

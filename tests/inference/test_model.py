@@ -101,10 +101,14 @@ def test_images_of_more_than_8_bits(model):
             model(image)
 
 
-def test_what_is_no_image(model, tmp_path):
+def test_what_is_no_image(model, picture, tmp_path):
     (tmp_path / 'a.jpg').write_text('text')
     with pytest.raises(ValueError, match=r'a\.jpg could not be read as an image'):
         model(tmp_path / 'a.jpg')
+    with pytest.raises(ValueError, match='is a folder; pass its images'):
+        model(picture.parent)
+    with pytest.raises(ValueError, match=r'score 30 must be in \[0, 1\]'):
+        model(picture, score=30)
     with pytest.raises(FileNotFoundError, match=r'absent\.png does not exist'):
         model('absent.png')
     with pytest.raises(ValueError, match=r'shape \(4, 4\) and the type uint8; it must be \(H, W, 3\)'):
@@ -155,7 +159,7 @@ def test_results_in_the_format_of_coco(model, picture):
     np.testing.assert_allclose(boxes, result.boxes, atol=1e-3)
     assert [entry['category'] for entry in entries] == result.names
     assert {entry['image_id'] for entry in entries} == {31}
-    assert model(np.zeros((64, 64, 3), np.uint8), score=1.1).to_coco() == []
+    assert model(np.zeros((64, 64, 3), np.uint8), score=1.0).to_coco() == []
 
 
 def test_segmenter_and_classifier(root, shapes, tmp_path):

@@ -37,7 +37,9 @@ def test_configs_that_do_not_load_or_lack_a_setting(get_error, tmp_path, content
 def test_a_file_that_is_no_config(get_error, tmp_path):
     (tmp_path / 'README.md').touch()
     message = get_error('train.py', 'README.md')
-    assert message.startswith('error: config README.md does not load: OSError: Only py/yml/yaml/json')
+    assert message.startswith(
+        'error: config README.md does not end in .py, .json, .yaml, .yml; a checkpoint'
+    )
 
 
 def test_options_without_a_value(load_main, capsys):

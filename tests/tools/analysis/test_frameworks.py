@@ -56,7 +56,7 @@ def test_page_is_up_to_date(page):
             {'model.backbone.pyramid.levels': (2, 3, 4, 5, 6)},
             'ValueError: the bbox_head expects levels',
         ),
-        ({'model.bbox_head.in_channels': 99}, 'RuntimeError: Given groups=1'),
+        ({'model.bbox_head.in_channels': 99}, 'ValueError: the bbox_head expects 99 channels'),
         ({'model.bbox_head.loss_cls.loss_weight': float('nan')}, 'ValueError: the loss is not finite'),
     ],
 )

@@ -24,6 +24,7 @@ COMMANDS = {
     'publish': 'model_converters/publish.py',
     'use-cednet': 'use_cednet.py',
     'split-coco': 'dataset_converters/split_coco.py',
+    'split-images': 'dataset_converters/split_images.py',
     'voc-to-coco': 'dataset_converters/voc_to_coco.py',
     'yolo-to-coco': 'dataset_converters/yolo_to_coco.py',
     'labelme-to-coco': 'dataset_converters/labelme_to_coco.py',

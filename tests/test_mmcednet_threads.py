@@ -36,6 +36,7 @@ ARGUMENTS = {
     'tools/model_converters/official_cednet.py': ['a.pth', 'b.pth'],
     'tools/model_converters/baselines.py': ['cswin', 'a.pth', 'b.pth'],
     'tools/dataset_converters/split_coco.py': ['a.json'],
+    'tools/dataset_converters/split_images.py': ['folder', '-o', 'out'],
     'tools/dataset_converters/fill_supercategories.py': ['a.json', '-o', 'b.json'],
     **{
         f'tools/dataset_converters/{name}.py': ['folder']

@@ -50,6 +50,7 @@ def test_tools_of_the_wheel(build):
         *('use_cednet.py', 'draw_shapes.py', 'dist_train.sh', 'dist_test.sh', 'slurm_train.sh'),
         'analysis/fusion_time.py',
         *('dataset_converters/split_coco.py', 'dataset_converters/voc_to_coco.py'),
+        'dataset_converters/split_images.py',
         *('dataset_converters/tiny_imagenet.py', 'dataset_converters/fill_supercategories.py'),
         *('dataset_converters/yolo_to_coco.py', 'dataset_converters/labelme_to_coco.py'),
         *('model_converters/official_cednet.py', 'model_converters/baselines.py'),

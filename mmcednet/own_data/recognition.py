@@ -1,13 +1,14 @@
 """Recognises what a folder of images is annotated for: detection, segmentation or classification."""
 
+import shlex
 from pathlib import Path
 
 from mmcednet.data.split_names import SPLIT_NAMES, get_split
-from mmcednet.images import has_image_suffix
+from mmcednet.images import has_image_suffix, list_images
 
 from .choices import Choice
 from .class_folders import find_class_folders
-from .label_maps import IMAGE_FOLDERS, LABEL_FOLDERS, has_label_maps
+from .label_maps import IMAGE_FOLDERS, LABEL_FOLDERS, LABEL_SUFFIX, has_label_maps
 from .other_formats import list_files, recognise_format, recognise_json
 
 NO_CLASSES = {*IMAGE_FOLDERS, *LABEL_FOLDERS}
@@ -21,7 +22,7 @@ def recognise_scope(folder: Path) -> Choice[str]:
     to be converted to them.
 
     Raises:
-        ValueError: The folder does not exist.
+        ValueError: The folder does not exist, or its label maps or classes are to be divided first.
     """
     if not folder.is_dir():
         raise ValueError(f'the folder {folder} does not exist')
@@ -30,6 +31,12 @@ def recognise_scope(folder: Path) -> Choice[str]:
         return Choice('mmdet', 'there are JSON files of splits')
     if has_label_maps(folder):
         return Choice('mmseg', 'there are label maps')
+    if find_unsplit_label_maps(folder) or has_unsplit_classes(folder):
+        path, out = shlex.quote(str(folder)), shlex.quote(f'{folder}_split')
+        raise ValueError(
+            f'{folder} has no images for validation; choose some with mmcednet split-images {path} '
+            f'-o {out}'
+        )
     if has_class_folders(folder):
         return Choice('mmpretrain', 'there is a folder of images per class')
     return Choice('mmdet', 'there are neither label maps nor folders of classes')
@@ -49,6 +56,22 @@ def has_class_folders(folder: Path) -> bool:
     except ValueError:
         return recognise_format(folder) is None and resembles_class_folders(folder)
     return NO_CLASSES.isdisjoint(name.lower() for name in names)
+
+
+def find_unsplit_label_maps(folder: Path) -> tuple[Path, Path] | None:
+    """Find the folders of images and of label maps that are not divided into splits, if there are."""
+    images = next((folder / name for name in IMAGE_FOLDERS[:2] if list_images(folder / name)), None)
+    labels = (folder / name for name in LABEL_FOLDERS)
+    found = next((path for path in labels if any(path.glob(f'*{LABEL_SUFFIX}'))), None)
+    return (images, found) if images and found and recognise_format(folder) is None else None
+
+
+def has_unsplit_classes(folder: Path) -> bool:
+    """Whether there are several folders of images, none of a split, and no annotations."""
+    folders = [path for path in folder.iterdir() if path.is_dir()]
+    if any(get_split(path, folder) for path in folders):
+        return False
+    return sum(map(may_be_class, folders)) > 1 and recognise_format(folder) is None
 
 
 def resembles_class_folders(folder: Path) -> bool:

@@ -50,7 +50,7 @@ def keep_one_class(data):
 @pytest.mark.parametrize(
     ('change', 'message'),
     [
-        (move_up, "has no images for 'train'; expected train/CLASS/IMAGE"),
+        (move_up, 'has no images for validation; choose some with mmcednet split-images'),
         (lambda data: shutil.rmtree(data / 'val'), "no images for 'val'; expected val/CLASS/IMAGE"),
         (lambda data: shutil.rmtree(data / 'val' / 'star'), "'star' is in only one of them"),
         (keep_one_class, 'must have a folder for each of 2 classes or more, it has 1'),
@@ -74,10 +74,10 @@ def test_a_json_file_in_the_folder_of_a_class(single_shapes, shapes):
 
 
 def test_other_folders_of_images_are_no_classes(bccd, shapes, tmp_path):
-    """Pascal VOC with a second folder of images, and images and label maps without splits."""
+    """Pascal VOC with a second folder of images, and images without a format."""
     shutil.copytree(bccd / 'JPEGImages', bccd / 'Copies')
     assert recognise_scope(bccd).value == 'mmdet'
-    for name in ('images', 'masks', 'train2017', 'val2017'):
+    for name in ('images', 'train2017', 'val2017'):
         shutil.copytree(shapes / 'val', tmp_path / 'data' / name)
     assert recognise_scope(tmp_path / 'data').value == 'mmdet'
 

@@ -27,9 +27,7 @@ def read_config(config: str) -> Config:
     """
     path = find_config(config)
     if path.suffix not in SUFFIXES:
-        raise ValueError(
-            f'config {config} does not end in {", ".join(SUFFIXES)}; a checkpoint comes after it'
-        )
+        raise ValueError(f'{config} is no config, which ends in one of: {", ".join(SUFFIXES)}')
     try:
         cfg = Config.fromfile(path)
         list(iter_dicts(list(cfg.values())))  # imports the classes, which mmengine does on use

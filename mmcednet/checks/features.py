@@ -59,14 +59,23 @@ def check_features(model: nn.Module) -> None:
 
 
 def check_neck(neck: Any, out_channels: tuple[int, ...]) -> None:
-    """Check the channels of the features that a neck, such as an FPN, lists."""
-    in_channels = getattr(neck, 'in_channels', None)
-    if not isinstance(in_channels, (list, tuple)):
+    """Check the channels of the features that an FPN, or what inherits from one, or a mapper expects.
+
+    Other necks may take some of the features, or in another order.
+    """
+    neck = neck[0] if isinstance(neck, nn.Sequential) else neck
+    names = {base.__name__ for base in type(neck).__mro__}
+    if 'FPN' in names:
+        expected = tuple(neck.in_channels)
+    elif 'ChannelMapper' in names:
+        expected = tuple(conv.conv.in_channels for conv in neck.convs)
+    else:
         return
-    if sorted(in_channels) != sorted(out_channels):  # YOLOV3Neck starts at the coarsest level
+    if expected != out_channels:
         raise ValueError(
-            f'the neck, {type(neck).__name__}, expects features of {list(in_channels)} channels, but '
-            f'the backbone returns {list(out_channels)}; CEDNet needs no neck: set neck=None'
+            f'the neck, {type(neck).__name__}, expects features of {list(expected)} channels, but the '
+            f'backbone returns {list(out_channels)}; set neck=None and backbone.pyramid, or '
+            f'neck.in_channels to these'
         )
 
 

@@ -163,7 +163,7 @@ LIBRARIES = {'timm': build_timm, 'mmpretrain': build_mmpretrain}
 
 def load_teacher(file: str) -> Teacher:
     """A teacher of a checkpoint alone; see :func:`build_teacher`."""
-    if not Path(file).is_file():
+    if '://' not in file and not Path(file).is_file():
         raise FileNotFoundError(
             f'--teacher {file} is no file; a network of a library is timm:NAME or mmpretrain:NAME'
         )

@@ -2,8 +2,10 @@
 
 import re
 import sys
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 
 from mmengine.runner import Runner
 
@@ -65,25 +67,24 @@ def run_test(prepare: Callable[[], Runner]) -> int:
 
 @contextmanager
 def exit_on_wrong_setting() -> Iterator[None]:
-    """Turn errors about a class that a config names, or about its arguments, into one sentence.
+    """Turn what mmengine raises when it builds a config's parts into an error of one sentence.
+
+    That is a type that is not registered, or an argument that a class does not have.
 
     Raises:
-        SystemExit: Instead of these; other exceptions propagate.
+        SystemExit: Instead of these; other exceptions, and those of the parts themselves, propagate.
     """
     try:
         yield
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError) as error:
+        raised_in = Path(traceback.extract_tb(error.__traceback__)[-1].filename).parts
         text = str(error.args[0]) if error.args else ''
-        built = re.match(
-            r'class `\w+` in \S+: ', text
-        )  # mmengine names each class that it was building
-        unknown = re.match(r'\w+ is not in the .* registry', text)
-        if isinstance(error, KeyError) and unknown:
-            sys.exit(f'error: the type of a setting is wrong: {unknown[0]}')
-        if isinstance(error, TypeError) and '__init__() got an unexpected keyword argument' in text:
-            sys.exit(f'error: a setting is wrong: {text.rpartition(": ")[2]}')
-        if isinstance(error, ValueError) and built:
-            sys.exit(f'error: {re.sub(r"class `.*` in .*: ", "", text) or text}')
+        if 'mmengine' not in raised_in or not {'registry', 'runner'} & set(raised_in):
+            raise
+        if unknown := re.match(r'[\w.]+ is not in the .* registry', text):
+            sys.exit(f'error: {unknown[0]}; check its spelling, or name its module in custom_imports')
+        if '__init__() got an unexpected keyword argument' in text:
+            sys.exit(f'error: a setting is wrong: {text}')
         raise
 
 

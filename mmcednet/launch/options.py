@@ -13,9 +13,10 @@ from mmengine.runner import Runner
 # What mmengine and the tools read from a config, beside the arguments of a Runner
 OTHERS = (
     *('activation_checkpointing', 'compile', 'efficient_conv_bn_eval', 'find_unused_parameters'),
-    *('model_wrapper_cfg', 'runner_type', 'strategy', 'sync_bn', 'tta_model', 'tta_pipeline'),
+    *('model_wrapper_cfg', 'runner_type', 'shown_metrics', 'strategy', 'sync_bn', 'tta_model'),
+    *('tta_pipeline', 'tta_test_cfg'),
 )
-LENGTHS = ('max_epochs', 'max_iters')
+LATE = ('custom_imports', 'max_epochs', 'max_iters')  # were used when the file was read
 
 
 def apply_options(cfg: Config, options: Mapping[str, Any]) -> None:
@@ -29,22 +30,21 @@ def apply_options(cfg: Config, options: Mapping[str, Any]) -> None:
         options: Values by dotted name.
 
     Raises:
-        ValueError: A name is neither a setting nor in the config, or is a length of the training that
-            the file has put into its settings already.
+        ValueError: A name is neither a setting nor in the config, or was used when the file was read.
     """
-    settings = {*inspect.signature(Runner).parameters, *OTHERS}
+    settings = {*inspect.signature(Runner).parameters, *OTHERS} - {'cfg'}
     for name, value in options.items():
         key = name.partition('.')[0]
-        if key in settings:
+        if key in settings or f'train_cfg.{key}' in options:
             continue
-        if key in LENGTHS:
+        if key in LATE:
             raise ValueError(
-                f'--cfg-options {name}={value} would change nothing, as the settings have been made of '
-                f'{key} when the file was read; change it in the file'
+                f'--cfg-options {name}={value} would change nothing, as {key} was used when the file '
+                f'was read; change it in the file'
             )
         if key not in cfg:
             close = difflib.get_close_matches(key, [*settings, *cfg], 1)
-            hint = f'; {close[0]} is meant' if close else ''
+            hint = f'; did you mean {close[0]}?' if close else ''
             raise ValueError(f'--cfg-options {name}={value}: a config has no setting {key}{hint}')
         print_log(
             f'--cfg-options {name}={value} changes no setting that was made of {key} when the file was '

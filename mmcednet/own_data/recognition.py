@@ -1,5 +1,6 @@
 """Recognises what a folder of images is annotated for: detection, segmentation or classification."""
 
+import re
 import shlex
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from .other_formats import list_files, recognise_format, recognise_json
 
 NO_CLASSES = {*IMAGE_FOLDERS, *LABEL_FOLDERS}
 SPLIT_FOLDERS = {word for words in SPLIT_NAMES.values() for word in words}
+SPLIT_WORD = re.compile(rf'({"|".join(SPLIT_FOLDERS)})(?![a-z])')
 
 
 def recognise_scope(folder: Path) -> Choice[str]:
@@ -32,10 +34,11 @@ def recognise_scope(folder: Path) -> Choice[str]:
     if has_label_maps(folder):
         return Choice('mmseg', 'there are label maps')
     if find_unsplit_label_maps(folder) or has_unsplit_classes(folder):
-        path, out = shlex.quote(str(folder)), shlex.quote(f'{folder}_split')
+        path = folder.resolve()
+        out = path.with_name(f'{path.name}_split')
         raise ValueError(
-            f'{folder} has no images for validation; choose some with mmcednet split-images {path} '
-            f'-o {out}'
+            f'{folder} has no images for validation; choose some with '
+            f'mmcednet split-images {shlex.quote(str(path))} -o {shlex.quote(str(out))}'
         )
     if has_class_folders(folder):
         return Choice('mmpretrain', 'there is a folder of images per class')
@@ -67,20 +70,25 @@ def find_unsplit_label_maps(folder: Path) -> tuple[Path, Path] | None:
 
 
 def has_unsplit_classes(folder: Path) -> bool:
-    """Whether there are several folders of images, none of a split, and no annotations."""
-    folders = [path for path in folder.iterdir() if path.is_dir()]
-    if any(get_split(path, folder) for path in folders):
+    """Whether there are several folders of images, not of several splits, and no annotations.
+
+    A class may be called 'train' or 'valve'.
+    """
+    if resembles_class_folders(folder):
         return False
-    return sum(map(may_be_class, folders)) > 1 and recognise_format(folder) is None
+    classes = [path.name.lower() for path in folder.iterdir() if may_be_class(path)]
+    splits = {match[1] for match in map(SPLIT_WORD.match, classes) if match}
+    return len(classes) > 1 and len(splits) < 2 and recognise_format(folder) is None
 
 
 def resembles_class_folders(folder: Path) -> bool:
-    """Whether a split has folders of images, or there are several of these without splits."""
+    """Whether a split has folders of images, even if its name is not in lower case."""
     folders = [path for path in folder.iterdir() if path.is_dir()]
-    splits = [path for path in folders if path.name.lower() in SPLIT_FOLDERS]
-    if any(may_be_class(path) for split in splits for path in split.iterdir()):
-        return True
-    return sum(may_be_class(path) for path in folders if not get_split(path, folder)) > 1
+    return any(path.name.lower() in SPLIT_FOLDERS and has_classes(path) for path in folders)
+
+
+def has_classes(folder: Path) -> bool:
+    return any(map(may_be_class, folder.iterdir()))
 
 
 def may_be_class(path: Path) -> bool:

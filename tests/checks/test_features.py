@@ -65,7 +65,24 @@ def test_levels_that_a_head_does_not_expect(root, name, good, bad, message):
                 )
             ),
             r'the neck, FPN, expects features of \[256, .*\] channels, but the backbone returns '
-            r'\[256, 256, 256, 256, 256\]; CEDNet needs no neck: set neck=None',
+            r'\[256, 256, 256, 256, 256\]; set neck=None and backbone.pyramid, or neck.in_channels',
+        ),
+        (
+            dict(
+                neck=dict(
+                    _delete_=True, type='ChannelMapper', in_channels=[512, 1024, 2048], out_channels=256
+                )
+            ),
+            r'the neck, ChannelMapper, expects features of \[512, 1024, 2048\] channels',
+        ),
+        (
+            dict(
+                neck=[
+                    dict(type='FPN', in_channels=[8, 8], out_channels=256, num_outs=5),
+                    dict(type='DyHead', in_channels=256, out_channels=256),
+                ]
+            ),
+            r'the neck, FPN, expects features of \[8, 8\] channels',
         ),
         (
             dict(bbox_head=dict(in_channels=48)),

@@ -16,6 +16,7 @@ def test_settings_are_merged(cfg, log):
         cfg, {'train_cfg.max_epochs': 3, 'model.depth': 18, 'randomness.seed': 1, 'resume': True}
     )
     assert cfg.train_cfg.max_epochs == 3 and cfg.model == dict(type='A', depth=18)
+    apply_options(cfg, {'max_epochs': 3, 'train_cfg.max_epochs': 3, 'tta_test_cfg.mode': 'whole'})
     assert cfg.randomness.seed == 1 and cfg.resume and not log.records
 
 
@@ -23,7 +24,9 @@ def test_settings_are_merged(cfg, log):
     ('name', 'message'),
     [
         ('max_epochs', '--cfg-options max_epochs=3 would change nothing, .*change it in the file'),
-        ('trian_cfg.max_epochs', 'a config has no setting trian_cfg; train_cfg is meant'),
+        ('trian_cfg.max_epochs', 'a config has no setting trian_cfg; did you mean train_cfg'),
+        ('custom_imports', 'as custom_imports was used when the file was read; change it in the file'),
+        ('cfg', '--cfg-options cfg=3: a config has no setting cfg'),
         ('xyz', '--cfg-options xyz=3: a config has no setting xyz$'),
     ],
 )

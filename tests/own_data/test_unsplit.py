@@ -59,6 +59,14 @@ def test_classes_have_the_same_share(shapes, tmp_path):
     assert found == again and len(found) == 15
 
 
+@pytest.mark.parametrize('name', ['train', 'valve', 'testtube'])
+def test_classes_with_the_name_of_a_split(name, shapes, tmp_path):
+    make_classes(tmp_path / 'data', shapes)
+    (tmp_path / 'data' / 'cat').rename(tmp_path / 'data' / name)
+    assert split_images(tmp_path / 'data', tmp_path / 'out', 0.2).total() == 15
+    assert (tmp_path / 'out' / 'train' / name).is_dir()
+
+
 def test_pairs_stay_together(shapes, tmp_path):
     make_label_maps(tmp_path / 'data', shapes)
     (tmp_path / 'data' / 'classes.txt').write_text('a\nb\n')

@@ -37,9 +37,7 @@ def test_configs_that_do_not_load_or_lack_a_setting(get_error, tmp_path, content
 def test_a_file_that_is_no_config(get_error, tmp_path):
     (tmp_path / 'README.md').touch()
     message = get_error('train.py', 'README.md')
-    assert message.startswith(
-        'error: config README.md does not end in .py, .json, .yaml, .yml; a checkpoint'
-    )
+    assert message == 'error: README.md is no config, which ends in one of: .py, .json, .yaml, .yml'
 
 
 def test_options_without_a_value(load_main, capsys):
@@ -86,7 +84,7 @@ def test_unknown_style(get_error, config):
         ),
         (
             'model.backbone.type=CEDnet',
-            r'the type of a setting is wrong: CEDnet is not in the mmdet::model',
+            r'CEDnet is not in the mmdet::model registry; check',
         ),
         (
             'train_dataloader.batchsize=2',
@@ -96,7 +94,11 @@ def test_unknown_style(get_error, config):
             'train_cfg.maxepochs=2',
             r"a setting is wrong: EpochBasedTrainLoop\.__init__\(\) .*'maxepochs'",
         ),
-        ('optim_wrapper.paramwise_cfg.decay_rate=2', r'.*decay_rate'),
+        ('optim_wrapper.paramwise_cfg.decay_rate=2', r'paramwise_cfg \{.*\} must have decay_type'),
+        (
+            'model.type=mmdet.RetinaHeed',
+            r'mmdet\.RetinaHeed is not in the mmdet::model registry; check',
+        ),
         ('max_epoch=2', r'--cfg-options max_epoch=2: a config has no setting max_epoch'),
     ],
 )

@@ -91,7 +91,7 @@ def set_epochs(draft: Draft, epochs: Choice[int]) -> None:
     draft.reasons = [reason for reason in draft.reasons if reason[0] != 'epochs']
     draft.explain('epochs', epochs.value, epochs.reason)
     val_interval = compute_val_interval(epochs.value)
-    warm_up = min(WARM_UP, max(1, epochs.value * draft.epoch_length // 4))  # of a short training less
+    warm_up = min(WARM_UP, max(1, epochs.value * draft.epoch_length // 2))  # of a short training less
     draft.settings |= dict(
         max_epochs=epochs.value,
         train_cfg=dict(max_epochs=Expression('max_epochs'), val_interval=val_interval),

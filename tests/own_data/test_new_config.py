@@ -165,9 +165,9 @@ def test_the_length_is_edited_in_the_file(folder, root, tmp_path):
     assert cfg.train_cfg.max_epochs == cfg.param_scheduler[1].end == cfg.param_scheduler[1].T_max == 7
 
 
-@pytest.mark.parametrize(('epochs', 'warm_up'), [(1, 1), (40, 20), (400, 100)])
+@pytest.mark.parametrize(('epochs', 'warm_up'), [(1, 1), (40, 40), (400, 100)])
 def test_warm_up_of_short_trainings(folder, root, epochs, warm_up):
-    """At most a quarter of the training, whose epochs have two iterations."""
+    """At most half of the training, whose epochs have two iterations."""
     _, cfg = write(folder, 'retinanet', 'nano', root, epochs=epochs)
     assert cfg.param_scheduler[0].end == warm_up
 

@@ -75,7 +75,7 @@ def test_steps_and_predictions(device, root, framework, operators):
     assert all(parameter.isfinite().all() for parameter in model.parameters())
     model.eval()
     accelerate_prediction(model, amp=True, cuda_graph=device.type == 'cuda')
-    for _ in range(2):  # recorded, and replayed
+    for _ in range(3):  # called, recorded, and replayed
         with torch.no_grad():
             samples = model.test_step(data)
         assert len(samples) == 2

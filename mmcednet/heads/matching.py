@@ -14,10 +14,7 @@ class Float32HungarianAssigner(HungarianAssigner):
     """HungarianAssigner that computes the costs in float32, also under autocast.
 
     Mask2Former sums the cost of a mask over 12,544 points. In float16 the sum overflows from a mean
-    cost of 5.2 on, and the training ends.
-
-    Args:
-        match_costs: As of mmdet's ``HungarianAssigner``.
+    cost of 5.2 on, and the training ends. Its argument, ``match_costs``, is that of mmdet's.
     """
 
     def assign(

@@ -173,7 +173,7 @@ def test_initial_weights_of_a_convnext_are_refused(source, tmp_path):
     file = tmp_path / 'convnext.pth'
     torch.save(source.state_dict(), file)
     with pytest.raises(
-        ValueError, match=r'convnext\.pth has weights of a ConvNeXt; .*distill\.py --teach'
+        ValueError, match=r'convnext\.pth has weights of a ConvNeXt; .*mmcednet distill --teach'
     ):
         refuse_convnext(str(file))
     refuse_convnext('https://example.org/a.pth')

@@ -86,7 +86,8 @@ def array_script(root, tmp_path):
 def test_each_task_of_an_array_trains_its_config(root, call_srun, array_script, task, name):
     found = call_srun(script=array_script, SLURM_ARRAY_TASK_ID=str(task))
     config = f'configs/retinanet/{name}.py'
-    assert found[-4:] == [config, '--launcher', 'slurm', '--resume']
+    weights = ['--pretrained', f'weights/{name}.pth']
+    assert found[-6:] == [config, '--launcher', 'slurm', '--resume', *weights]
     assert (root / config).is_file()
 
 

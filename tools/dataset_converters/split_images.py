@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Divides images with label maps, or in a folder per class, at random into train and val, as copies."""
+"""Divides images with label maps, or in a folder per class, at random into two parts, as copies."""
 
 import argparse
 import sys

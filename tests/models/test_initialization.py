@@ -102,6 +102,7 @@ def test_gradients_in_mixed_precision(mixer, dtype):
             assert param.grad.isfinite().all(), (name, key)
 
 
+@pytest.mark.slow
 @each_network
 def test_ten_steps_lower_the_loss_without_clipping(style, mixer, layer_scale):
     images = make_images()

@@ -201,7 +201,10 @@ def test_distributed_training_finds_no_unused_parameter(tmp_path, style, mixer):
 @pytest.mark.parametrize(
     ('style', 'mixer', 'backend'),
     [
-        *(('fpn', mixer, 'aot_eager') for mixer in MIXERS),
+        ('fpn', 'dwconv', 'aot_eager'),
+        ('fpn', 'conv', 'aot_eager'),
+        pytest.param('fpn', 'window', 'aot_eager', marks=pytest.mark.slow),
+        pytest.param('fpn', 'cross_window', 'aot_eager', marks=pytest.mark.slow),
         ('unet', 'dwconv', 'aot_eager'),
         ('hourglass', 'dwconv', 'aot_eager'),
         # aot_eager traces all that inductor traces; one real compilation is enough

@@ -132,6 +132,7 @@ class FlipRecorder(Hook):
         self.flips += [sample.flip for sample in data_batch['data_samples']]
 
 
+@pytest.mark.slow
 def test_workers_that_were_started_early_have_the_seed(root, shapes, tmp_path):
     """As those of IterBasedTrainLoop are by mmengine 0.10.7, whatever version this one is."""
     found = []

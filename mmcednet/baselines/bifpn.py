@@ -9,6 +9,7 @@ from mmengine.registry import MODELS
 from torch import Tensor, nn
 
 from mmcednet.models.layers import resize_to
+from mmcednet.models.utils import are_integers
 
 EPS = 1e-4
 MOMENTUM = 0.01  # EfficientDet's
@@ -108,7 +109,7 @@ class BiFPN(BaseModule):
         init_cfg: Initialization config of mmengine. Default: None.
 
     Raises:
-        ValueError: There are fewer outputs than inputs.
+        ValueError: There are fewer outputs than inputs, or no layers.
     """
 
     def __init__(
@@ -121,6 +122,8 @@ class BiFPN(BaseModule):
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
+        if not are_integers([num_layers], 1, minimum=1):
+            raise ValueError(f'num_layers {num_layers} must be a positive integer')
         if num_outs < len(in_channels):
             raise ValueError(
                 f'num_outs {num_outs} must be at least {len(in_channels)}, as many as inputs'
@@ -131,8 +134,8 @@ class BiFPN(BaseModule):
 
         self.laterals = nn.ModuleList(map(build_lateral, in_channels))
         self.skips = nn.ModuleList(map(build_lateral, in_channels[1:]))
-        self.extra = build_lateral(in_channels[-1])
         self.num_pooled = num_outs - len(in_channels)
+        self.extra = build_lateral(in_channels[-1]) if self.num_pooled else nn.Identity()
         self.layers = nn.ModuleList(
             BiFPNLayer(out_channels, num_outs, momentum) for _ in range(num_layers)
         )

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
-from mmcednet.models.blocks import AttentionCEDBlock, set_drop_path
+from mmcednet.models.blocks import AttentionCEDBlock, list_modules, set_drop_path
 from mmcednet.models.execution import use_kernels
 from mmcednet.models.layers import LayerNorm2d
 from mmcednet.models.mixers import CrossWindowAttention
 from mmcednet.models.pretrained import PretrainedBackbone
-from mmcednet.models.utils import are_integers, init_truncated
+from mmcednet.models.utils import are_integers, init_truncated, unify_levels
 
 EPS = 1e-5  # of every LayerNorm; CEDNet's have 1e-6
 NUM_STAGES = 4
@@ -77,8 +77,7 @@ class CSWin(PretrainedBackbone):
             nn.Sequential(*(build_block(stage) for _ in range(depth)))
             for stage, depth in enumerate(depths)
         )
-        blocks = [module for module in self.modules() if isinstance(module, AttentionCEDBlock)]
-        set_drop_path(blocks, drop_path_rate, number=len(blocks))
+        set_drop_path(list_modules(self.stages, AttentionCEDBlock), drop_path_rate, sum(depths))
         for stage in self.out_indices:
             self.add_module(f'norm{stage}', LayerNorm2d(widths[stage], EPS))
         self.apply(init_truncated)
@@ -91,4 +90,4 @@ class CSWin(PretrainedBackbone):
             x = stage(downsample(x))
             if index in self.out_indices:
                 outs.append(getattr(self, f'norm{index}')(x))
-        return tuple(outs)
+        return unify_levels(outs)

@@ -5,6 +5,7 @@ one pooled token each. Features are channels-last, (N, H, W, C), between the fir
 """
 
 from collections.abc import Sequence
+from functools import partial
 from itertools import product
 
 import torch
@@ -12,6 +13,7 @@ import torch.nn.functional as F
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
+from mmcednet.models.blocks import list_modules, set_drop_path
 from mmcednet.models.execution import use_kernels
 from mmcednet.models.layers import MLP, DropPath
 from mmcednet.models.mixers import (
@@ -21,11 +23,12 @@ from mmcednet.models.mixers import (
     Grid,
     compute_grid,
     compute_relative_position_index,
+    register_indices,
     window_partition,
     window_reverse,
 )
 from mmcednet.models.pretrained import PretrainedBackbone
-from mmcednet.models.utils import are_integers, init_truncated
+from mmcednet.models.utils import are_integers, init_truncated, unify_levels
 
 EXPAND = 3  # tokens around a window that it attends to one by one
 REGION = WINDOW + 2 * EXPAND  # side of a window with these neighbours
@@ -117,12 +120,12 @@ class FocalAttention(nn.Module):
         self.relative_position_bias_table_to_windows = make_table(
             num_heads, (WINDOW + focal_window - 1) ** 2
         )
-        for name, index in (
-            ('relative_position_index', compute_relative_position_index()),
-            ('region_index', compute_region_index()),
-            ('windows_index', compute_windows_index(focal_window)),
-        ):
-            self.register_buffer(name, index, persistent=False)
+        register_indices(
+            self,
+            relative_position_index=compute_relative_position_index,
+            region_index=compute_region_index,
+            windows_index=partial(compute_windows_index, focal_window),
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, H, W, C) -> the same."""
@@ -196,16 +199,15 @@ class FocalBlock(nn.Module):
 
     Args:
         channels, num_heads, focal_window: As for :class:`FocalAttention`.
-        drop_path: Rate of stochastic depth of both residual branches.
     """
 
-    def __init__(self, channels: int, num_heads: int, focal_window: int, drop_path: float) -> None:
+    def __init__(self, channels: int, num_heads: int, focal_window: int) -> None:
         super().__init__()
         self.norm1 = nn.LayerNorm(channels)
         self.attn = FocalAttention(channels, num_heads, focal_window)
         self.norm2 = nn.LayerNorm(channels)
         self.mlp = MLP(channels)
-        self.drop_path = DropPath(drop_path)
+        self.drop_path = DropPath()
 
     def forward(self, x: Tensor) -> Tensor:
         x = x + self.drop_path(self.attn(self.norm1(x)))
@@ -269,11 +271,9 @@ class FocalTransformer(PretrainedBackbone):
     ) -> None:
         super().__init__(init_cfg)
         self.out_channels = check_stages(embed_dims, depths, num_heads, focal_windows)
-        total = sum(depths)
-        rates = iter([drop_path_rate * i / max(1, total - 1) for i in range(total)])
         self.patch_embed = PatchEmbedding(3, embed_dims, PATCH)
         self.stages = nn.ModuleList(
-            nn.Sequential(*(FocalBlock(channels, heads, window, next(rates)) for _ in range(depth)))
+            nn.Sequential(*(FocalBlock(channels, heads, window) for _ in range(depth)))
             for channels, depth, heads, window in zip(
                 self.out_channels, depths, num_heads, focal_windows
             )
@@ -282,6 +282,7 @@ class FocalTransformer(PretrainedBackbone):
             PatchEmbedding(channels, 2 * channels, 2) for channels in self.out_channels[:-1]
         )
         self.norms = nn.ModuleList(nn.LayerNorm(channels) for channels in self.out_channels)
+        set_drop_path(list_modules(self.stages, FocalBlock), drop_path_rate, sum(depths))
         self.apply(init_truncated)
         use_kernels(self)
 
@@ -299,8 +300,8 @@ class FocalTransformer(PretrainedBackbone):
             if i:
                 x = self.downsamples[i - 1](x.permute(0, 3, 1, 2))
             x = stage(x)
-            outs.append(norm(x).permute(0, 3, 1, 2).contiguous())
-        return tuple(outs)
+            outs.append(norm(x).permute(0, 3, 1, 2))
+        return unify_levels(outs)
 
 
 def check_stages(

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from mmcednet.models.layers import LayerNorm2d
 from mmcednet.models.pretrained import PretrainedBackbone
-from mmcednet.models.utils import are_integers
+from mmcednet.models.utils import are_integers, unify_levels
 
 EPS = 1e-5  # FocalNet's
 
@@ -39,5 +39,4 @@ class NormedLevels(PretrainedBackbone):
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """(N, 3, H, W) -> (N, C_i, H_i, W_i) of each level, contiguous, finest first."""
         levels = self.network(images)
-        # RoIAlign of mmcv misreads features of another memory layout, which convolutions keep
-        return tuple(norm(x).contiguous() for norm, x in zip(self.norms, levels, strict=True))
+        return unify_levels(norm(x) for norm, x in zip(self.norms, levels, strict=True))

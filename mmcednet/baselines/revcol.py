@@ -7,6 +7,7 @@ import torch
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
+from mmcednet.models.blocks import list_modules, set_drop_path
 from mmcednet.models.execution import use_kernels
 from mmcednet.models.kernels import is_traced
 from mmcednet.models.layers import (
@@ -20,7 +21,7 @@ from mmcednet.models.layers import (
     to_channels_last,
 )
 from mmcednet.models.pretrained import PretrainedBackbone
-from mmcednet.models.utils import are_integers, check_choice, init_truncated
+from mmcednet.models.utils import are_integers, check_choice, init_truncated, unify_levels
 
 from .reversible import Level, compute_columns, compute_columns_reversibly
 
@@ -35,15 +36,14 @@ class ConvBlock(nn.Module):
 
     Args:
         channels: C.
-        drop_path: Rate of stochastic depth.
     """
 
-    def __init__(self, channels: int, drop_path: float) -> None:
+    def __init__(self, channels: int) -> None:
         super().__init__()
         self.dwconv = nn.Conv2d(channels, channels, 3, padding=1, groups=channels)
         self.norm = LayerNorm2d(channels)
         self.mlp = MLP(channels, LAYER_SCALE)
-        self.drop_path = DropPath(drop_path)
+        self.drop_path = DropPath()
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.mlp(to_channels_last(self.norm(self.dwconv(x))))
@@ -56,13 +56,11 @@ class RevColLevel(Level):
     Args:
         channels: C of all levels, finest first.
         index: Index of this level, which is at stride 2^(index + 2).
-        drop_path_rates: Rate of each block.
+        blocks: Number of blocks.
         first: Whether it is in the first column, which has no column before it.
     """
 
-    def __init__(
-        self, channels: Sequence[int], index: int, drop_path_rates: Sequence[float], first: bool
-    ) -> None:
+    def __init__(self, channels: Sequence[int], index: int, blocks: int, first: bool) -> None:
         super().__init__(channels[index], None if first else SHORTCUT)
         width = channels[index]
         self.down: nn.Module = nn.Identity()
@@ -71,7 +69,7 @@ class RevColLevel(Level):
         self.up: nn.Sequential | None = None
         if not first and index + 1 < len(channels):
             self.up = nn.Sequential(nn.Linear(channels[index + 1], width), nn.LayerNorm(width, eps=EPS))
-        self.blocks = nn.Sequential(*(ConvBlock(width, rate) for rate in drop_path_rates))
+        self.blocks = nn.Sequential(*(ConvBlock(width) for _ in range(blocks)))
 
     def forward(self, below: Tensor, above: Tensor | None) -> Tensor:
         x = self.down(below)
@@ -126,20 +124,18 @@ class RevCol(PretrainedBackbone):
         for name, value in (('num_columns', num_columns), ('keep_every', keep_every)):
             if not are_integers([value], 1, minimum=1):
                 raise ValueError(f'{name} {value} must be a positive integer')
-        if not isinstance(drop_path_rate, (int, float)) or not 0 <= drop_path_rate < 1:
-            raise ValueError(f'drop_path_rate {drop_path_rate} must be in [0, 1)')
         self.num_blocks = tuple(blocks)
         self.reversible = reversible
         self.keep_every = keep_every
         self.out_channels = tuple(channels)
         self.out_strides = (4, 8, 16, 32)
-        linear = torch.linspace(0, drop_path_rate, sum(blocks), device='cpu')
-        rates = [part.tolist() for part in linear.split(list(blocks))]
         self.stem = nn.Sequential(nn.Conv2d(3, channels[0], 4, stride=4), LayerNorm2d(channels[0]))
         self.columns = nn.ModuleList(
-            nn.ModuleList(RevColLevel(channels, i, rates[i], first=column == 0) for i in range(4))
+            nn.ModuleList(RevColLevel(channels, i, blocks[i], first=column == 0) for i in range(4))
             for column in range(num_columns)
         )
+        for column in self.columns:
+            set_drop_path(list_modules(column, ConvBlock), drop_path_rate, sum(blocks))
         self.apply(partial(init_truncated, kinds=(nn.Conv2d, nn.Linear)))
         use_kernels(self)
 
@@ -167,8 +163,7 @@ class RevCol(PretrainedBackbone):
             features = compute_columns_reversibly(self.columns, x, self.keep_every)
         else:
             features = compute_columns(self.columns, x)
-        # mmcv's RoIAlign misreads tensors that are not contiguous
-        return tuple(feature.contiguous() for feature in features)
+        return unify_levels(features)
 
     def get_decay_depth(self, name: str, decay_type: str) -> int:
         """Depth of a parameter for layer-wise learning-rate decay, from 0 at the image.

@@ -1,7 +1,6 @@
 """Faster predictions: low precision, and CUDA graphs for one image at a time."""
 
 import logging
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from torch.utils._pytree import tree_map
 from mmcednet.checks.unwrap import unwrap_model
 from mmcednet.models import CEDNet
 from mmcednet.models.cuda_graphs import CUDAGraphs
-from mmcednet.models.strided_conv import StridedConv2d
+from mmcednet.models.strided_conv import replace_strided_convolutions
 
 # Parts of the toolboxes' models that compute features from images, or outputs from features. What
 # follows them, such as boxes, stays in float32 and has another size in each call.
@@ -49,7 +48,7 @@ def accelerate_prediction(model: nn.Module, amp: bool = False, cuda_graph: bool 
                 convert_weights(part, dtype)
             if dtype and device.type == 'cpu':
                 replace_strided_convolutions(part)
-            part.forward = accelerate(part, device, dtype, cuda_graph)
+            part.forward = FastForward(part, device, dtype, cuda_graph)
 
 
 def check_device(device: torch.device, amp: bool, cuda_graph: bool) -> None:
@@ -95,40 +94,37 @@ def convert_weights(network: CEDNet, dtype: torch.dtype) -> None:
                 parameter.data = parameter.data.to(dtype)
 
 
-def replace_strided_convolutions(part: nn.Module) -> None:
-    """Let those of any network be right in low precision on a CPU, as CEDNet's are."""
-    for module in part.modules():
-        if type(module) is nn.Conv2d and module.stride[1] > 1:
-            module.__class__ = StridedConv2d
+class FastForward:
+    """A part's forward that does what :func:`accelerate_prediction` says, for features alone.
 
+    A copy of the part has one of its own.
+    """
 
-def accelerate(
-    part: nn.Module, device: torch.device, dtype: torch.dtype | None, cuda_graph: bool
-) -> Callable[..., Any]:
-    """Return a part's forward that does what :func:`accelerate_prediction` says, for features alone."""
-    forward = part.forward
+    def __init__(
+        self, part: nn.Module, device: torch.device, dtype: torch.dtype | None, cuda_graph: bool
+    ) -> None:
+        self.forward = part.forward
+        self.name = type(part).__name__
+        self.device = device
+        self.dtype = dtype
+        self.compute = CUDAGraphs(self.compute_in_dtype) if cuda_graph else self.compute_in_dtype
 
-    def compute(features: Any) -> Any:
-        nonlocal dtype
-        try:
-            with torch.autocast(device.type, dtype, enabled=dtype is not None):
-                outs = forward(features)
-        except RuntimeError as error:  # mmcv's deformable convolutions have no bfloat16
-            if dtype is None or NO_BFLOAT16 not in str(error):
-                raise
-            dtype = None
-            print_log(f'{type(part).__name__} predicts in float32: {error}', 'current', logging.WARNING)
-            outs = forward(features)
-        return tree_map(to_float32, outs)
-
-    compute_fast = CUDAGraphs(compute) if cuda_graph else compute
-
-    def choose(*args: Any, **kwargs: Any) -> Any:
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if len(args) == 1 and not kwargs and is_features(args[0]):
-            return compute_fast(args[0])
-        return forward(*args, **kwargs)
+            return self.compute(args[0])
+        return self.forward(*args, **kwargs)
 
-    return choose
+    def compute_in_dtype(self, features: Any) -> Any:
+        try:
+            with torch.autocast(self.device.type, self.dtype, enabled=self.dtype is not None):
+                outs = self.forward(features)
+        except RuntimeError as error:  # mmcv's deformable convolutions have no bfloat16
+            if self.dtype is None or NO_BFLOAT16 not in str(error):
+                raise
+            self.dtype = None
+            print_log(f'{self.name} predicts in float32: {error}', 'current', logging.WARNING)
+            outs = self.forward(features)
+        return tree_map(to_float32, outs)
 
 
 def is_features(value: Any) -> bool:

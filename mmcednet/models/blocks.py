@@ -237,6 +237,11 @@ class Design(NamedTuple):
         return Blocks(*(build(channels, level, index, self.layer_scale) for index in range(number)))
 
 
+def list_modules(module: nn.Module, kind: type[nn.Module]) -> list[nn.Module]:
+    """The parts of a module that are of a class, in the order of the forward pass."""
+    return [part for part in module.modules() if isinstance(part, kind)]
+
+
 def set_drop_path(blocks: Iterable[nn.Module], last: float, number: int) -> None:
     """Set the rates of stochastic depth, which increase linearly from 0.
 
@@ -244,7 +249,12 @@ def set_drop_path(blocks: Iterable[nn.Module], last: float, number: int) -> None
         blocks: In the order of the forward pass.
         last: Rate of the last block, in [0, 1).
         number: Number of blocks of the network, more than ``blocks`` where the last ones are left out.
+
+    Raises:
+        ValueError: ``last`` is no number in [0, 1).
     """
+    if not isinstance(last, (int, float)) or not 0 <= last < 1:
+        raise ValueError(f'drop_path_rate {last} must be in [0, 1)')
     for block, rate in zip(blocks, torch.linspace(0, last, number, device='cpu').tolist()):
         for module in block.modules():
             if isinstance(module, DropPath):

@@ -14,7 +14,8 @@ from .pretrained import PretrainedBackbone
 from .pyramid import Pyramid, RawLevels
 from .stage import STYLES, Decoder, Stage
 from .stem import Stem
-from .utils import are_integers, check_choice, init_layer
+from .strided_conv import replace_strided_convolutions
+from .utils import are_integers, check_choice, init_layer, unify_levels
 
 MIN_SIZE = 32
 DECAY_TYPES = ('coarse', 'fine')
@@ -37,7 +38,7 @@ class CEDNet(PretrainedBackbone):
             strides 8 and 16 into the decoder; 'hourglass', which additionally has a block on each
             lateral connection. Default: 'fpn'.
         mixer: Token mixer of the blocks (section 4.4, Table 5): 'dwconv' (7x7), 'conv' (3x3, with
-            BatchNorm and ReLU in the whole network), 'window' (7x7 window attention) or
+            BatchNorm and ReLU in the whole network but P2), 'window' (7x7 window attention) or
             'cross_window' (cross-shaped window attention). Default: the preset's; 'dwconv' for a dict.
         long_range: Use long-range blocks at stride 32 (section 3.3, Table 8). Default: True.
         final_decoder: Whether the last stage has a decoder, as in the paper's Figure 2; the authors'
@@ -54,7 +55,7 @@ class CEDNet(PretrainedBackbone):
             linearly from 0 in the order of the forward pass, but for the blocks on the lateral
             connections of 'hourglass', which have 0. Default: 0.
         layer_scale: Initial value of the blocks' gamma: 1e-6 for detection and classification, 1.0
-            for segmentation; 0 means no gamma. Default: 1e-6.
+            for segmentation; 0 means no gamma. Only the blocks of 'dwconv' have one. Default: 1e-6.
         top_down_init: Scale of the initial weights of the decoders' 1x1 convolutions. With 1, the
             released code's, the upsampled features are larger than those that they are added to, so
             that little of the fine features is left after a few stages, and training from random
@@ -119,7 +120,7 @@ class CEDNet(PretrainedBackbone):
             raise ValueError(f'in_channels {in_channels} must be a positive integer')
         if not are_integers([aux_level], 1, minimum=3) or aux_level > 5:
             raise ValueError(f'aux_level {aux_level} must be 3, 4 or 5')
-        check_rates(drop_path_rate, layer_scale=layer_scale, top_down_init=top_down_init)
+        check_scales(layer_scale=layer_scale, top_down_init=top_down_init)
         check_choice('recompute', recompute, RECOMPUTE)
 
         self.stem = Stem(in_channels, design, stem_blocks)
@@ -145,6 +146,7 @@ class CEDNet(PretrainedBackbone):
         set_drop_path(blocks, drop_path_rate, number)
         apply_recompute(self, 'full' if with_cp else recompute)
         use_kernels(self, kernels)
+        replace_strided_convolutions(self)
         self._freeze()
 
     def _init_layers(self, top_down_init: float) -> None:
@@ -168,6 +170,20 @@ class CEDNet(PretrainedBackbone):
             ValueError: ``x`` has another shape or the images are smaller than 32x32; or BatchNorm, in
                 training, gets one value per channel: of one image whose coarsest level is 1x1.
         """
+        self._check_images(x)
+        c2, x = self.stem(x)
+        stages = []
+        for stage in self.stages:
+            features = stage(x)
+            stages.append(features)
+            x = features[3]
+
+        outs = self.pyramid({2: c2, **features})
+        if self.aux_stages:
+            outs += tuple(earlier[self.aux_level] for earlier in reversed(stages[:-1]))
+        return unify_levels(outs)
+
+    def _check_images(self, x: Tensor) -> None:
         in_channels = self.stem.conv1.in_channels
         if x.ndim != 4 or x.shape[1] != in_channels:
             raise ValueError(
@@ -178,22 +194,6 @@ class CEDNet(PretrainedBackbone):
                 f'the images are {x.shape[-2]}x{x.shape[-1]} pixels; '
                 f'CEDNet needs at least {MIN_SIZE}x{MIN_SIZE}'
             )
-        c2, x = self.stem(x)
-        aux = []
-        for stage in self.stages:
-            features = stage(x)
-            x = features[3]
-            aux.append(features[self.aux_level])
-
-        outs = self.pyramid({2: c2, **features})
-        if self.aux_stages:
-            outs += tuple(aux[-2::-1])
-        # On a GPU, autocast computes norms in float32 and convolutions in low precision. The levels get
-        # one type, as mmdet converts all RoIs to that of the first.
-        if any(out.dtype != outs[0].dtype for out in outs):
-            outs = tuple(out.float() for out in outs)
-        # mmcv's RoIAlign misreads tensors that are not contiguous, such as channels-last views.
-        return tuple(out.contiguous() for out in outs)
 
     def train(self, mode: bool = True) -> 'CEDNet':
         """Set the mode; frozen stages, and BatchNorm with ``norm_eval``, stay in evaluation mode."""
@@ -242,10 +242,8 @@ class CEDNet(PretrainedBackbone):
             module.requires_grad_(False)
 
 
-def check_rates(drop_path_rate: float, **scales: float) -> None:
-    """Raise a ValueError if the rate or one of the initial scales is invalid."""
-    if not isinstance(drop_path_rate, (int, float)) or not 0 <= drop_path_rate < 1:
-        raise ValueError(f'drop_path_rate {drop_path_rate} must be in [0, 1)')
+def check_scales(**scales: float) -> None:
+    """Raise a ValueError if one of the initial scales is invalid."""
     for name, value in scales.items():
         if not isinstance(value, (int, float)) or not 0 <= value < math.inf:
             raise ValueError(f'{name} {value} must be a finite number, 0 or more')

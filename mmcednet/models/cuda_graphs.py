@@ -4,6 +4,7 @@ One image keeps a GPU busy for less time than Python needs to launch the kernels
 """
 
 import contextlib
+import copy
 import functools
 import logging
 from collections import OrderedDict
@@ -16,6 +17,7 @@ from torch import Tensor
 from torch.utils._pytree import tree_flatten, tree_map, tree_unflatten
 
 LIMIT = 8  # sizes of inputs
+SEEN_LIMIT = 1000  # sizes that came once
 WARM_UP = 1  # calls before the last one and the recording; they choose algorithms and compile kernels
 
 Replay = Callable[..., Any]
@@ -46,7 +48,7 @@ class CUDAGraphs:
         self.limit = limit
         self.record = record or record_graph
         self.graphs: OrderedDict[Any, Replay] = OrderedDict()
-        self.seen: set[Any] = set()  # sizes that came once
+        self.seen: OrderedDict[Any, None] = OrderedDict()  # sizes that came once
         self.can_record = True
 
     def __call__(self, *args: Any) -> Any:
@@ -61,10 +63,12 @@ class CUDAGraphs:
         if key in self.graphs:
             self.graphs.move_to_end(key)
         elif key not in self.seen:
-            self.seen.add(key)
+            self.seen[key] = None
+            if len(self.seen) > SEEN_LIMIT:
+                self.seen.popitem(last=False)
             return self.function(*args)
         else:
-            self.seen.discard(key)
+            del self.seen[key]
             self.drop_to(self.limit - 1)
             try:
                 self.graphs[key] = self.record(self.function, args)
@@ -80,6 +84,10 @@ class CUDAGraphs:
                 )
                 return self.function(*args)
         return self.graphs[key](*args)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> 'CUDAGraphs':
+        """A copy without the graphs, which are of the weights of the copied function."""
+        return CUDAGraphs(copy.deepcopy(self.function, memo), self.limit, self.record)
 
     def drop_to(self, number: int) -> None:
         """Keep at most ``number`` graphs."""

@@ -1,10 +1,11 @@
 """How a built network computes: what its backward pass computes again, and with which operators.
 
-The network itself is plain torch and knows of neither. Both functions here replace the class of some
-modules by a subclass whose forward pass computes the same; parameters, hooks and names stay.
+The network itself is plain torch and knows of neither. The functions here give some modules a subclass
+with two switches, and turn them: what the modules compute stays the same, and so do parameters, hooks
+and names.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor, nn
@@ -27,31 +28,27 @@ from .utils import check_choice
 RECOMPUTE = ('none', 'cheap', 'full')
 
 
-class CheckpointedBlocks(Blocks):
-    """Blocks of which only the inputs are kept for the backward pass."""
+class Switchable:
+    """A layer's switches; with both off, it is the plain layer.
+
+    Attributes:
+        recomputes: Whether its backward pass computes again what need not be kept.
+        uses_kernels: Whether it uses the operators of :mod:`mmcednet.models.kernels`.
+    """
+
+    recomputes = False
+    uses_kernels = False
+
+
+class SwitchableBlocks(Switchable, Blocks):
+    """Blocks of which only the inputs are kept for the backward pass, if they recompute."""
 
     def forward(self, x: Tensor) -> Tensor:
+        if not self.recomputes or not can_checkpoint():
+            return super().forward(x)
         for block in self:
-            x = checkpoint(block, x, use_reentrant=False) if can_checkpoint() else block(x)
+            x = checkpoint(block, x, use_reentrant=False)
         return x
-
-
-class RecomputedNormAct2d(NormAct2d):
-    """A norm and GELU of which only the input is kept for the backward pass."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return recompute(super().forward, x)
-
-
-class RecomputedMLP(MLP):
-    """An MLP that does not keep the output of GELU for the backward pass."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = recompute(self.project, self.pwconv1(x))
-        return x if self.gamma is None else self.gamma * x
-
-    def project(self, x: Tensor) -> Tensor:
-        return self.pwconv2(self.act(x))
 
 
 def recompute(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
@@ -79,95 +76,103 @@ def can_checkpoint() -> bool:
     return torch.is_grad_enabled() and not transformed
 
 
-class FastDepthwiseConv2d(DepthwiseConv2d):
-    """A depth-wise convolution that uses the operators of :mod:`mmcednet.models.kernels`."""
+class SwitchableDepthwiseConv2d(Switchable, DepthwiseConv2d):
+    """A depth-wise convolution that may use operators."""
 
     def forward(self, x: Tensor) -> Tensor:
-        compute = kernels.find('depthwise_conv', x, self.weight, self.bias, training=self.training)
+        compute = None
+        if self.uses_kernels:
+            compute = kernels.find('depthwise_conv', x, self.weight, self.bias, training=self.training)
         if compute is None:
             return super().forward(x)
         return compute(x, self.weight, self.bias, self.dilation[0])
 
 
-class FastLayerNorm(LayerNorm):
-    """A norm over (N, H, W, C) that uses the operators of :mod:`mmcednet.models.kernels`."""
+class SwitchableLayerNorm(Switchable, LayerNorm):
+    """A norm over (N, H, W, C) that may use operators."""
 
     def forward(self, x: Tensor) -> Tensor:
-        compute = kernels.find('norm_act', x, self.weight, self.bias)
-        if compute is None:
-            return super().forward(x)
-        return compute(x, self.weight, self.bias, self.eps, False)
+        y = normalize(self, x, gelu=False)
+        return super().forward(x) if y is None else y
 
 
-class FastLayerNorm2d(LayerNorm2d):
-    """A norm over (N, C, H, W) that uses the operators of :mod:`mmcednet.models.kernels`."""
-
-    gelu = False
+class SwitchableLayerNorm2d(Switchable, LayerNorm2d):
+    """A norm over (N, C, H, W) that may use operators."""
 
     def forward(self, x: Tensor) -> Tensor:
-        compute = kernels.find('norm_act', x, self.weight, self.bias)
-        if compute is None:
-            return super().forward(x)
-        y = compute(to_channels_last(x), self.weight, self.bias, self.eps, self.gelu)
-        return to_channels_first(y)
+        y = normalize(self, to_channels_last(x), gelu=False)
+        return super().forward(x) if y is None else to_channels_first(y)
 
 
-class FastNormAct2d(FastLayerNorm2d, NormAct2d):
-    """A norm and GELU that use the operators of :mod:`mmcednet.models.kernels`."""
+class SwitchableNormAct2d(Switchable, NormAct2d):
+    """A norm and GELU that may use operators, which recompute, or keep only their input."""
 
-    gelu = True
+    def forward(self, x: Tensor) -> Tensor:
+        y = normalize(self, to_channels_last(x), gelu=True)
+        if y is not None:
+            return to_channels_first(y)
+        return recompute(super().forward, x) if self.recomputes else super().forward(x)
 
 
-class FastRecomputedNormAct2d(FastNormAct2d, RecomputedNormAct2d):
-    """A :class:`FastNormAct2d`; a :class:`RecomputedNormAct2d` where there is no operator."""
+def normalize(
+    norm: SwitchableLayerNorm | SwitchableLayerNorm2d | SwitchableNormAct2d, x: Tensor, gelu: bool
+) -> Tensor | None:
+    """The norm of (N, H, W, C), computed by an operator; None if there is none or it is not used."""
+    compute = kernels.find('norm_act', x, norm.weight, norm.bias) if norm.uses_kernels else None
+    return None if compute is None else compute(x, norm.weight, norm.bias, norm.eps, gelu)
 
 
-class FastMLP(MLP):
-    """An MLP that uses the operators of :mod:`mmcednet.models.kernels`.
+class SwitchableMLP(Switchable, MLP):
+    """An MLP that may use operators, or not keep the output of GELU for the backward pass.
 
-    They compute GELU again in the backward pass. On a GPU this costs next to nothing, as it is in the
-    pass of GELU's gradient; on a CPU it does, so that there an MLP must be allowed to recompute.
+    Operators compute GELU again in the backward pass. On a GPU this costs next to nothing, as it is in
+    the pass of GELU's gradient; on a CPU it does, so that there an MLP must be allowed to recompute.
+    Layers that are not as constructed are called as they are, and once: they may draw random numbers.
     """
 
-    recomputes = False
-
     def forward(self, x: Tensor) -> Tensor:
-        compute = None
-        if has_original_layers(self):
-            weights = get_weights(self)
+        if not has_original_layers(self):
+            return super().forward(x)
+        compute, weights = None, get_weights(self)
+        if self.uses_kernels:
             compute = kernels.find('mlp', x, *weights, training=self.training)
             if compute is kernels.cpu.mlp and torch.is_grad_enabled() and not self.recomputes:
                 compute = None
-        return super().forward(x) if compute is None else compute(x, *weights)
+        if compute is not None:
+            return compute(x, *weights)
+        if not self.recomputes:
+            return super().forward(x)
+        x = recompute(self.project, self.pwconv1(x))
+        return x if self.gamma is None else self.gamma * x
+
+    def project(self, x: Tensor) -> Tensor:
+        return self.pwconv2(self.act(x))
 
 
-class FastRecomputedMLP(FastMLP, RecomputedMLP):
-    """A :class:`FastMLP` that may recompute; a :class:`RecomputedMLP` where there is no operator."""
-
-    recomputes = True
-
-
-class FastCEDBlock(CEDBlock):
-    """A block whose norm, MLP and residual are one operator of :mod:`mmcednet.models.kernels`."""
+class SwitchableCEDBlock(Switchable, CEDBlock):
+    """A block whose norm, MLP and residual may be one operator."""
 
     def forward(self, x: Tensor) -> Tensor:
-        compute = find_second_half(self.norm, self.mlp, self.drop_path, x)
+        compute = None
+        if self.uses_kernels:
+            compute = find_second_half(self.norm, self.mlp, self.drop_path, x)
         if compute is None:
             return super().forward(x)
         return compute(self.dwconv(x), None)
 
 
-class FastLongRangeCEDBlock(LongRangeCEDBlock):
-    """A long-range block: norm and shortcut, and norm, MLP and residual, are one operator each."""
+class SwitchableLongRangeCEDBlock(Switchable, LongRangeCEDBlock):
+    """A long-range block: norm and shortcut, and norm, MLP and residual, may be one operator each."""
 
     def forward(self, x: Tensor) -> Tensor:
-        norm = self.norm1
-        normalise = kernels.find('norm_act', x, norm.weight, norm.bias)
-        compute = find_second_half(self.norm2, self.mlp, self.drop_path, x)
-        if normalise is None or compute is None or not is_original(norm, NORMS):
+        norm, compute = self.norm1, None
+        if self.uses_kernels and is_original(norm):
+            compute = find_second_half(self.norm2, self.mlp, self.drop_path, x)
+        add_norm = kernels.find('norm_act', x, norm.weight, norm.bias) if compute else None
+        if compute is None or add_norm is None:
             return super().forward(x)
         y = to_channels_last(self.dwconv1(x))
-        y = normalise(y, norm.weight, norm.bias, norm.eps, True, to_channels_last(x))
+        y = add_norm(y, norm.weight, norm.bias, norm.eps, True, to_channels_last(x))
         y = to_channels_first(y)
         return compute(self.dwconv2(y), y)
 
@@ -182,8 +187,7 @@ def find_second_half(
     """
     if kernels.find('norm_mlp', residual) is None:  # first, as this is quick
         return None
-    originals = is_original(norm, NORMS), is_original(mlp, MLPS), is_original(drop_path, (DropPath,))
-    if not all(originals) or not has_original_layers(mlp):
+    if not all(map(is_original, (norm, mlp, drop_path))) or not has_original_layers(mlp):
         return None
     weights = get_weights(mlp)
     operands = norm.weight, norm.bias, *weights
@@ -213,9 +217,10 @@ def get_weights(mlp: MLP) -> tuple[Tensor | None, ...]:
     return mlp.pwconv1.weight, mlp.pwconv1.bias, mlp.pwconv2.weight, mlp.pwconv2.bias, mlp.gamma
 
 
-def is_original(module: nn.Module, classes: tuple[type, ...]) -> bool:
-    """Whether a module is as constructed: of these classes, not of a subclass, and without hooks."""
-    return type(module) in classes and not has_hooks(module)
+def is_original(module: nn.Module) -> bool:
+    """Whether an operator may compute what a module does: no subclass, not switched off, no hooks."""
+    known = type(module) in (DropPath, *SWITCHABLE.values())
+    return known and getattr(module, 'uses_kernels', True) and not has_hooks(module)
 
 
 def has_original_layers(mlp: MLP) -> bool:
@@ -240,42 +245,33 @@ def has_hooks(module: nn.Module) -> bool:
     )
 
 
-# class of a module -> the class that it gets
-CHEAP: dict[type, type] = {
-    NormAct2d: RecomputedNormAct2d,
-    FastNormAct2d: FastRecomputedNormAct2d,
-    MLP: RecomputedMLP,
-    FastMLP: FastRecomputedMLP,
+# class of a module -> the class that it gets; modules of subclasses stay as they are
+SWITCHABLE: dict[type, type] = {
+    Blocks: SwitchableBlocks,
+    DepthwiseConv2d: SwitchableDepthwiseConv2d,
+    LayerNorm: SwitchableLayerNorm,
+    LayerNorm2d: SwitchableLayerNorm2d,
+    NormAct2d: SwitchableNormAct2d,
+    MLP: SwitchableMLP,
+    CEDBlock: SwitchableCEDBlock,
+    LongRangeCEDBlock: SwitchableLongRangeCEDBlock,
 }
-FULL: dict[type, type] = {Blocks: CheckpointedBlocks}
-FAST: dict[type, type] = {
-    DepthwiseConv2d: FastDepthwiseConv2d,
-    LayerNorm: FastLayerNorm,
-    LayerNorm2d: FastLayerNorm2d,
-    NormAct2d: FastNormAct2d,
-    RecomputedNormAct2d: FastRecomputedNormAct2d,
-    MLP: FastMLP,
-    RecomputedMLP: FastRecomputedMLP,
-    CEDBlock: FastCEDBlock,
-    LongRangeCEDBlock: FastLongRangeCEDBlock,
-}
-NORMS = (FastLayerNorm2d, FastNormAct2d, FastRecomputedNormAct2d)
-MLPS = (FastMLP, FastRecomputedMLP)
 
 
-def replace_classes(model: nn.Module, classes: Mapping[type, type], enabled: bool) -> None:
-    if not enabled:
-        classes = {new: old for old, new in classes.items()}
+def iter_switchable(model: nn.Module) -> Iterator[Switchable]:
+    """The modules of a model that have switches, or get them now."""
     for module in model.modules():
-        if type(module) in classes:
-            module.__class__ = classes[type(module)]
+        if type(module) in SWITCHABLE:
+            module.__class__ = SWITCHABLE[type(module)]
+        if isinstance(module, Switchable):
+            yield module
 
 
 def apply_recompute(model: nn.Module, policy: str) -> None:
     """Set what the backward pass computes again instead of keeping it, in place.
 
     'cheap' concerns the layers :class:`MLP` and :class:`NormAct2d`, wherever they are, 'full' the
-    blocks of CEDNet. It is the same in all versions of torch.
+    blocks of CEDNet; not subclasses of these. It is the same in all versions of torch.
 
     Args:
         model: A CEDNet, or a model with one.
@@ -285,22 +281,25 @@ def apply_recompute(model: nn.Module, policy: str) -> None:
         ValueError: ``policy`` is unknown.
     """
     check_choice('recompute', policy, RECOMPUTE)
-    replace_classes(model, CHEAP, policy == 'cheap')
-    replace_classes(model, FULL, policy == 'full')
+    for module in iter_switchable(model):
+        module.recomputes = policy == ('full' if isinstance(module, Blocks) else 'cheap')
 
 
 def use_kernels(model: nn.Module, enabled: bool = True) -> None:
     """Let layers use the operators of :mod:`mmcednet.models.kernels` where these are faster, in place.
 
+    These are the layers and blocks of CEDNet, wherever they are; not subclasses of these.
+
     Args:
         model: A CEDNet, or a model with one.
         enabled: False: compute with plain torch. Default: True.
     """
-    replace_classes(model, FAST, enabled)
+    for module in iter_switchable(model):
+        module.uses_kernels = enabled
 
 
 def describe_kernels(model: nn.Module) -> str:
     """The operators that the layers of a model use on its device, for a log; '' if none may use any."""
-    if not any(type(module) in FAST.values() for module in model.modules()):
+    if not any(isinstance(module, Switchable) and module.uses_kernels for module in model.modules()):
         return ''
     return kernels.describe(next(model.parameters()).device)

@@ -7,8 +7,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .strided_conv import StridedConv2d
-
 EPS = 1e-6  # of every LayerNorm in the network
 KERNEL = 7  # of the depth-wise convolutions
 
@@ -130,7 +128,8 @@ class DropPath(nn.Module):
         """A factor for each sample of (N, ...), 0 or 1 / keep probability, (N,); None if all are 1."""
         if not self.enabled or not self.training:
             return None
-        return torch.bernoulli(self.keep.expand(x.shape[0])) / self.keep
+        keep = self.keep.to(x.device)  # it stays behind where weights are assigned, not loaded
+        return torch.bernoulli(keep.expand(x.shape[0])) / keep
 
     def forward(self, x: Tensor) -> Tensor:
         factors = self.draw_factors(x)
@@ -151,7 +150,7 @@ def build_downsample(
     in_channels: int, out_channels: int, norm: Callable[[int], nn.Module]
 ) -> nn.Sequential:
     """conv2x2 with stride 2 and norm; an odd last row or column of (N, C, H, W) is dropped."""
-    return nn.Sequential(StridedConv2d(in_channels, out_channels, 2, stride=2), norm(out_channels))
+    return nn.Sequential(nn.Conv2d(in_channels, out_channels, 2, stride=2), norm(out_channels))
 
 
 def resize_to(x: Tensor, target: Tensor, mode: str = 'bilinear') -> Tensor:

@@ -3,6 +3,8 @@
 A mixer takes and returns channels-last features, (N, H, W, C), of any H and W.
 """
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -68,6 +70,25 @@ def compute_relative_position_index() -> Tensor:
     return dy * (2 * WINDOW - 1) + dx
 
 
+def register_indices(attention: nn.Module, **indices: Callable[[], Tensor]) -> None:
+    """Give a module buffers of its parameters' device, which are not in checkpoints.
+
+    Args:
+        attention: Has its parameters already.
+        indices: What computes the buffer of this name: now, and when weights are loaded, as a network
+            that was built on the device 'meta' has none.
+    """
+    for name, compute in indices.items():
+        attention.register_buffer(name, compute(), persistent=False)
+    attention.register_load_state_dict_post_hook(partial(restore_indices, indices))
+
+
+def restore_indices(indices: dict[str, Callable[[], Tensor]], attention: nn.Module, _: Any) -> None:
+    device = next(attention.parameters()).device
+    for name, compute in indices.items():
+        setattr(attention, name, compute().to(device))
+
+
 class WindowAttention(nn.Module):
     """Self-attention in windows of 7x7 tokens with a relative position bias.
 
@@ -92,10 +113,7 @@ class WindowAttention(nn.Module):
         self.proj = nn.Linear(channels, channels)
         table = torch.empty((2 * WINDOW - 1) ** 2, self.num_heads)
         self.relative_position_bias_table = nn.Parameter(nn.init.trunc_normal_(table, std=0.02))
-        self.register_buffer(
-            'relative_position_index', compute_relative_position_index(), persistent=False
-        )
-        self.register_load_state_dict_post_hook(restore_index)
+        register_indices(self, relative_position_index=compute_relative_position_index)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, H, W, C) -> the same."""
@@ -132,12 +150,6 @@ class WindowAttention(nn.Module):
         out = F.scaled_dot_product_attention(q, k, v, attn_mask=bias[None].to(q.dtype))
         out = out.view(n, num_windows, self.num_heads, tokens, head_channels)
         return out.transpose(2, 3).flatten(3)
-
-
-def restore_index(attention: WindowAttention, _: Any) -> None:
-    """Fill the buffer, which no checkpoint has, of a network that was built on the device 'meta'."""
-    device = attention.relative_position_bias_table.device
-    attention.relative_position_index = compute_relative_position_index().to(device)
 
 
 class StripeAttention(nn.Module):

@@ -6,7 +6,6 @@ from torch import Tensor, nn
 
 from .layers import LayerNorm2d, resize_to
 from .stage import Features
-from .strided_conv import StridedConv2d
 from .utils import are_integers
 
 Norm = Callable[[int], nn.Module]
@@ -15,8 +14,7 @@ Norm = Callable[[int], nn.Module]
 def build_conv_norm(
     in_channels: int, out_channels: int, kernel: int, stride: int, norm: Norm
 ) -> nn.Sequential:
-    layer = StridedConv2d if stride > 1 else nn.Conv2d
-    conv = layer(in_channels, out_channels, kernel, stride, padding=kernel // 2)
+    conv = nn.Conv2d(in_channels, out_channels, kernel, stride, padding=kernel // 2)
     return nn.Sequential(conv, norm(out_channels))
 
 
@@ -65,7 +63,7 @@ class Pyramid(nn.Module):
         self.extras = nn.ModuleList(
             build_conv_norm(channels, channels, 3, 2, norm) for level in levels if level > 5
         )
-        if levels[0] == 2:
+        if levels[0] == 2:  # with LayerNorm for all mixers
             self.lateral2 = build_conv_norm(in_channels[2], channels, 1, 1, LayerNorm2d)
             self.merge2 = nn.Sequential(
                 LayerNorm2d(channels), nn.Conv2d(channels, channels, 3, padding=1)

@@ -31,3 +31,10 @@ class StridedConv2d(nn.Conv2d):
         padding = 0 if isinstance(self.padding, str) else self.padding[1]  # 'valid'
         extent = self.dilation[1] * (self.kernel_size[1] - 1) + 1
         return (width + 2 * padding - extent) // self.stride[1] + 1
+
+
+def replace_strided_convolutions(model: nn.Module) -> None:
+    """Let the strided convolutions of any network be right in low precision on a CPU, in place."""
+    for module in model.modules():
+        if type(module) is nn.Conv2d and module.stride[1] > 1:
+            module.__class__ = StridedConv2d

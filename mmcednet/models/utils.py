@@ -1,8 +1,8 @@
-"""Checks of arguments and initial weights, shared by CEDNet, its head and the other networks."""
+"""What CEDNet, its head and the other networks share: checks, initial weights, outputs for heads."""
 
 from collections.abc import Iterable, Sequence
 
-from torch import nn
+from torch import Tensor, nn
 
 
 def check_choice(name: str, value: object, known: Iterable[str]) -> str:
@@ -37,3 +37,14 @@ def init_truncated(
         nn.init.trunc_normal_(module.weight, std=0.02)
         if module.bias is not None:
             nn.init.zeros_(module.bias)
+
+
+def unify_levels(outs: Iterable[Tensor]) -> tuple[Tensor, ...]:
+    """Features (N, C, H, W) of several levels as heads need them: of one dtype, and contiguous."""
+    outs = tuple(outs)
+    # On a GPU, autocast computes norms in float32 and convolutions in low precision. The levels get
+    # one type, as mmdet converts all RoIs to that of the first.
+    if any(out.dtype != outs[0].dtype for out in outs):
+        outs = tuple(out.float() for out in outs)
+    # mmcv's RoIAlign misreads tensors that are not contiguous, such as channels-last views.
+    return tuple(out.contiguous() for out in outs)

@@ -30,7 +30,7 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
             ``num_layers``; optionally ``head_weight_decay``, the weight decay of all parameters outside
             the backbone, biases and norms too (default: None, as inside), and ``custom_keys``, which
             maps parts of parameter names to ``dict(lr_mult=...)``, the factor on lr that replaces the
-            decay (default: {}).
+            decay; of several that fit, the longest one counts, as in mmengine (default: {}).
 
     Raises:
         ValueError: ``paramwise_cfg`` has other keys or values, or the model's ``backbone`` has no
@@ -75,7 +75,9 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
             if not param.requires_grad:
                 continue
             lr = self.base_lr * self._get_lr_mult(name, backbone)
-            weight_decay = self.base_wd or 0.0 if param.ndim > 1 and not name.endswith('.bias') else 0.0
+            weight_decay = self.base_wd or 0.0
+            if param.ndim <= 1 or name.endswith('.bias'):
+                weight_decay = 0.0
             if self.head_weight_decay is not None and not name.startswith(BACKBONE):
                 weight_decay = self.head_weight_decay
             group = groups.setdefault(
@@ -92,9 +94,9 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
             params.append(group)
 
     def _get_lr_mult(self, name: str, backbone: Any) -> float:
-        for key, setting in self.custom_keys.items():
-            if key in name:
-                return setting['lr_mult']
+        fitting = [key for key in self.custom_keys if key in name]
+        if fitting:
+            return self.custom_keys[max(fitting, key=len)]['lr_mult']
         top = self.num_layers + 1
         depth = None
         if name.startswith(BACKBONE):

@@ -21,6 +21,19 @@ def test_shapes_and_gradients(size):
     assert all(param.grad is not None for param in neck.parameters())
 
 
+def test_no_parameter_is_unused_without_pooled_levels():
+    neck = BiFPN(WIDTHS, out_channels=8, num_layers=1, num_outs=len(WIDTHS))
+    outs = neck(make_feature_maps((16, 16), (8, 8), (4, 4), channels=WIDTHS))
+    assert len(outs) == len(WIDTHS)
+    sum(out.square().sum() for out in outs).backward()
+    assert all(param.grad is not None for param in neck.parameters())
+
+
+def test_no_layers():
+    with pytest.raises(ValueError, match='num_layers 0 must be a positive integer'):
+        BiFPN(WIDTHS, num_layers=0)
+
+
 def test_fewer_outputs_than_inputs():
     with pytest.raises(ValueError, match='num_outs 2 must be at least 3'):
         BiFPN(WIDTHS, num_outs=2)

@@ -14,6 +14,7 @@ def test_features_have_the_strides_4_to_32(size):
     height, width = ((side + 4 - 7) // 4 + 1 for side in size)
     for out in outs:
         assert out.shape[2:] == (height, width)
+        assert out.is_contiguous()
         height, width = (height + 1) // 2, (width + 1) // 2
 
 

@@ -120,6 +120,16 @@ def test_shapes(network, size):
         assert out.isfinite().all()
 
 
+def test_weights_of_a_network_without_memory(network):
+    """Indices, which no checkpoint has, are there, too."""
+    with torch.device('meta'):
+        other = FocalTransformer(**SMALL)
+    other.load_state_dict(network.state_dict(), assign=True)
+    images = torch.rand(1, 3, 64, 64)
+    for ours, theirs in zip(other.eval()(images), network.eval()(images), strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
 def test_images_of_a_batch_are_independent(network):
     network.double()
     images = torch.rand(2, 3, 100, 60, dtype=torch.float64)
@@ -171,7 +181,7 @@ def test_default_is_focal_tiny():
         (dict(num_heads=(1, 2)), r'num_heads \(1, 2\) must be a sequence of 4 positive integers'),
         (dict(num_heads=(3, 2, 2, 4)), '8 channels are not divisible by 3 heads'),
         (dict(focal_windows=(5, 3, 2, 1)), 'focal window 2 must be odd'),
-        (dict(drop_path_rate=1.0), 'drop path rate 1.0'),
+        (dict(drop_path_rate=1.0), r'drop_path_rate 1.0 must be in \[0, 1\)'),
     ],
 )
 def test_errors(change, message):

@@ -88,7 +88,8 @@ def test_drop_path_rates():
 
 def test_block_drops_whole_samples():
     torch.manual_seed(0)
-    block = ConvBlock(4, 0.5).train()
+    block = ConvBlock(4).train()
+    block.drop_path.set_rate(0.5)
     nn.init.ones_(block.mlp.gamma)
     x = torch.randn(64, 4, 4, 4)
     change = (block(x) - x).flatten(1).abs().sum(1)

@@ -1,5 +1,7 @@
 """Low precision and CUDA graphs in the toolboxes' models."""
 
+import copy
+
 import pytest
 import torch
 from mmengine.config import Config
@@ -126,3 +128,16 @@ def test_narrow_outputs_of_other_networks():
     torch.full((4096,), float('nan'))
     accelerate_prediction(model, amp=True)
     torch.testing.assert_close(model.neck(x), expected, rtol=0.02, atol=0.02)
+
+
+@torch.no_grad()
+def test_a_copy_computes_with_its_own_weights(root):
+    model, images = build(root, 'retinanet'), torch.randn(1, 3, 64, 96)
+    accelerate_prediction(model, amp=True)
+    expected = model.extract_feat(images)
+    other = copy.deepcopy(model)
+    for param in other.parameters():
+        param.zero_()
+    assert not any(feature.any() for feature in other.extract_feat(images))
+    for ours, theirs in zip(model.extract_feat(images), expected, strict=True):
+        assert torch.equal(ours, theirs)

@@ -1,8 +1,11 @@
 """When CUDA graphs are recorded, kept, dropped and left out; tests/gpu records real ones."""
 
+import copy
+
 import pytest
 import torch
 
+from mmcednet.models import cuda_graphs
 from mmcednet.models.cuda_graphs import CUDAGraphs
 
 
@@ -62,6 +65,23 @@ def test_the_least_recently_used_graph_is_dropped(graphs, recorder):
             graphs(draw(1, width))
         assert len(graphs.graphs) <= 2
     assert recorder.sizes == [(1, 1), (1, 2), (1, 3), (1, 2)]
+
+
+def test_sizes_that_come_once_are_forgotten(graphs, monkeypatch):
+    monkeypatch.setattr(cuda_graphs, 'SEEN_LIMIT', 3)
+    with torch.no_grad():
+        for width in range(1, 9):
+            graphs(draw(1, width))
+    assert len(graphs.seen) == 3 and not graphs.graphs
+
+
+def test_a_copy_has_no_graphs(graphs):
+    with torch.no_grad():
+        for _ in range(2):
+            graphs(draw(1, 2))
+        assert graphs.graphs
+        other = copy.deepcopy(graphs)
+        assert not other.graphs and not other.seen
 
 
 def test_no_graph_with_gradients_or_other_arguments(graphs, recorder):

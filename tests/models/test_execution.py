@@ -11,23 +11,28 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from mmcednet.models import CEDNet, apply_recompute, kernels, use_kernels
-from mmcednet.models.execution import (
-    CheckpointedBlocks,
-    FastDepthwiseConv2d,
-    FastMLP,
-    FastRecomputedMLP,
-    RecomputedMLP,
-    RecomputedNormAct2d,
-    describe_kernels,
-)
+from mmcednet.models.blocks import Blocks
+from mmcednet.models.execution import Switchable, describe_kernels
 from mmcednet.models.layers import MLP, DepthwiseConv2d, NormAct2d
 
 POLICIES = ['none', 'cheap', 'full']
 
 
-def build_mlp(kind=FastRecomputedMLP):
+def switch(module, recompute='cheap', enabled=True):
+    apply_recompute(module, recompute)
+    use_kernels(module, enabled)
+    return module
+
+
+def build_mlp(recompute='cheap', enabled=True):
     torch.manual_seed(0)
-    return kind(6, layer_scale=0.7).double()
+    return switch(MLP(6, layer_scale=0.7).double(), recompute, enabled)
+
+
+def list_switches(network):
+    """The switches of each module; plain layers have none, or all are off."""
+    names = ('recomputes', 'uses_kernels')
+    return [[getattr(module, name, False) for name in names] for module in network.modules()]
 
 
 def make_images():
@@ -144,7 +149,7 @@ def test_an_mlp_with_global_hooks_calls_its_layers(monkeypatch, small):
 
 def test_gradients_per_sample():
     """torch.func's transforms reach the layers."""
-    shapes = {FastDepthwiseConv2d(5): (3, 5, 4, 6), FastRecomputedMLP(6, 0.5): (3, 4, 5, 6)}
+    shapes = {switch(DepthwiseConv2d(5)): (3, 5, 4, 6), switch(MLP(6, 0.5)): (3, 4, 5, 6)}
     for layer, shape in shapes.items():
         images = torch.randn(shape)
         params = {name: param.detach() for name, param in layer.named_parameters()}
@@ -208,9 +213,12 @@ class ScaledLinear(nn.Linear):
         return 2 * super().forward(x)
 
 
-@pytest.mark.parametrize('kind', [FastMLP, FastRecomputedMLP, RecomputedMLP])
-def test_replaced_layers_are_called(kind):
-    mlp, images = build_mlp(kind), make_images()
+SWITCHES = [('none', True), ('cheap', True), ('cheap', False)]
+
+
+@pytest.mark.parametrize(('recompute', 'enabled'), SWITCHES)
+def test_replaced_layers_are_called(recompute, enabled):
+    mlp, images = build_mlp(recompute, enabled), make_images()
     mlp.pwconv1 = ScaledLinear(6, 24).double()
     expected = compute_mlp(mlp, images)
     torch.testing.assert_close(mlp(images), expected)
@@ -218,6 +226,30 @@ def test_replaced_layers_are_called(kind):
         torch.testing.assert_close(mlp(images), expected)
     mlp.act = nn.GELU(approximate='tanh')
     torch.testing.assert_close(mlp(images), compute_mlp(mlp, images))
+
+
+class NoisyLinear(nn.Linear):
+    """As an adapter with dropout."""
+
+    def forward(self, x):
+        return nn.functional.dropout(super().forward(x))
+
+
+@pytest.mark.parametrize(('recompute', 'enabled'), SWITCHES)
+def test_replaced_layers_are_called_once(recompute, enabled):
+    """The backward pass is that of the random numbers that the forward pass has drawn."""
+    grads = []
+    for mlp in (build_mlp('none', False), build_mlp(recompute, enabled)):
+        mlp.pwconv2, calls = NoisyLinear(24, 6).double(), []
+        mlp.pwconv2.load_state_dict(build_mlp().pwconv2.state_dict())
+        mlp.pwconv2.register_forward_hook(lambda *_, calls=calls: calls.append(1))
+        torch.manual_seed(1)
+        images = torch.randn(2, 3, 4, 6, dtype=torch.float64)
+        mlp(images).square().sum().backward()
+        assert calls == [1]
+        grads.append([param.grad for param in mlp.parameters()])
+    for ours, theirs in zip(*grads, strict=True):
+        torch.testing.assert_close(ours, theirs)
 
 
 def test_quantised_layers_are_used(small):
@@ -315,24 +347,33 @@ def test_switches_on_a_built_network(small, mixer):
             use_kernels(network, enabled)
             apply_recompute(network, policy)
         built = CEDNet(arch, 'unet', mixer, layer_scale=0.5, recompute=policy, kernels=enabled)
-        kinds = [type(module) for module in built.modules()]
-        assert [type(module) for module in network.modules()] == kinds
+        assert list_switches(network) == list_switches(built)
         for other in (network, copy.deepcopy(network), pickle.loads(pickle.dumps(network))):
             assert list(other.state_dict()) == names
             for ours, theirs in zip(compute_gradients(other, images), expected, strict=True):
                 torch.testing.assert_close(ours, theirs)
 
 
-def test_classes_of_each_policy(small):
+def test_what_each_policy_recomputes(small):
     network = CEDNet(small, recompute='none', kernels=False)
-    special = (CheckpointedBlocks, RecomputedMLP, RecomputedNormAct2d, FastMLP, FastDepthwiseConv2d)
-    assert not any(isinstance(module, special) for module in network.modules())
-    apply_recompute(nn.Sequential(network), 'full')
-    assert isinstance(network.stem.blocks, CheckpointedBlocks)
-    apply_recompute(network, 'cheap')
-    assert not isinstance(network.stem.blocks, CheckpointedBlocks)
-    assert isinstance(network.stem.norm1, RecomputedNormAct2d)
-    assert isinstance(CEDNet(small, with_cp=True).stem.blocks, CheckpointedBlocks)
+    assert not any(map(any, list_switches(network)))
+    layers = {NormAct2d, MLP}
+    for policy, kinds in (('full', {Blocks}), ('cheap', layers), ('none', set())):
+        apply_recompute(nn.Sequential(network), policy)
+        for module in network.modules():
+            if isinstance(module, (Blocks, *layers)):
+                assert module.recomputes == isinstance(module, tuple(kinds))
+    assert CEDNet(small, with_cp=True).stem.blocks.recomputes
+
+
+def test_subclasses_stay_as_they_are():
+    class OwnMLP(MLP):
+        def forward(self, x):
+            return 2 * super().forward(x)
+
+    module = switch(nn.Sequential(OwnMLP(6), MLP(6)))
+    assert type(module[0]) is OwnMLP
+    assert isinstance(module[1], Switchable)
 
 
 def test_an_unknown_policy_is_refused(small):

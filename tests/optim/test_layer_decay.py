@@ -144,6 +144,18 @@ def test_settings_of_the_heads():
     assert found['backbone.pyramid.extras.0.0.bias'] == (LR, 0.0)
 
 
+@pytest.mark.parametrize('keys', [('head', 'head.bias'), ('head.bias', 'head')])
+def test_the_longest_custom_key_counts(keys):
+    """As in mmengine, in whatever order a config lists them."""
+    factors = {'head': dict(lr_mult=0.5), 'head.bias': dict(lr_mult=0.1)}
+    custom_keys = {key: factors[key] for key in keys}
+    found = compute_rates(
+        Detector(), decay_type='coarse', decay_rate=0.7, num_layers=4, custom_keys=custom_keys
+    )
+    assert found['head.weight'][0] == pytest.approx(0.5 * LR)
+    assert found['head.bias'][0] == pytest.approx(0.1 * LR)
+
+
 def test_one_line_per_group(monkeypatch):
     from mmcednet.optim import layer_decay
 

@@ -23,7 +23,7 @@ from mmcednet.models.arch import parse_arch
 @pytest.fixture
 def fusion(import_benchmarks):
     """The package next to the script, with its modules."""
-    for name in ('specs', 'training', 'results', 'report'):
+    for name in ('specs', 'training', 'results', 'report', 'summary'):
         importlib.import_module(f'fusion.{name}')
     return importlib.import_module('fusion')
 
@@ -269,6 +269,27 @@ def test_reference_has_the_recipe_that_is_the_best_on_the_validation_images(fusi
     assert last.split(' | ')[6:8] == ['33.0', '+4.0']
 
 
+def test_summary(fusion, run, tmp_path, capsys):
+    """Each network with its best recipe on the validation images, and the differences of the pairs."""
+    path = tmp_path / 'results.json'
+    results = fusion.results.Results(path)
+    scores = {'convnext_fpn': (30.0, 32.0), 'cednet_m1': (31.0, 31.0), 'cednet_m3': (35.0, 36.0)}
+    for model, values in scores.items():
+        for seed, score in enumerate(values, 1):
+            results.add(make_row(replace(run, model=model, seed=seed), score))
+            worse = make_row(replace(run, model=model, seed=seed, lr=2e-3), score - 9)
+            worse['test']['coco/bbox_mAP'] = 99.0
+            results.add(worse)
+    results.add(make_row(replace(run, model='cednet_m3', iters=16), 50.0))  # compared with nothing
+    assert importlib.import_module('early_fusion_summary').main([str(path)]) == 0
+    header, _, row = capsys.readouterr().out.splitlines()
+    assert 'three stages - one stage' in header
+    assert row == (
+        '| cells | 8 | 256x192 | none | box AP | 31.0 ± 1.0 | 31.0 ± 0.0 | 35.5 ± 0.5 | +0.0 ± 1.0 '
+        '(1 of 2) | +4.5 ± 0.5 (2 of 2) | +4.5 ± 0.5 (2 of 2) |'
+    )
+
+
 def test_segmenters_have_no_neck(fusion, run, tmp_path):
     results = fusion.results.Results(tmp_path / 'results.json')
     segmenter = replace(run, framework='upernet', scale=None)
@@ -324,6 +345,7 @@ def test_docs_are_up_to_date(fusion, root):
     for run, pretrained in itertools.product(runs, (False, True)):
         groups = fusion.report.group_runs(results, run, pretrained)
         assert not groups or fusion.report.make_table(groups, run.framework) in text
+    assert fusion.summary.make_summary(results) in text
 
 
 def test_starts_in_the_docs_are_those_of_the_runs(fusion, root):

@@ -31,6 +31,7 @@ class Stem(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """(N, 3, H, W) -> c2 (N, C0, H/4, W/4) and the first stage's input (N, C1, H/8, W/8)."""
+        # either the norm has the activation (NormAct2d) or it is a BatchNorm, and act is ReLU
         x = self.act(self.norm1(self.conv1(x)))
         x = self.act(self.norm2(self.conv2(x)))
         c2 = self.blocks(x)

@@ -233,16 +233,18 @@ def test_layouts_of_weights(low_precision):
             ('norm_mlp', (x, *norm, *weights, x, None if low_precision else factors)),
             ('depthwise_conv', (draw(1, SMALL, 2, 2), draw(SMALL, 1, 7, 7), spread[3], 3)),
         ):
-            first = operands[0].clone().requires_grad_(gradients)
+            ours = [operands[0].clone().requires_grad_(gradients), *operands[1:]]
+            exact = [each.double() if isinstance(each, torch.Tensor) else each for each in ours]
+            exact[0] = exact[0].detach().requires_grad_(gradients)
             with torch.autocast('cpu', torch.bfloat16, enabled=low_precision):
-                outs = [
-                    getattr(module, operator)(first, *operands[1:]) for module in (triton, reference)
-                ]
+                out = getattr(triton, operator)(*ours)
+            expected = getattr(reference, operator)(*exact)
             tolerance = TOLERANCES[torch.bfloat16 if low_precision else torch.float32]
-            assert (outs[0] - outs[1]).norm() < tolerance * outs[1].norm()
+            assert (out - expected).norm() < tolerance * expected.norm()
             if gradients:
-                ours, theirs = (torch.autograd.grad(out.float().sum(), first)[0] for out in outs)
-                assert (ours - theirs).norm() < tolerance * theirs.norm()
+                (grad,) = torch.autograd.grad(out.float().sum(), ours[0])
+                (their_grad,) = torch.autograd.grad(expected.sum(), exact[0])
+                assert (grad - their_grad).norm() < tolerance * their_grad.norm()
 
 
 @pytest.mark.parametrize('operator', ['depthwise_conv', 'dilated depthwise_conv', 'mlp', 'fused mlp'])

@@ -3,6 +3,7 @@
 import inspect
 import math
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -125,20 +126,62 @@ def build_timm(name: str, file: str) -> Teacher:
         raise ValueError(f'the teacher timm:{name} needs timm: pip install timm') from None
     if not timm.is_model(name):
         raise ValueError(f'timm has no network named {name!r}; timm.list_models() lists them')
-    settings: dict[str, Any] = dict(pretrained=True, features_only=True)
-    if file:
-        weights = get_state_dict(load_checkpoint(file))
-        settings['pretrained_cfg_overlay'] = dict(state_dict=weights, custom_load=False)
+    weights = get_state_dict(load_checkpoint(file)) if file else None
     errors = []
     for option in ANY_SIZE:
         try:
-            network: Any = timm.create_model(name, **settings, **option)
+            network = create_timm(name, weights, option)
             cfg, layout = network.pretrained_cfg, getattr(network, 'output_fmt', 'NCHW')
             mean, std = ([255 * value for value in cfg[key]] for key in ('mean', 'std'))
-            return Teacher(network, mean, std, channels_last=layout == 'NHWC')
+            teacher = Teacher(network, mean, std, channels_last=layout == 'NHWC')
         except (RuntimeError, ValueError, TypeError) as error:  # the last: it does not know the option
             errors.append(' '.join(str(error).split())[:MAX_REASON])
+        else:
+            check_timm(name, file, weights, option)
+            return teacher
     raise ValueError(f'the teacher timm:{name} cannot be built: {errors[0]}')
+
+
+def create_timm(name: str, weights: dict[str, Tensor] | None, option: dict) -> Any:
+    """Create a network of timm that returns features, with its published weights or others.
+
+    Args:
+        name: Its name in timm.
+        weights: Those of the classifier, or of such a network, of which timm renames some layers; those
+            that are missing stay random. None: the published ones.
+        option: Further arguments of the network.
+    """
+    import timm
+
+    create = partial(timm.create_model, name, features_only=True, **option)
+    if weights is None:
+        return create(pretrained=True)
+    network = create()
+    if network.state_dict().keys() <= weights.keys():
+        network.load_state_dict(weights, strict=False)  # a classifier's head is left out
+        return network
+    overlay = dict(state_dict=dict(weights), custom_load=False)  # a copy, as timm removes the head
+    try:
+        return create(pretrained=True, pretrained_cfg_overlay=overlay)
+    except LookupError:  # timm's renaming met a name of another network: nothing is loaded
+        return network
+
+
+def check_timm(name: str, file: str, weights: dict[str, Tensor] | None, option: dict) -> None:
+    """Check that the weights of a file are all that a network of timm needs.
+
+    timm renames and resizes weights before it loads them, and does not say which it lacks: with NaN in
+    their place, those that stay numbers are missing.
+
+    Raises:
+        ValueError: One is missing.
+    """
+    if weights is None:
+        return
+    nans = {key: torch.full_like(value.float(), math.nan) for key, value in weights.items()}
+    for key, value in create_timm(name, nans, option).state_dict().items():
+        if value.is_floating_point() and not value.isnan().all():
+            raise ValueError(f'{file} does not fit the teacher timm:{name}: {key} is missing')
 
 
 def build_mmpretrain(name: str, file: str) -> Teacher:

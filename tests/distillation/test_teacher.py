@@ -96,6 +96,48 @@ def test_networks_of_timm(images, tmp_path):
         build_teacher('timm:resnet10t=gone.pth')
 
 
+@pytest.mark.parametrize('name', ['test_convnext', 'test_vit', 'test_efficientnet'])
+def test_files_of_networks_of_timm(name, images, tmp_path):
+    """Of the classifier, also without its head, and of its features, where timm renames some layers."""
+    timm = pytest.importorskip('timm')
+    classifier = timm.create_model(name, **(dict(dynamic_img_size=True) if 'vit' in name else {}))
+    weights = classifier.state_dict()
+    torch.save(weights, tmp_path / 'a.pth')
+    teacher = build_teacher(f'timm:{name}={tmp_path / "a.pth"}')
+    with torch.no_grad():
+        normed = (images - teacher.mean) / teacher.std
+        expected = classifier.eval().forward_intermediates(normed, norm=False, intermediates_only=True)
+    level = max(teacher.channels)
+    torch.testing.assert_close(teacher(images)[level], expected[-1], rtol=1e-4, atol=1e-4)
+    bodies = {key: value for key, value in weights.items() if not key.startswith('head.fc')}
+    for other in (bodies, teacher.network.state_dict()):
+        torch.save(other, tmp_path / 'b.pth')
+        features = build_teacher(f'timm:{name}={tmp_path / "b.pth"}')(images)
+        assert torch.equal(features[level], teacher(images)[level])
+
+
+@pytest.mark.parametrize(
+    ('change', 'missing'),
+    [
+        (lambda weights: {'unrelated': torch.ones(1)}, 'stem_0.weight'),
+        (lambda weights: {f'backbone.{key}': weights[key] for key in weights}, 'stem_0.weight'),
+        (
+            lambda weights: {k: v for k, v in weights.items() if k != 'stages.3.blocks.0.norm.bias'},
+            'stages_3.blocks.0.norm.bias',
+        ),
+    ],
+    ids=['unrelated', 'prefixed', 'incomplete'],
+)
+def test_files_that_lack_weights_of_a_network_of_timm(change, missing, tmp_path):
+    timm = pytest.importorskip('timm')
+    torch.save(change(timm.create_model('test_convnext').state_dict()), tmp_path / 'a.pth')
+    with pytest.raises(ValueError) as caught:
+        build_teacher(f'timm:test_convnext={tmp_path / "a.pth"}')
+    assert str(caught.value) == (
+        f'{tmp_path / "a.pth"} does not fit the teacher timm:test_convnext: {missing} is missing'
+    )
+
+
 class Pooling(torch.nn.Module):
     """Two features of stride 4 and one of stride 16, (N, H, W, C)."""
 

@@ -68,7 +68,9 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         '--work-dir', help='folder of logs and checkpoints; default: work_dirs/distill/OUT'
     )
     parser.add_argument(
-        '--resume', action='store_true', help='resume from the latest checkpoint in the work dir'
+        '--resume',
+        action='store_true',
+        help='resume from the latest checkpoint in the work dir, with the same --iterations',
     )
     add_cfg_options_argument(parser, 'train_dataloader.num_workers=8')
     add_launcher_argument(parser)
@@ -97,7 +99,13 @@ def prepare(args: argparse.Namespace) -> 'Runner':
     from mmcednet.checkpoints.publishing import check_suffix
     from mmcednet.checkpoints.resuming import check_no_training
     from mmcednet.checkpoints.safe_loading import refuse_code
-    from mmcednet.distillation.config import build_config, build_dataloader, build_model, check_images
+    from mmcednet.distillation.config import (
+        build_config,
+        build_dataloader,
+        build_model,
+        check_images,
+        check_length,
+    )
     from mmcednet.distillation.student import choose_backbone_config
     from mmcednet.files import check_new_file, check_writable
     from mmcednet.launch.config import set_pretrained, set_resume
@@ -134,6 +142,8 @@ def prepare(args: argparse.Namespace) -> 'Runner':
         apply_options(cfg, args.cfg_options)
     if args.resume or is_restartable():
         set_resume(cfg, 'auto')
+        if cfg.resume:
+            check_length(cfg)
     else:
         check_no_training(work_dir)
     return prepare_runner(cfg, 'train')

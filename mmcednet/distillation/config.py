@@ -6,6 +6,7 @@ from pathlib import Path
 
 from mmengine.config import Config
 
+from mmcednet.checkpoints.loading import load_checkpoint
 from mmcednet.images import IMAGE_SUFFIXES
 from mmcednet.visualization.losses import LossCurveHook
 
@@ -30,6 +31,26 @@ def check_images(folder: Path) -> None:
     if not any(file.lower().endswith(IMAGE_SUFFIXES) for file in files):
         raise ValueError(
             f'the image folder {folder} has no files that end in one of: {", ".join(IMAGE_SUFFIXES)}'
+        )
+
+
+def check_length(cfg: Config) -> None:
+    """Check that a distillation that is resumed has as many iterations as when it was started.
+
+    Its checkpoint brings its learning rates along, which end at 0 after that many.
+
+    Args:
+        cfg: Its config; ``load_from`` is the checkpoint.
+
+    Raises:
+        ValueError: It has more or fewer.
+    """
+    before = load_checkpoint(cfg.load_from)['message_hub']['runtime_info']['max_iters']
+    if before != cfg.train_cfg.max_iters:
+        raise ValueError(
+            f'the distillation in {cfg.work_dir} has {before} iterations, '
+            f'not {cfg.train_cfg.max_iters}: choose another --work-dir, or --iterations {before} to '
+            f'resume it'
         )
 
 

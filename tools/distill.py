@@ -47,7 +47,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         '--pretrained',
         metavar='FILE',
         help='initial weights, as for train.py, or none for random ones; default: selected from the '
-        'teacher if that is a ConvNeXt, otherwise random ones',
+        'teacher if that is a ConvNeXt at least as wide, otherwise random ones',
     )
     parser.add_argument('--iterations', type=int, default=3000, help='default: 3000')
     parser.add_argument('--batch-size', type=int, default=64, help='of each process; default: 64')

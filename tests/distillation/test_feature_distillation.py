@@ -1,9 +1,12 @@
 """What a distillation computes: targets, losses, gradients, and what it saves."""
 
+import re
+
 import pytest
 import torch
 import torch.nn.functional as F
 from mmengine.config import Config
+from mmengine.logging import MMLogger
 from mmpretrain.models.backbones import ConvNeXt, ResNet
 
 from mmcednet.distillation import FeatureDistillation
@@ -27,7 +30,7 @@ def teacher(tmp_path_factory):
 @pytest.fixture
 def build(teacher, small):
     def build(**settings):
-        backbone = dict(type='CEDNet', arch=small, **settings.pop('backbone', {}))
+        backbone = dict(dict(type='CEDNet', arch=small), **settings.pop('backbone', {}))
         settings = dict(dict(select=False), **settings)
         return FeatureDistillation(backbone, teacher, dict(PREPROCESSOR), **settings)
 
@@ -125,6 +128,43 @@ def test_start_from_the_teachers_weights(build):
     expected = model.teacher.network.stages[0][0].depthwise_conv.weight
     assert torch.equal(model.backbone.stem.blocks[0].dwconv.weight, expected)
     assert not torch.equal(build().backbone.stem.blocks[0].dwconv.weight, expected)
+
+
+@pytest.mark.parametrize(
+    ('backbone', 'reason'),
+    [
+        (dict(mixer='conv'), 'a ConvNeXt has no weights for ConvCEDBlock; the mixer must be dwconv'),
+        (
+            dict(arch=dict(channels=(8, 16, 25, 32), blocks=(1, 1, 1, 1))),
+            'CEDNet has 25 channels at stride 16, the ConvNeXt only 24: take a larger ConvNeXt or a '
+            'smaller CEDNet',
+        ),
+    ],
+    ids=['mixer', 'narrow'],
+)
+def test_start_where_the_teacher_does_not_fit(build, backbone, reason, log):
+    MMLogger.get_current_instance().setLevel('INFO')
+    assert sum(build(select=True, backbone=backbone)(IMAGES, mode='loss').values()).isfinite()
+    message = f'nothing is selected from the teacher: {reason}; the network starts from random weights'
+    assert message in log.text
+
+
+@pytest.mark.parametrize(
+    ('name', 'reason'),
+    [
+        ('convnextv2_atto', r'stages_0.blocks.0.mlp.grn.weight is no weight of a ConvNeXt; variants'),
+        ('edgenext_xx_small', r'is no weight of a ConvNeXt; variants'),
+        ('test_efficientnet', r'the weights are no ConvNeXt \(the first is conv_stem.weight\)'),
+    ],
+)
+def test_start_from_networks_that_are_no_convnext(name, reason, small, tmp_path, log):
+    timm = pytest.importorskip('timm')
+    MMLogger.get_current_instance().setLevel('INFO')
+    torch.save(timm.create_model(name).state_dict(), tmp_path / 'a.pth')
+    student, teacher = dict(type='CEDNet', arch=small), f'timm:{name}={tmp_path / "a.pth"}'
+    model = FeatureDistillation(student, teacher, dict(PREPROCESSOR))
+    assert sum(model(IMAGES, mode='loss').values()).isfinite()
+    assert re.search(f'nothing is selected from the teacher: .*{reason}', log.text)
 
 
 def test_invalid_settings(build, teacher):

@@ -130,7 +130,9 @@ def test_errors(get_error, arguments, nano, shapes, tmp_path):
     message = get_error('distill.py', *teacher, *images, '-o', 'mine.pth')
     assert message == 'error: mine.pth exists already; remove it, or choose another name'
     assert (tmp_path / 'mine.pth').read_text() == 'mine'
-    message = get_error('distill.py', *teacher, *images, *out)
+    message = get_error(
+        'model_converters/convnext_to_cednet.py', tmp_path / 'convnext.pth', '--arch', 'nano', *out
+    )
     assert 'CEDNet has 16 channels at stride 4, the ConvNeXt only 8' in message
     message = get_error('train.py', nano, '--pretrained', tmp_path / 'convnext.pth')
     assert 'has weights of a ConvNeXt; a CEDNet learns from them with: mmcednet distill' in message

@@ -125,7 +125,7 @@ def prepare(args: argparse.Namespace) -> 'Runner':
     check_writable(args.out.parent)
     backbone = choose_backbone_config(args.arch, args.config, ROOT / 'configs')
     cfg = build_config(
-        build_model(backbone, args.teacher, args.teacher_scale),
+        build_model(backbone, args.teacher, args.size, args.teacher_scale),
         build_dataloader(args.images, args.batch_size, args.size),
         args.iterations,
         args.lr,

@@ -94,18 +94,20 @@ def build_config(model: dict, dataloader: dict, iterations: int, lr: float, work
     )
 
 
-def build_model(backbone: dict, teacher: str, teacher_scale: float) -> dict:
+def build_model(backbone: dict, teacher: str, size: int, teacher_scale: float) -> dict:
     """The config of the model.
 
     Args:
         backbone: Config of the CEDNet that learns.
         teacher: As for :func:`build_teacher`.
+        size: Side of the images in px.
         teacher_scale: Factor by which the teacher's images are enlarged.
     """
     return dict(
         type='FeatureDistillation',
         backbone=backbone,
         teacher=teacher,
+        size=size,
         teacher_scale=teacher_scale,
         data_preprocessor=dict(
             type='ImgDataPreprocessor', mean=IMAGENET_MEAN, std=IMAGENET_STD, bgr_to_rgb=True

@@ -35,6 +35,7 @@ class FeatureDistillation(BaseModel):
             whatever the backbone itself returns.
         teacher: As for :func:`build_teacher`.
         data_preprocessor: Gives normalised RGB images; its ``mean`` and ``std`` are needed.
+        size: Side of the images in px.
         normalization: How the teacher's features are normalised: each channel over the 'batch', or over
             the 'channels' of each position. Default: 'batch'.
         teacher_scale: The teacher's images are enlarged by this factor. Default: 1.
@@ -52,6 +53,7 @@ class FeatureDistillation(BaseModel):
         backbone: dict,
         teacher: str,
         data_preprocessor: dict,
+        size: int,
         normalization: str = 'batch',
         teacher_scale: float = 1.0,
         teacher_dtype: str | None = None,
@@ -61,7 +63,7 @@ class FeatureDistillation(BaseModel):
         self.backbone: CEDNet = MODELS.build(backbone)
         if not isinstance(self.backbone, CEDNet):
             raise ValueError(f'the backbone is {backbone["type"]}; only CEDNet can be distilled')
-        network = build_teacher(teacher)
+        network = build_teacher(teacher, int(size * teacher_scale))
         # no submodule: it is neither trained nor saved, nor sent between processes
         self.__dict__['teacher'] = network
         if select:

@@ -31,7 +31,7 @@ def teacher(tmp_path_factory):
 def build(teacher, small):
     def build(**settings):
         backbone = dict(dict(type='CEDNet', arch=small), **settings.pop('backbone', {}))
-        settings = dict(dict(select=False), **settings)
+        settings = dict(dict(select=False, size=64), **settings)
         return FeatureDistillation(backbone, teacher, dict(PREPROCESSOR), **settings)
 
     return build
@@ -102,6 +102,17 @@ def test_larger_images_for_the_teacher(build):
     torch.testing.assert_close(loss, torch.stack(errors).mean())
 
 
+def test_the_size_of_the_teachers_images(small, tmp_path):
+    """A network that takes images of 160 px only."""
+    timm = pytest.importorskip('timm')
+    torch.save(timm.create_model('test_vit_relpos').state_dict(), tmp_path / 'a.pth')
+    student, teacher = dict(type='CEDNet', arch=small), f'timm:test_vit_relpos={tmp_path / "a.pth"}'
+    model = FeatureDistillation(student, teacher, dict(PREPROCESSOR), size=64, teacher_scale=2.5)
+    assert model(IMAGES, mode='loss').keys() == {'loss_level4'}
+    with pytest.raises(ValueError, match='does not take images of 128x128 px, --size times --t'):
+        FeatureDistillation(student, teacher, dict(PREPROCESSOR), size=64, teacher_scale=2)
+
+
 def test_a_teacher_in_low_precision(build):
     """Its features are those of float32, up to the rounding of bfloat16; they are given as float32."""
     exact = build().compute_targets(IMAGES)
@@ -118,7 +129,7 @@ def test_levels_that_the_teacher_lacks(small, tmp_path):
     config = Config(dict(model=dict(backbone=dict(type='ResNet', **settings)))).pretty_text
     torch.save(dict(state_dict=weights, meta=dict(cfg=config)), tmp_path / 'resnet.pth')
     student = dict(type='CEDNet', arch=small)
-    model = FeatureDistillation(student, str(tmp_path / 'resnet.pth'), dict(PREPROCESSOR))
+    model = FeatureDistillation(student, str(tmp_path / 'resnet.pth'), dict(PREPROCESSOR), size=64)
     assert list(model.projections) == ['stem', 'stage1_level3', 'stage2_level3']
     assert model(IMAGES, mode='loss').keys() == {'loss_level2', 'loss_level3'}
 
@@ -162,7 +173,7 @@ def test_start_from_networks_that_are_no_convnext(name, reason, small, tmp_path,
     MMLogger.get_current_instance().setLevel('INFO')
     torch.save(timm.create_model(name).state_dict(), tmp_path / 'a.pth')
     student, teacher = dict(type='CEDNet', arch=small), f'timm:{name}={tmp_path / "a.pth"}'
-    model = FeatureDistillation(student, teacher, dict(PREPROCESSOR))
+    model = FeatureDistillation(student, teacher, dict(PREPROCESSOR), size=64)
     assert sum(model(IMAGES, mode='loss').values()).isfinite()
     assert re.search(f'nothing is selected from the teacher: .*{reason}', log.text)
 
@@ -173,4 +184,4 @@ def test_invalid_settings(build, teacher):
     with pytest.raises(ValueError, match="normalization 'layer' is unknown"):
         build(normalization='layer')
     with pytest.raises(ValueError, match='the backbone is SpineNet; only CEDNet can be distilled'):
-        FeatureDistillation(dict(type='SpineNet'), teacher, dict(type='ImgDataPreprocessor'))
+        FeatureDistillation(dict(type='SpineNet'), teacher, dict(PREPROCESSOR), size=64)

@@ -69,6 +69,8 @@ class FeatureDistillation(BaseModel):
         if select:
             self.select_weights(network.network)
         self.levels = sorted(network.channels)
+        strides = ', '.join(str(2**level) for level in self.levels)
+        print_log(f'the teacher has features of stride {strides}', 'current')
         self.normalized_dims = NORMALIZATIONS[
             check_choice('normalization', normalization, NORMALIZATIONS)
         ]

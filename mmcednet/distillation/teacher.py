@@ -7,7 +7,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS
@@ -87,8 +86,9 @@ class Teacher(nn.Module):
         """Level -> index among the outputs, and channels; of images of a size."""
         found = {}
         for index, feature in enumerate(self.compute(torch.zeros(1, 3, size, size))):
-            stride = size / feature.shape[-1] if feature.ndim == 4 else 1
-            level = round(math.log2(stride))
+            if not isinstance(feature, Tensor) or feature.ndim != 4:
+                continue
+            level = round(math.log2(size / feature.shape[-1]))
             if level in LEVELS:
                 found[level] = (index, feature.shape[1])
         return found
@@ -269,17 +269,32 @@ def build_backbone(cfg: Config) -> nn.Module:
         kind = registry.get(settings['type'])
         if kind is None:
             raise ValueError(f'the backbone of the teacher, {settings["type"]}, is not registered')
-        arguments = inspect.signature(kind).parameters
-        if 'out_indices' in arguments:  # all up to the last one that the config uses
-            last = np.max(settings.get('out_indices', arguments['out_indices'].default))
-            settings['out_indices'] = tuple(range(last + 1 if last >= 0 else 4))
+        arguments = list_arguments(kind)
+        if 'out_type' in arguments:  # of Transformers, whose features could be class tokens
+            settings['out_type'] = 'featmap'
         if 'gap_before_final_norm' in arguments:  # ConvNeXt's, whose features would be averages
             settings['gap_before_final_norm'] = False
         if 'pad_small_map' in arguments:  # Swin's, which refuses maps smaller than its windows
             settings['pad_small_map'] = True
         if 'pyramid' in arguments:  # CEDNet's, in place of its levels
             settings.update(pyramid=None, aux_stages=False, out_levels=LEVELS)
-        return registry.build(settings)
+        network = registry.build(settings)
+        # all up to the last one, whose index the network has found
+        if 'out_indices' in arguments and hasattr(network, 'out_indices'):
+            settings['out_indices'] = list(range(max(network.out_indices) + 1))
+            network = registry.build(settings)
+        return network
+
+
+def list_arguments(kind: type) -> set[str]:
+    """Names of the arguments of a class, with those that it passes on to its base classes."""
+    names: set[str] = set()
+    for base in kind.__mro__:
+        parameters = inspect.signature(base).parameters
+        names |= parameters.keys()
+        if all(parameter.kind is not parameter.VAR_KEYWORD for parameter in parameters.values()):
+            break
+    return names
 
 
 def load_weights(network: nn.Module, weights: dict[str, Tensor], source: str) -> None:

@@ -123,7 +123,8 @@ def test_a_teacher_in_low_precision(build):
         assert 0 < error < 0.05  # the targets' own root mean square is 1
 
 
-def test_levels_that_the_teacher_lacks(small, tmp_path):
+def test_levels_that_the_teacher_lacks(small, tmp_path, log):
+    MMLogger.get_current_instance().setLevel('INFO')
     settings = dict(depth=18, base_channels=8, out_indices=(1,))
     weights = {f'backbone.{key}': value for key, value in ResNet(**settings).state_dict().items()}
     config = Config(dict(model=dict(backbone=dict(type='ResNet', **settings)))).pretty_text
@@ -131,6 +132,7 @@ def test_levels_that_the_teacher_lacks(small, tmp_path):
     student = dict(type='CEDNet', arch=small)
     model = FeatureDistillation(student, str(tmp_path / 'resnet.pth'), dict(PREPROCESSOR), size=64)
     assert list(model.projections) == ['stem', 'stage1_level3', 'stage2_level3']
+    assert 'the teacher has features of stride 4, 8\n' in log.text
     assert model(IMAGES, mode='loss').keys() == {'loss_level2', 'loss_level3'}
 
 

@@ -76,6 +76,37 @@ def test_networks_of_mmpretrain(images, tmp_path):
         build_teacher(f'mmpretrain:x={tmp_path / "a.pth"}', 64)
 
 
+VIT = dict(arch=dict(embed_dims=16, num_layers=3, num_heads=2, feedforward_channels=32), img_size=64)
+
+
+@pytest.mark.parametrize(
+    ('kind', 'settings', 'channels'),
+    [
+        ('MobileNetV3', dict(arch='small_050'), {2: 8, 3: 16, 4: 24, 5: 288}),
+        (
+            'PoolFormer',
+            dict(arch=dict(layers=[1, 1, 1, 1], embed_dims=[8, 16, 24, 32])),
+            {2: 8, 3: 16, 4: 24, 5: 32},
+        ),
+        ('ResNeXt', dict(depth=50, groups=4, base_channels=8), {2: 32, 3: 64, 4: 128, 5: 256}),
+        ('VisionTransformer', dict(**VIT, patch_size=16), {4: 16}),
+        ('VisionTransformer', dict(**VIT, patch_size=32, out_indices=[-1]), {5: 16}),
+    ],
+)
+def test_all_levels_of_networks_of_mmpretrain(kind, settings, channels, images, tmp_path):
+    """Up to the output that the network has by default, which may be None or count from the end."""
+    config = tmp_path / 'config.py'
+    config.write_text(CLASSIFIER.format(kind=kind, settings=settings, to_rgb=True))
+    model = save_backbone(tmp_path / 'a.pth', kind, settings)
+    teacher = build_teacher(f'mmpretrain:{config}={tmp_path / "a.pth"}', 64)
+    assert teacher.channels == channels
+    if kind == 'VisionTransformer':
+        model.out_type = 'featmap'
+    with torch.no_grad():
+        expected = model((images - teacher.mean) / teacher.std)[-1]
+    torch.testing.assert_close(teacher(images)[max(teacher.channels)], expected, rtol=1e-4, atol=1e-4)
+
+
 def test_networks_of_timm(images, tmp_path):
     timm = pytest.importorskip('timm')
     model = timm.create_model('tf_efficientnet_lite0')

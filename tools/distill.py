@@ -103,8 +103,9 @@ def prepare(args: argparse.Namespace) -> 'Runner':
         build_config,
         build_dataloader,
         build_model,
-        check_images,
         check_length,
+        count_images,
+        warn_about_few_images,
     )
     from mmcednet.distillation.student import choose_backbone_config
     from mmcednet.files import check_new_file, check_writable
@@ -119,8 +120,7 @@ def prepare(args: argparse.Namespace) -> 'Runner':
     work_dir = Path(args.work_dir or Path('work_dirs', 'distill', args.out.stem))
     check_suffix(args.out)
     check_new_file(args.out)
-    for folder in args.images:
-        check_images(folder)
+    warn_about_few_images(count_images(args.images), args.batch_size)
     check_writable(work_dir)
     check_writable(args.out.parent)
     backbone = choose_backbone_config(args.arch, args.config, ROOT / 'configs')

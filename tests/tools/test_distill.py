@@ -103,6 +103,12 @@ def test_a_new_distillation_does_not_overwrite_another(get_error, arguments, tmp
     assert message.startswith(f'error: {tmp_path / "work"} has the checkpoints of a training')
 
 
+def test_fewer_images_than_a_batch(get_error, arguments, tmp_path, log):
+    options = ['--teacher', 'gone.pth', '--batch-size', 7, '-o', tmp_path / 'out.pth']
+    get_error('distill.py', *arguments, *options)
+    assert '--batch-size 7 is more than the 6 images: each batch has some of them several' in log.text
+
+
 def test_errors(get_error, arguments, nano, shapes, tmp_path):
     out = ['-o', tmp_path / 'out.pth']
     images = ['--images', shapes / 'train']

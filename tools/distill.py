@@ -47,7 +47,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         '--pretrained',
         metavar='FILE',
         help='initial weights, as for train.py, or none for random ones; default: selected from the '
-        'teacher if that is a ConvNeXt, otherwise random ones',
+        'teacher if that is a ConvNeXt at least as wide, otherwise random ones',
     )
     parser.add_argument('--iterations', type=int, default=3000, help='default: 3000')
     parser.add_argument('--batch-size', type=int, default=64, help='of each process; default: 64')
@@ -68,7 +68,9 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         '--work-dir', help='folder of logs and checkpoints; default: work_dirs/distill/OUT'
     )
     parser.add_argument(
-        '--resume', action='store_true', help='resume from the latest checkpoint in the work dir'
+        '--resume',
+        action='store_true',
+        help='resume from the latest checkpoint in the work dir, with the same --iterations',
     )
     add_cfg_options_argument(parser, 'train_dataloader.num_workers=8')
     add_launcher_argument(parser)
@@ -89,17 +91,28 @@ def check_numbers(args: argparse.Namespace) -> None:
             raise ValueError(f'--{name.replace("_", "-")} {value} must be more than 0')
 
 
+def check_files(args: argparse.Namespace, work_dir: Path) -> None:
+    """Check the images, and the files and folders that the end needs."""
+    from mmcednet.checkpoints.publishing import check_suffix
+    from mmcednet.distillation.config import count_images, warn_about_few_images
+    from mmcednet.files import check_new_file, check_writable
+
+    check_suffix(args.out)
+    check_new_file(args.out)
+    warn_about_few_images(count_images(args.images), args.batch_size)
+    check_writable(work_dir)
+    check_writable(args.out.parent)
+
+
 def prepare(args: argparse.Namespace) -> 'Runner':
-    """Build the runner of the options; files and folders that the end needs are checked."""
+    """Build the runner of the options."""
     # not above: they import torch, which --help does not need
     import torch
 
-    from mmcednet.checkpoints.publishing import check_suffix
     from mmcednet.checkpoints.resuming import check_no_training
     from mmcednet.checkpoints.safe_loading import refuse_code
-    from mmcednet.distillation.config import build_config, build_dataloader, build_model, check_images
+    from mmcednet.distillation.config import build_config, build_dataloader, build_model, check_length
     from mmcednet.distillation.student import choose_backbone_config
-    from mmcednet.files import check_new_file, check_writable
     from mmcednet.launch.config import set_pretrained, set_resume
     from mmcednet.launch.options import apply_options
     from mmcednet.launch.prediction import choose_dtype
@@ -109,15 +122,10 @@ def prepare(args: argparse.Namespace) -> 'Runner':
     refuse_code()
     check_numbers(args)
     work_dir = Path(args.work_dir or Path('work_dirs', 'distill', args.out.stem))
-    check_suffix(args.out)
-    check_new_file(args.out)
-    for folder in args.images:
-        check_images(folder)
-    check_writable(work_dir)
-    check_writable(args.out.parent)
+    check_files(args, work_dir)
     backbone = choose_backbone_config(args.arch, args.config, ROOT / 'configs')
     cfg = build_config(
-        build_model(backbone, args.teacher, args.teacher_scale),
+        build_model(backbone, args.teacher, args.size, args.teacher_scale),
         build_dataloader(args.images, args.batch_size, args.size),
         args.iterations,
         args.lr,
@@ -134,6 +142,8 @@ def prepare(args: argparse.Namespace) -> 'Runner':
         apply_options(cfg, args.cfg_options)
     if args.resume or is_restartable():
         set_resume(cfg, 'auto')
+        if cfg.resume:
+            check_length(cfg)
     else:
         check_no_training(work_dir)
     return prepare_runner(cfg, 'train')

@@ -63,8 +63,8 @@ def select_from_convnext(source: Mapping[str, Tensor], network: CEDNet) -> dict[
         Name in ``network`` -> weight, of those that have a source.
 
     Raises:
-        ValueError: ``source`` is no ConvNeXt, the network has another mixer, or a level of it is wider
-            than its source.
+        ValueError: ``source`` is no ConvNeXt or a variant of it with other layers, the network has
+            another mixer, or a level of it is wider than its source.
     """
     source = convert_convnext(source)
     widths, depths = find_widths(source)
@@ -151,13 +151,16 @@ def select_block(source: dict[str, Tensor], block: nn.Module, stream: Tensor) ->
         stream: Indices of the chosen channels, (C,).
 
     Raises:
-        ValueError: The block has another mixer.
+        ValueError: The block has another mixer, or ConvNeXt's lacks a weight.
     """
     layers = next((BLOCKS[kind] for kind in BLOCKS if isinstance(block, kind)), None)
     if layers is None:
         raise ValueError(
             f'a ConvNeXt has no weights for {type(block).__name__}; the mixer must be dwconv'
         )
+    missing = [key for key in DIMENSIONS if key not in source]
+    if missing:
+        raise ValueError(f'a block of the ConvNeXt has no {missing[0]}; such variants do not fit')
     hidden = space_evenly(4 * len(stream), len(source['pointwise_conv1.bias']))
     chosen = {STREAM: stream, HIDDEN: hidden}
     small = {}

@@ -12,13 +12,15 @@ def write_val_labels(folder: Path) -> Path:
     numbers them.
 
     Args:
-        folder: Contains ``train/``, a folder per class, and ``val/val_annotations.txt``.
+        folder: Contains ``train/``, a folder per class, and ``val/`` with ``val_annotations.txt`` and
+            ``images/``.
 
     Returns:
         The written file.
 
     Raises:
-        ValueError: A file or folder is missing, or an image's class has no folder.
+        ValueError: A file, folder or image is missing, an image's class has no folder, or a line of the
+            annotations has no class.
     """
     source = folder / 'val' / 'val_annotations.txt'
     train = folder / 'train'
@@ -27,13 +29,37 @@ def write_val_labels(folder: Path) -> Path:
             raise ValueError(f'{path} does not exist; {folder} must be the folder of Tiny ImageNet')
     classes = sorted(path.name for path in train.iterdir() if path.is_dir())
     labels = {name: label for label, name in enumerate(classes)}
-    lines = []
-    for line in source.read_text().splitlines():
-        image, name = line.split('\t')[:2]
+    annotations = read_annotations(source)
+    for image, name in annotations:
         if name not in labels:
             raise ValueError(f'{source} has {image} of class {name}, which has no folder in {train}')
-        lines.append(f'{image} {labels[name]}\n')
+    images = folder / 'val' / 'images'
+    missing = [image for image, _ in annotations if not (images / image).is_file()]
+    if missing:
+        raise ValueError(
+            f'{images} lacks {len(missing)} of the {len(annotations)} images that {source} names, the '
+            f'first is {missing[0]}'
+        )
     target = folder / 'val.txt'
     with atomic_write(target) as temporary:
-        temporary.write_text(''.join(lines))
+        temporary.write_text(''.join(f'{image} {labels[name]}\n' for image, name in annotations))
     return target
+
+
+def read_annotations(source: Path) -> list[tuple[str, str]]:
+    """Name and class of each validation image.
+
+    Raises:
+        ValueError: A line has no tab between them.
+    """
+    annotations = []
+    for number, line in enumerate(source.read_text().splitlines(), 1):
+        if not line.strip():
+            continue
+        image, tab, rest = line.partition('\t')
+        if not tab:
+            raise ValueError(
+                f'{source}, line {number}: {line!r} must be an image and its class, with a tab between'
+            )
+        annotations.append((image, rest.split('\t')[0]))
+    return annotations

@@ -1,11 +1,14 @@
 """The config of a distillation."""
 
+import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from mmengine.config import Config
+from mmengine.logging import print_log
 
+from mmcednet.checkpoints.loading import load_checkpoint
 from mmcednet.images import IMAGE_SUFFIXES
 from mmcednet.visualization.losses import LossCurveHook
 
@@ -17,19 +20,56 @@ LOG_INTERVAL = 10  # iterations
 WARMUP = 0.05  # of the iterations
 
 
-def check_images(folder: Path) -> None:
-    """Check that a folder has images.
+def count_images(folders: Sequence[Path]) -> int:
+    """Count the images of folders and their subfolders.
 
     Raises:
-        ValueError: It does not exist, or neither it nor a subfolder has a file that ends in one of
-            ``IMAGE_SUFFIXES``.
+        ValueError: A folder does not exist, or neither it nor a subfolder has a file that ends in one
+            of ``IMAGE_SUFFIXES``.
     """
-    if not folder.is_dir():
-        raise ValueError(f'the image folder {folder} does not exist')
-    files = (file for _, _, files in os.walk(folder, followlinks=True) for file in files)
-    if not any(file.lower().endswith(IMAGE_SUFFIXES) for file in files):
+    total = 0
+    for folder in folders:
+        if not folder.is_dir():
+            raise ValueError(f'the image folder {folder} does not exist')
+        files = (file for _, _, files in os.walk(folder, followlinks=True) for file in files)
+        number = sum(file.lower().endswith(IMAGE_SUFFIXES) for file in files)
+        if not number:
+            raise ValueError(
+                f'the image folder {folder} has no files that end in one of: '
+                f'{", ".join(IMAGE_SUFFIXES)}'
+            )
+        total += number
+    return total
+
+
+def warn_about_few_images(number: int, batch_size: int) -> None:
+    """Log a warning if there are fewer images than are in a batch."""
+    if number < batch_size:
+        print_log(
+            f'--batch-size {batch_size} is more than the {number} images: each batch has some of them '
+            f'several times',
+            'current',
+            logging.WARNING,
+        )
+
+
+def check_length(cfg: Config) -> None:
+    """Check that a distillation that is resumed has as many iterations as when it was started.
+
+    Its checkpoint brings its learning rates along, which end at 0 after that many.
+
+    Args:
+        cfg: Its config; ``load_from`` is the checkpoint.
+
+    Raises:
+        ValueError: It has more or fewer.
+    """
+    before = load_checkpoint(cfg.load_from)['message_hub']['runtime_info']['max_iters']
+    if before != cfg.train_cfg.max_iters:
         raise ValueError(
-            f'the image folder {folder} has no files that end in one of: {", ".join(IMAGE_SUFFIXES)}'
+            f'the distillation in {cfg.work_dir} has {before} iterations, '
+            f'not {cfg.train_cfg.max_iters}: choose another --work-dir, or --iterations {before} to '
+            f'resume it'
         )
 
 
@@ -73,18 +113,20 @@ def build_config(model: dict, dataloader: dict, iterations: int, lr: float, work
     )
 
 
-def build_model(backbone: dict, teacher: str, teacher_scale: float) -> dict:
+def build_model(backbone: dict, teacher: str, size: int, teacher_scale: float) -> dict:
     """The config of the model.
 
     Args:
         backbone: Config of the CEDNet that learns.
         teacher: As for :func:`build_teacher`.
+        size: Side of the images in px.
         teacher_scale: Factor by which the teacher's images are enlarged.
     """
     return dict(
         type='FeatureDistillation',
         backbone=backbone,
         teacher=teacher,
+        size=size,
         teacher_scale=teacher_scale,
         data_preprocessor=dict(
             type='ImgDataPreprocessor', mean=IMAGENET_MEAN, std=IMAGENET_STD, bgr_to_rgb=True
@@ -120,7 +162,8 @@ def build_dataloader(folders: Sequence[Path], batch_size: int, size: int) -> dic
         batch_size=batch_size,
         num_workers=2,
         persistent_workers=True,
-        sampler=dict(type='DefaultSampler', shuffle=True),
+        # every batch is full, as targets are normalised over it
+        sampler=dict(type='InfiniteSampler', shuffle=True),
         dataset=dict(type='ConcatDataset', datasets=datasets),
     )
 

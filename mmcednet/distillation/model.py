@@ -6,11 +6,11 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from mmengine.dist import all_reduce
+from mmengine.logging import print_log
 from mmengine.model import BaseModel
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
-from mmcednet.converters.convnext import is_convnext
 from mmcednet.converters.convnext_selection import select_from_convnext
 from mmcednet.models import CEDNet
 from mmcednet.models.utils import check_choice
@@ -35,13 +35,14 @@ class FeatureDistillation(BaseModel):
             whatever the backbone itself returns.
         teacher: As for :func:`build_teacher`.
         data_preprocessor: Gives normalised RGB images; its ``mean`` and ``std`` are needed.
+        size: Side of the images in px.
         normalization: How the teacher's features are normalised: each channel over the 'batch', or over
             the 'channels' of each position. Default: 'batch'.
         teacher_scale: The teacher's images are enlarged by this factor. Default: 1.
         teacher_dtype: 'bfloat16' or 'float16': the teacher computes in autocast to this type. Default:
             None, as the rest.
-        select: If the teacher is a ConvNeXt, the backbone starts from weights selected of it, see
-            :func:`select_from_convnext`; an ``init_cfg`` overrides them. Default: True.
+        select: If the teacher is a ConvNeXt that fits, the backbone starts from weights selected of it,
+            see :func:`select_from_convnext`; an ``init_cfg`` overrides them. Default: True.
 
     Raises:
         ValueError: An argument is invalid, or see :func:`build_teacher`.
@@ -52,6 +53,7 @@ class FeatureDistillation(BaseModel):
         backbone: dict,
         teacher: str,
         data_preprocessor: dict,
+        size: int,
         normalization: str = 'batch',
         teacher_scale: float = 1.0,
         teacher_dtype: str | None = None,
@@ -61,13 +63,14 @@ class FeatureDistillation(BaseModel):
         self.backbone: CEDNet = MODELS.build(backbone)
         if not isinstance(self.backbone, CEDNet):
             raise ValueError(f'the backbone is {backbone["type"]}; only CEDNet can be distilled')
-        network = build_teacher(teacher)
+        network = build_teacher(teacher, int(size * teacher_scale))
         # no submodule: it is neither trained nor saved, nor sent between processes
         self.__dict__['teacher'] = network
-        if select and is_convnext(network.network.state_dict()):
-            selected = select_from_convnext(network.network.state_dict(), self.backbone)
-            self.backbone.load_state_dict(selected, strict=False)
+        if select:
+            self.select_weights(network.network)
         self.levels = sorted(network.channels)
+        strides = ', '.join(str(2**level) for level in self.levels)
+        print_log(f'the teacher has features of stride {strides}', 'current')
         self.normalized_dims = NORMALIZATIONS[
             check_choice('normalization', normalization, NORMALIZATIONS)
         ]
@@ -84,6 +87,19 @@ class FeatureDistillation(BaseModel):
                 for name, level in self.name_features()
             }
         )
+
+    def select_weights(self, source: nn.Module) -> None:
+        """Start from weights of the teacher; if it is no ConvNeXt that fits, the reason is logged."""
+        try:
+            selected = select_from_convnext(source.state_dict(), self.backbone)
+        except ValueError as error:
+            print_log(
+                f'nothing is selected from the teacher: {error}; the network starts from random '
+                f'weights',
+                'current',
+            )
+        else:
+            self.backbone.load_state_dict(selected, strict=False)
 
     def name_features(self) -> list[tuple[str, int]]:
         """Name and level of each feature that learns."""

@@ -3,7 +3,7 @@
 import pytest
 import torch
 from mmpretrain.models.backbones import ConvNeXt as MMPretrainConvNeXt
-from torchvision.models.convnext import CNBlockConfig
+from torchvision.models.convnext import CNBlockConfig, convnext_tiny
 from torchvision.models.convnext import ConvNeXt as TorchvisionConvNeXt
 
 from mmcednet.converters.convnext import convert_convnext, is_convnext, refuse_convnext
@@ -167,6 +167,19 @@ def test_networks_that_do_not_fit(source):
         select_from_convnext(source.state_dict(), wide)
     with pytest.raises(ValueError, match=r'no weights for .*ConvCEDBlock; the mixer must be dwconv'):
         select_from_convnext(source.state_dict(), CEDNet(arch=ARCH, mixer='conv'))
+    weights = source.state_dict()
+    del weights['stages.0.0.norm.bias']  # as with RMSNorm
+    with pytest.raises(ValueError, match=r'a block of the ConvNeXt has no norm\.bias; such variants'):
+        select_from_convnext(weights, CEDNet(arch=ARCH))
+
+
+def test_most_of_a_tiny_cednet_has_a_source():
+    """The share that docs/pretraining.md says, of shapes without memory."""
+    with torch.device('meta'):
+        network = CEDNet(arch='tiny')
+        selected = select_from_convnext(convnext_tiny().state_dict(), network)
+    total = sum(param.numel() for param in network.parameters())
+    assert round(sum(value.numel() for value in selected.values()) / total, 2) == 0.97
 
 
 def test_initial_weights_of_a_convnext_are_refused(source, tmp_path):

@@ -46,3 +46,29 @@ def test_wrong_folders_are_reported(folder):
     annotations.unlink()
     with pytest.raises(ValueError, match=r'val_annotations\.txt does not exist; .* Tiny ImageNet'):
         write_val_labels(folder)
+
+
+def test_lines_of_the_annotations(folder):
+    """Blank ones count for nothing but the numbers of the others."""
+    annotations = folder / 'val' / 'val_annotations.txt'
+    text = annotations.read_text()
+    annotations.write_text(f'\n{text}  \n\n')
+    assert write_val_labels(folder).read_text() == 'val_0.JPEG 1\nval_1.JPEG 0\nval_2.JPEG 1\n'
+    annotations.write_text(f'\n{text}val_3.JPEG n01\n')
+    with pytest.raises(ValueError) as caught:
+        write_val_labels(folder)
+    assert str(caught.value) == (
+        f"{annotations}, line 5: 'val_3.JPEG n01' must be an image and its class, with a tab between"
+    )
+
+
+def test_missing_images_are_reported(folder):
+    images, annotations = folder / 'val' / 'images', folder / 'val' / 'val_annotations.txt'
+    for index in (1, 2):
+        (images / f'val_{index}.JPEG').unlink()
+    with pytest.raises(ValueError) as caught:
+        write_val_labels(folder)
+    assert str(caught.value) == (
+        f'{images} lacks 2 of the 3 images that {annotations} names, the first is val_1.JPEG'
+    )
+    assert not (folder / 'val.txt').exists()

@@ -1,9 +1,12 @@
 """What a distillation computes: targets, losses, gradients, and what it saves."""
 
+import re
+
 import pytest
 import torch
 import torch.nn.functional as F
 from mmengine.config import Config
+from mmengine.logging import MMLogger
 from mmpretrain.models.backbones import ConvNeXt, ResNet
 
 from mmcednet.distillation import FeatureDistillation
@@ -27,8 +30,8 @@ def teacher(tmp_path_factory):
 @pytest.fixture
 def build(teacher, small):
     def build(**settings):
-        backbone = dict(type='CEDNet', arch=small, **settings.pop('backbone', {}))
-        settings = dict(dict(select=False), **settings)
+        backbone = dict(dict(type='CEDNet', arch=small), **settings.pop('backbone', {}))
+        settings = dict(dict(select=False, size=64), **settings)
         return FeatureDistillation(backbone, teacher, dict(PREPROCESSOR), **settings)
 
     return build
@@ -99,6 +102,17 @@ def test_larger_images_for_the_teacher(build):
     torch.testing.assert_close(loss, torch.stack(errors).mean())
 
 
+def test_the_size_of_the_teachers_images(small, tmp_path):
+    """A network that takes images of 160 px only."""
+    timm = pytest.importorskip('timm')
+    torch.save(timm.create_model('test_vit_relpos').state_dict(), tmp_path / 'a.pth')
+    student, teacher = dict(type='CEDNet', arch=small), f'timm:test_vit_relpos={tmp_path / "a.pth"}'
+    model = FeatureDistillation(student, teacher, dict(PREPROCESSOR), size=64, teacher_scale=2.5)
+    assert model(IMAGES, mode='loss').keys() == {'loss_level4'}
+    with pytest.raises(ValueError, match='does not take images of 128x128 px, --size times --t'):
+        FeatureDistillation(student, teacher, dict(PREPROCESSOR), size=64, teacher_scale=2)
+
+
 def test_a_teacher_in_low_precision(build):
     """Its features are those of float32, up to the rounding of bfloat16; they are given as float32."""
     exact = build().compute_targets(IMAGES)
@@ -109,14 +123,16 @@ def test_a_teacher_in_low_precision(build):
         assert 0 < error < 0.05  # the targets' own root mean square is 1
 
 
-def test_levels_that_the_teacher_lacks(small, tmp_path):
+def test_levels_that_the_teacher_lacks(small, tmp_path, log):
+    MMLogger.get_current_instance().setLevel('INFO')
     settings = dict(depth=18, base_channels=8, out_indices=(1,))
     weights = {f'backbone.{key}': value for key, value in ResNet(**settings).state_dict().items()}
     config = Config(dict(model=dict(backbone=dict(type='ResNet', **settings)))).pretty_text
     torch.save(dict(state_dict=weights, meta=dict(cfg=config)), tmp_path / 'resnet.pth')
     student = dict(type='CEDNet', arch=small)
-    model = FeatureDistillation(student, str(tmp_path / 'resnet.pth'), dict(PREPROCESSOR))
+    model = FeatureDistillation(student, str(tmp_path / 'resnet.pth'), dict(PREPROCESSOR), size=64)
     assert list(model.projections) == ['stem', 'stage1_level3', 'stage2_level3']
+    assert 'the teacher has features of stride 4, 8\n' in log.text
     assert model(IMAGES, mode='loss').keys() == {'loss_level2', 'loss_level3'}
 
 
@@ -127,10 +143,47 @@ def test_start_from_the_teachers_weights(build):
     assert not torch.equal(build().backbone.stem.blocks[0].dwconv.weight, expected)
 
 
+@pytest.mark.parametrize(
+    ('backbone', 'reason'),
+    [
+        (dict(mixer='conv'), 'a ConvNeXt has no weights for ConvCEDBlock; the mixer must be dwconv'),
+        (
+            dict(arch=dict(channels=(8, 16, 25, 32), blocks=(1, 1, 1, 1))),
+            'CEDNet has 25 channels at stride 16, the ConvNeXt only 24: take a larger ConvNeXt or a '
+            'smaller CEDNet',
+        ),
+    ],
+    ids=['mixer', 'narrow'],
+)
+def test_start_where_the_teacher_does_not_fit(build, backbone, reason, log):
+    MMLogger.get_current_instance().setLevel('INFO')
+    assert sum(build(select=True, backbone=backbone)(IMAGES, mode='loss').values()).isfinite()
+    message = f'nothing is selected from the teacher: {reason}; the network starts from random weights'
+    assert message in log.text
+
+
+@pytest.mark.parametrize(
+    ('name', 'reason'),
+    [
+        ('convnextv2_atto', r'stages_0.blocks.0.mlp.grn.weight is no weight of a ConvNeXt; variants'),
+        ('edgenext_xx_small', r'is no weight of a ConvNeXt; variants'),
+        ('test_efficientnet', r'the weights are no ConvNeXt \(the first is conv_stem.weight\)'),
+    ],
+)
+def test_start_from_networks_that_are_no_convnext(name, reason, small, tmp_path, log):
+    timm = pytest.importorskip('timm')
+    MMLogger.get_current_instance().setLevel('INFO')
+    torch.save(timm.create_model(name).state_dict(), tmp_path / 'a.pth')
+    student, teacher = dict(type='CEDNet', arch=small), f'timm:{name}={tmp_path / "a.pth"}'
+    model = FeatureDistillation(student, teacher, dict(PREPROCESSOR), size=64)
+    assert sum(model(IMAGES, mode='loss').values()).isfinite()
+    assert re.search(f'nothing is selected from the teacher: .*{reason}', log.text)
+
+
 def test_invalid_settings(build, teacher):
     with pytest.raises(ValueError, match="teacher_dtype 'foo' is unknown; choose one of: bfloat16, "):
         build(teacher_dtype='foo')
     with pytest.raises(ValueError, match="normalization 'layer' is unknown"):
         build(normalization='layer')
     with pytest.raises(ValueError, match='the backbone is SpineNet; only CEDNet can be distilled'):
-        FeatureDistillation(dict(type='SpineNet'), teacher, dict(type='ImgDataPreprocessor'))
+        FeatureDistillation(dict(type='SpineNet'), teacher, dict(PREPROCESSOR), size=64)

@@ -35,27 +35,45 @@ def load_backbone(path, small):
     return network
 
 
+def read_scalars(work_dir):
+    """What each run has logged, iteration by iteration."""
+    logs = sorted(work_dir.glob('*/vis_data/scalars.json'))
+    return [[json.loads(line) for line in path.read_text().splitlines()] for path in logs]
+
+
 @pytest.mark.slow
-def test_a_distillation_and_its_continuation(run_tool, arguments, small, tmp_path):
+def test_a_distillation_and_its_continuation(run_tool, get_error, arguments, small, tmp_path):
+    """The files are as if it had been killed after half of its iterations."""
     work_dir, out = tmp_path / 'work', tmp_path / 'out.safetensors'
-    options = ['--batch-size', 4, '--work-dir', work_dir, '-o', out]
-    result = run_tool('distill.py', *arguments, *options, '--iterations', 10)
+    saving = ['default_hooks.checkpoint.interval=10', 'default_hooks.checkpoint.max_keep_ckpts=2']
+    options = [*arguments, *saving, '--batch-size', 4, '--work-dir', work_dir, '-o', out]
+    result = run_tool('distill.py', *options, '--iterations', 20)
     assert 'parameters come from the ConvNeXt' in result.stdout and 'eta: ' in result.stdout
     assert f'{out}: ' in result.stdout.splitlines()[-1]
-    written = load_checkpoint(str(out))
-    assert all(key.startswith('backbone.') for key in written['state_dict'])
-    trained = load_from_file(work_dir / 'iter_10.pth')['state_dict']
-    assert all(torch.equal(value, trained[key]) for key, value in written['state_dict'].items())
+    written = load_checkpoint(str(out))['state_dict']
+    assert all(key.startswith('backbone.') for key in written)
+    trained = load_from_file(work_dir / 'iter_20.pth')['state_dict']
+    assert all(torch.equal(value, trained[key]) for key, value in written.items())
     network = load_backbone(out, small)
     assert torch.equal(network.stem.conv1.weight, trained['backbone.stem.conv1.weight'])
     picture = (work_dir / 'losses.png').read_bytes()
-    out.unlink()
+    for path in (out, work_dir / 'iter_20.pth', work_dir / 'losses.png'):
+        path.unlink()
 
-    result = run_tool('distill.py', *arguments, *options, '--iterations', 20, '--resume', fresh=True)
+    message = get_error('distill.py', *options, '--iterations', 30, '--resume')
+    assert message == (
+        f'error: the distillation in {work_dir} has 20 iterations, not 30: choose another --work-dir, '
+        'or --iterations 20 to resume it'
+    )
+    result = run_tool('distill.py', *options, '--iterations', 20, '--resume', fresh=True)
     assert 'Iter(train) [20/20]' in result.stdout and 'Iter(train) [10/20]' not in result.stdout
-    assert (work_dir / 'losses.png').read_bytes() != picture
-    logs = [path.read_text().splitlines() for path in sorted(work_dir.glob('*/vis_data/scalars.json'))]
-    assert json.loads(logs[1][-1])['loss'] < json.loads(logs[0][0])['loss']
+    assert (work_dir / 'losses.png').read_bytes() == picture
+    whole, continued = read_scalars(work_dir)
+    assert [line['step'] for line in continued] == [20]
+    assert continued[-1]['lr'] == whole[-1]['lr'] > 0
+    assert continued[-1]['loss'] < whole[0]['loss']
+    resumed = load_checkpoint(str(out))['state_dict']
+    assert all(torch.equal(value, resumed[key]) for key, value in written.items())
 
 
 @pytest.mark.slow
@@ -85,6 +103,12 @@ def test_a_new_distillation_does_not_overwrite_another(get_error, arguments, tmp
     assert message.startswith(f'error: {tmp_path / "work"} has the checkpoints of a training')
 
 
+def test_fewer_images_than_a_batch(get_error, arguments, tmp_path, log):
+    options = ['--teacher', 'gone.pth', '--batch-size', 7, '-o', tmp_path / 'out.pth']
+    get_error('distill.py', *arguments, *options)
+    assert '--batch-size 7 is more than the 6 images: each batch has some of them several' in log.text
+
+
 def test_errors(get_error, arguments, nano, shapes, tmp_path):
     out = ['-o', tmp_path / 'out.pth']
     images = ['--images', shapes / 'train']
@@ -112,7 +136,9 @@ def test_errors(get_error, arguments, nano, shapes, tmp_path):
     message = get_error('distill.py', *teacher, *images, '-o', 'mine.pth')
     assert message == 'error: mine.pth exists already; remove it, or choose another name'
     assert (tmp_path / 'mine.pth').read_text() == 'mine'
-    message = get_error('distill.py', *teacher, *images, *out)
+    message = get_error(
+        'model_converters/convnext_to_cednet.py', tmp_path / 'convnext.pth', '--arch', 'nano', *out
+    )
     assert 'CEDNet has 16 channels at stride 4, the ConvNeXt only 8' in message
     message = get_error('train.py', nano, '--pretrained', tmp_path / 'convnext.pth')
     assert 'has weights of a ConvNeXt; a CEDNet learns from them with: mmcednet distill' in message

@@ -98,7 +98,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         check_device(args.device)
         if args.weights:
             check_weights(args.weights, args.models)
-        results = Results(args.results)
+        results = Results(args.results or args.out / 'results.json')
         scale = tuple(args.scale) if args.scale else None
         name = args.data.resolve().name
         weights = NONE if args.weights is None else args.weights.resolve().name

@@ -192,7 +192,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
     data = args.data.resolve().name
     with exit_on_error():
-        results = Results(args.results)
+        results = Results(args.results or args.out / 'results.json')
         runs = [
             Run(data, args.framework, shorten(weights), epochs, lr, seed)
             for seed in range(args.seeds)

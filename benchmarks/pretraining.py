@@ -8,8 +8,6 @@ continues where the first one stopped. early_fusion.py --weights OUT starts from
 import argparse
 import json
 import os
-import signal
-import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -23,6 +21,7 @@ if __name__ == '__main__':
 from fusion.arguments import add_models_argument
 from fusion.results import Results, read_latest_log
 from fusion.specs import NETWORKS
+from fusion.stopping import run_command
 from fusion.training import check_device
 from mmengine.config import Config
 
@@ -86,12 +85,26 @@ def build_config(run: Run, folder: Path, classes: int) -> Config:
     return cfg
 
 
+def check_images(folder: Path) -> None:
+    """Check that a folder has ``train``, ``val/images`` and ``val.txt``.
+
+    Raises:
+        FileNotFoundError: It lacks one of them.
+    """
+    for path in (folder / 'train', folder / 'val' / 'images', folder / 'val.txt'):
+        if not path.exists():
+            raise FileNotFoundError(
+                f'{path} does not exist; --data must have the folders of Tiny ImageNet, and the '
+                f'val.txt that tools/dataset_converters/tiny_imagenet.py writes'
+            )
+
+
 def train(run: Run, folder: Path, out: Path) -> float:
     """Train in a process of its own and write the backbone's weights.
 
     Args:
         run: What to train.
-        folder: Has ``train`` with a folder of images for each class, ``val/images`` and ``val.txt``.
+        folder: As :func:`check_images` wants it.
         out: Folder of the written file; the logs and checkpoints are in a folder in it.
 
     Returns:
@@ -99,13 +112,14 @@ def train(run: Run, folder: Path, out: Path) -> float:
 
     Raises:
         ValueError: The training failed, or ``out`` has one of this network with another recipe.
+        SystemExit: A signal stopped the training.
     """
     work_dir = out / run.model
-    work_dir.mkdir(parents=True, exist_ok=True)
     config, record = work_dir / 'config.py', work_dir / 'run.json'
-    if record.exists() and json.loads(record.read_text()) != asdict(run):
+    if any(work_dir.glob('*.pth')) and json.loads(record.read_text()) != asdict(run):
         raise ValueError(f'{work_dir} is of another training, {record.read_text()}; choose another -o')
-    record.write_text(json.dumps(asdict(run)))
+    with atomic_write(record) as temporary:
+        temporary.write_text(json.dumps(asdict(run)))
     classes = sum(path.is_dir() for path in (folder / 'train').iterdir())
     build_config(run, folder, classes).dump(config)
     command = [sys.executable, ROOT / 'tools/train.py', config, '--work-dir', work_dir, '--resume']
@@ -114,13 +128,7 @@ def train(run: Run, folder: Path, out: Path) -> float:
         command.append('--amp')
     else:
         env['CUDA_VISIBLE_DEVICES'] = ''
-    # a timeout's signal reaches the training, too, which saves a checkpoint: wait for that
-    handler = signal.signal(signal.SIGTERM, lambda *_: None)
-    try:
-        failed = subprocess.run(list(map(str, command)), env=env).returncode
-    finally:
-        signal.signal(signal.SIGTERM, handler)
-    if failed:
+    if run_command(list(map(str, command)), env):
         raise ValueError(f'the training of {run.model} failed: its log is in {work_dir}')
     target = out / f'{run.model}.safetensors'
     content = serialize(str(work_dir / f'epoch_{run.epochs}.pth'), target.suffix, backbone_only=True)
@@ -158,6 +166,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
     with exit_on_error():
         check_device(args.device)
+        check_images(args.data)
         results = Results(args.out / 'results.json')
         name = args.data.resolve().name
         for model in args.models:

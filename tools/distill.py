@@ -5,6 +5,7 @@ The written weights are initial weights: train.py --pretrained FILE, new_config.
 """
 
 import argparse
+import shlex
 import sys
 from collections.abc import Sequence
 from functools import partial
@@ -137,7 +138,8 @@ def prepare(args: argparse.Namespace) -> 'Runner':
         dtype = choose_dtype(torch.device('cuda' if torch.cuda.is_available() else 'cpu'))
         cfg.model.teacher_dtype = str(dtype).removeprefix('torch.')
     if args.pretrained not in (None, 'none'):
-        set_pretrained(cfg, args.pretrained)
+        student = f'--config {shlex.quote(args.config)}' if args.config else f'--arch {args.arch}'
+        set_pretrained(cfg, args.pretrained, student)
     if args.cfg_options:
         apply_options(cfg, args.cfg_options)
     if args.resume or is_restartable():

@@ -12,9 +12,23 @@ from .training import METRICS
 def add_dataset_arguments(parser: argparse.ArgumentParser) -> None:
     """Add ``--data`` and ``--framework``."""
     parser.add_argument(
-        '--data', type=Path, required=True, help='folder of a dataset, as for tools/new_config.py'
+        '--data',
+        type=find_folder,
+        required=True,
+        help='folder of a dataset, as for tools/new_config.py',
     )
     parser.add_argument('--framework', choices=METRICS, default='retinanet', help='default: retinanet')
+
+
+def find_folder(text: str) -> Path:
+    """The folder that an argument names.
+
+    Raises:
+        argparse.ArgumentTypeError: It does not exist.
+    """
+    if not Path(text).is_dir():
+        raise argparse.ArgumentTypeError(f'the folder {text} does not exist')
+    return Path(text)
 
 
 def add_models_argument(parser: argparse.ArgumentParser) -> None:
@@ -34,7 +48,7 @@ def add_run_arguments(parser: argparse.ArgumentParser, script: Path, seeds: int)
 
     Args:
         parser: The script's.
-        script: File of the script, whose name those of the results have.
+        script: File of the script, whose name that of the default folder has.
         seeds: Default of ``--seeds``.
     """
     out = Path('work_dirs', script.stem)
@@ -48,8 +62,7 @@ def add_run_arguments(parser: argparse.ArgumentParser, script: Path, seeds: int)
     parser.add_argument(
         '--results',
         type=Path,
-        default=script.with_suffix('.json'),
-        help=f'file of the finished runs; default: benchmarks/{script.stem}.json',
+        help='file of the finished runs, to which new ones are added; default: results.json in --out',
     )
     parser.add_argument(
         '--out', type=Path, default=out, help=f'folder of logs, tables and figures; default: {out}'

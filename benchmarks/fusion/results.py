@@ -13,6 +13,7 @@ from typing import Any
 from mmcednet.files import atomic_write
 from mmcednet.visualization.charts import read_log
 
+from .stopping import end_children, leave_on_signals
 from .training import Run, train
 
 LEARNING_RATES = (5e-4, 1e-3, 2e-3)
@@ -95,6 +96,7 @@ def train_missing(
     Raises:
         Exception: That of the first run that failed; those that were training beside it are finished
             and added, others are not begun.
+        SystemExit: A signal stopped them.
     """
     wanted = list(runs)
     missing = [run for run in wanted if results.find(run) is None]
@@ -102,7 +104,7 @@ def train_missing(
         number = len(wanted) - len(missing)
         print(f'{number} of {len(wanted)} runs are in {results.path} already', file=sys.stderr)
     errors = []
-    with ThreadPoolExecutor(jobs) as pool:
+    with leave_on_signals(), ThreadPoolExecutor(jobs) as pool:
         futures = [pool.submit(train_one, run) for run in missing]
         try:
             for number, future in enumerate(as_completed(futures), 1):
@@ -116,7 +118,8 @@ def train_missing(
                 results.add(row := future.result())
                 print(f'[{number}/{len(missing)}] {describe(row)}', flush=True)
         except BaseException:
-            pool.shutdown(cancel_futures=True)
+            pool.shutdown(wait=False, cancel_futures=True)
+            end_children()
             raise
     if errors:
         raise errors[0]

@@ -8,6 +8,7 @@ Templates are as in :mod:`mmcednet.converters.official_cednet`; fields:
     {param}  'weight' or 'bias'
 """
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -132,11 +133,12 @@ def find_widths(weights: Mapping[str, Tensor]) -> tuple[list[int], list[int]]:
     return channels, depths
 
 
-def refuse_convnext(checkpoint: str) -> None:
+def refuse_convnext(checkpoint: str, student: str) -> None:
     """Raise an error if the initial weights of a CEDNet are a ConvNeXt's.
 
     Args:
         checkpoint: File, or another address; only files are read.
+        student: Options of tools/distill.py for the CEDNet.
 
     Raises:
         ValueError: They are; the message is the command that makes CEDNet's of them. Or the file is no
@@ -145,5 +147,6 @@ def refuse_convnext(checkpoint: str) -> None:
     if Path(checkpoint).is_file() and is_convnext(get_state_dict(load_checkpoint(checkpoint))):
         raise ValueError(
             f'{checkpoint} has weights of a ConvNeXt; a CEDNet learns from them with: '
-            f'mmcednet distill --teacher {checkpoint} --images FOLDER --arch ARCH -o cednet.safetensors'
+            f'mmcednet distill --teacher {shlex.quote(checkpoint)} --images FOLDER {student} '
+            f'-o cednet.safetensors'
         )

@@ -3,6 +3,7 @@
 import argparse
 import logging
 import os
+import shlex
 from pathlib import Path
 
 from mmengine.config import Config
@@ -175,12 +176,13 @@ def set_test_data(cfg: Config, annotations: Path, images: Path) -> None:
             evaluator['ann_file'] = str(annotations)
 
 
-def set_pretrained(cfg: Config, checkpoint: str) -> None:
+def set_pretrained(cfg: Config, checkpoint: str, student: str | None = None) -> None:
     """Initialise the backbone from a checkpoint; a ``prefix`` of the config's ``init_cfg`` is kept.
 
     Args:
         cfg: Config of any toolbox.
         checkpoint: As for :func:`find_pretrained`.
+        student: As for :func:`refuse_convnext`. Default: ``--config`` with the config's file.
 
     Raises:
         ValueError: The checkpoint does not exist, or is a ConvNeXt's and the backbone a CEDNet, or the
@@ -191,7 +193,7 @@ def set_pretrained(cfg: Config, checkpoint: str) -> None:
     if backbone is None:
         raise ValueError('--pretrained needs model.backbone in the config')
     if get_type(backbone) == 'CEDNet':
-        refuse_convnext(checkpoint)
+        refuse_convnext(checkpoint, student or f'--config {shlex.quote(str(cfg.filename))}')
     init_cfg = backbone.get('init_cfg') or {}
     backbone.init_cfg = dict(init_cfg, type='Pretrained', checkpoint=checkpoint)
     if cfg.model.get('pretrained'):  # mmseg's older option; it must not be combined with init_cfg

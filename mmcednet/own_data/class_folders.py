@@ -6,6 +6,8 @@ from pathlib import Path
 from mmcednet.data.split_names import SPLIT_NAMES
 from mmcednet.images import list_images
 
+from .other_formats import write_command
+
 
 @dataclass(frozen=True)
 class ClassFolders:
@@ -30,10 +32,11 @@ def find_class_folders(folder: Path) -> dict[str, ClassFolders]:
 
     Raises:
         ValueError: A folder does not exist, a class has no images, splits have other classes, or images
-            are in no class folder.
+            are in no class folder, as those of Tiny ImageNet for validation.
     """
     if not folder.is_dir():
         raise ValueError(f'the folder {folder} does not exist')
+    refuse_tiny_imagenet(folder)
     splits: dict[str, ClassFolders] = {}
     for split, words in SPLIT_NAMES.items():
         found = next((folder / word for word in words if (folder / word).is_dir()), None)
@@ -55,6 +58,21 @@ def find_class_folders(folder: Path) -> dict[str, ClassFolders]:
                 f'{differing[0]!r} is in only one of them'
             )
     return splits
+
+
+def refuse_tiny_imagenet(folder: Path) -> None:
+    """Raise an error for Tiny ImageNet, whose images for validation are in one folder.
+
+    Raises:
+        ValueError: It is; the message is what to do with it.
+    """
+    labels = folder / 'val' / 'val_annotations.txt'
+    if labels.is_file():
+        raise ValueError(
+            f'{labels} is of Tiny ImageNet: convert it with {write_command("tiny-imagenet", folder)} '
+            f'(tools/dataset_converters/tiny_imagenet.py), and train '
+            f'configs/imagenet/cednet_nano_tiny_imagenet.py'
+        )
 
 
 def read_class_folders(folder: Path) -> ClassFolders:

@@ -19,7 +19,7 @@ NANO_BATCH_SIZE = 16
 
 
 def draft_classifier(
-    folder: Path, framework: str, arch: str, pretrained: bool, toolbox: ToolboxModel | None
+    folder: Path, framework: str, arch: str, halved: bool, toolbox: ToolboxModel | None
 ) -> Draft:
     """Choose the settings of a classifier for a dataset.
 
@@ -27,7 +27,7 @@ def draft_classifier(
         folder: Folder of the dataset; see :func:`find_class_folders`.
         framework: 'classifier', or one of mmpretrain.
         arch: 'tiny', 'small', 'base' or 'nano'.
-        pretrained: Whether the backbone starts from pre-trained weights.
+        halved: Whether the training is half as long as from random weights.
         toolbox: The model of a framework that is not in ``FRAMEWORKS``; None for these.
 
     Raises:
@@ -48,7 +48,7 @@ def draft_classifier(
     if arch == NANO:
         batch_size = Choice(NANO_BATCH_SIZE, 'the small classifiers of configs/imagenet/ learn with it')
     draft.explain('batch size', batch_size.value, batch_size.reason)
-    epochs = choose_epochs(number, arch, batch_size.value, pretrained)
+    epochs = choose_epochs(number, arch, batch_size.value, halved)
     draft.bases = ['datasets/custom_classification.py']
     draft.settings['classes'] = tuple(images)
     draft.settings['data_root'] = f'{folder.absolute()}{os.sep}'

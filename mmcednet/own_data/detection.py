@@ -32,7 +32,7 @@ def draft_detector(
     folder: Path,
     framework: str,
     arch: str,
-    pretrained: bool,
+    halved: bool,
     scale: tuple[int, int] | None,
     toolbox: ToolboxModel | None,
 ) -> Draft:
@@ -42,7 +42,7 @@ def draft_detector(
         folder: Folder of the dataset, in COCO's format; see :func:`find_splits`.
         framework: One of ``FRAMEWORKS``, or of mmdet.
         arch: 'tiny', 'small', 'base' or 'nano'.
-        pretrained: Whether the backbone starts from pre-trained weights.
+        halved: Whether the training is half as long as from random weights.
         scale: Width and height in px that images are resized to, keeping their ratio; None: chosen
             by the sizes of images and objects.
         toolbox: The model of a framework that is not in ``FRAMEWORKS``; None for these.
@@ -65,7 +65,7 @@ def draft_detector(
     draft = Draft('mmdet', summary)
     chosen = Choice(scale, 'as given') if scale else choose_scale(data, arch)
     batch_size = choose_batch_size(arch, chosen.value)
-    epochs = choose_epochs(data.num_images, arch, batch_size.value, pretrained)
+    epochs = choose_epochs(data.num_images, arch, batch_size.value, halved)
     draft.explain('classes', ', '.join(data.classes), f'of {splits["train"].ann_file}')
     for name, places in find_untrained(splits, data.classes).items():
         draft.explain('no class', name, f'no object for training; left out: {places}')

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
-from mmengine.logging import MessageHub
+from mmengine.logging import MessageHub, MMLogger
 from mmengine.model import BaseModel
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS, init_default_scope
@@ -166,13 +166,20 @@ def show_errors_only() -> Iterator[None]:
     Building a model logs every parameter, and pycocotools prints what it does.
     """
     before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
+    disable_logging(logging.WARNING)
     try:
         with redirect_stdout(io.StringIO()), warnings.catch_warnings():
             warnings.simplefilter('ignore')
             yield
     finally:
-        logging.disable(before)
+        disable_logging(before)
+
+
+def disable_logging(level: int) -> None:
+    """Disable messages of a level and below, those of mmengine too."""
+    logging.disable(level)
+    logger = MMLogger.get_current_instance()
+    logger.setLevel(logger.level)  # otherwise it remembers which levels were enabled
 
 
 def format_duration(seconds: float) -> str:

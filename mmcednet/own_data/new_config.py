@@ -5,12 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
-from mmengine.registry import init_default_scope
+from mmengine.registry import MODELS, init_default_scope
 from rich.console import Console
 
 from mmcednet.checks import check_data
 from mmcednet.checks.segmentation import check_segmentation_data
 from mmcednet.config_files import check_new_config, format_config, write_config
+from mmcednet.models.pretrained import WeightsError
 from mmcednet.models.utils import check_choice
 
 from .choices import NANO, Choice, choose_arch, choose_weights
@@ -19,7 +20,7 @@ from .classification import draft_classifier
 from .detection import FRAMEWORKS as DETECTORS
 from .detection import NANO_LEVELS, draft_detector
 from .draft import Draft, compute_val_interval, set_epochs
-from .duration import Speed, format_duration, measure_speed
+from .duration import Speed, format_duration, measure_speed, show_errors_only
 from .recognition import recognise_scope
 from .segmentation import FRAMEWORKS as SEGMENTERS
 from .segmentation import draft_segmenter
@@ -85,7 +86,8 @@ def write_new_config(
     if framework not in FRAMEWORKS:
         name = find_framework(framework, scope.value, FRAMEWORKS)
         toolbox = load_toolbox_model(name, scope.value, read_backbone(configs, arch))
-    draft = draft_config(folder, framework, arch, weights.value is not None, scale, toolbox)
+    halved = has_halved_length(arch, weights, toolbox)
+    draft = draft_config(folder, framework, arch, halved, scale, toolbox)
     draft.reasons[:0] = [
         ('framework', framework, toolbox.name if toolbox else chosen.reason),
         ('network', NAMES[arch], chosen_arch.reason),
@@ -101,6 +103,7 @@ def write_new_config(
     base = str(configs / '_base_')
     cfg = resolve(draft, base)
     check_splits(cfg)
+    check_weights(cfg, arch)
     if timed or hours or toolbox:
         set_duration(draft, time_training(cfg, framework), hours)
     if configs.parent in out.absolute().parents:  # so that the project's folder can be moved
@@ -123,23 +126,32 @@ def check_length(epochs: int | None, hours: float | None) -> None:
             raise ValueError(f'{option} {value} must be more than 0')
 
 
+def has_halved_length(arch: str, weights: Choice[str | None], toolbox: ToolboxModel | None) -> bool:
+    """Whether half as many iterations as from random weights are planned.
+
+    That was measured for the small network, with the rate of schedules/scratch.py.
+    """
+    own_rate = toolbox is not None and toolbox.optim_wrapper is not None
+    return arch == NANO and weights.value is not None and not own_rate
+
+
 def draft_config(
     folder: Path,
     framework: str,
     arch: str,
-    pretrained: bool,
+    halved: bool,
     scale: tuple[int, int] | None,
     toolbox: ToolboxModel | None,
 ) -> Draft:
     """Choose the settings that depend on the data."""
     detector = toolbox.scope == 'mmdet' if toolbox else framework in DETECTORS
     if detector:
-        return draft_detector(folder, framework, arch, pretrained, scale, toolbox)
+        return draft_detector(folder, framework, arch, halved, scale, toolbox)
     if scale:
         raise ValueError(f'{framework} trains on crops of the images, without a scale')
     segmenter = toolbox.scope == 'mmseg' if toolbox else framework in SEGMENTERS
     draft = draft_segmenter if segmenter else draft_classifier
-    return draft(folder, framework, arch, pretrained, toolbox)
+    return draft(folder, framework, arch, halved, toolbox)
 
 
 def join_settings(draft: Draft, base: str) -> dict[str, Any]:
@@ -166,6 +178,23 @@ def check_splits(cfg: Config) -> None:
     if cfg.default_scope == 'mmseg':
         init_default_scope('mmseg')
         check_segmentation_data(cfg, *loaders)
+
+
+def check_weights(cfg: Config, arch: str) -> None:
+    """Check that initial weights in a file fit the backbone.
+
+    Raises:
+        ValueError: They do not.
+    """
+    backbone = cfg.model.backbone
+    if 'init_cfg' not in backbone or not Path(backbone.init_cfg.checkpoint).is_file():
+        return
+    init_default_scope(cfg.default_scope)
+    try:
+        with show_errors_only():
+            MODELS.build(backbone).init_weights()
+    except WeightsError as error:
+        raise ValueError(f'--pretrained does not fit --arch {arch}: {error}') from error
 
 
 def time_training(cfg: Config, framework: str) -> Speed:
@@ -261,19 +290,28 @@ def set_recipe(
         value = f'{optimizer["type"]}, {optimizer.get("lr", "its default rate")}'
         draft.explain('optimizer', value, f'that of {toolbox.name}')
     elif fine_tuned:
-        draft.bases += ['optimizers/cednet.py', 'schedules/3x.py']
-        decay: dict[str, Any] = {}
-        if draft.scope == 'mmseg':
-            decay.update(decay_rate=0.9, head_weight_decay=None)
-        if arch != 'tiny':
-            decay.update(decay_type='fine', num_layers=7 if draft.scope == 'mmseg' else 9)
-        if decay:
-            draft.settings['optim_wrapper'] = dict(paramwise_cfg=decay)
-        owners = 'segmenters' if draft.scope == 'mmseg' else 'detectors'
-        reason = f"fine-tuning, as the paper's {owners}: layer-wise decay of the rate"
-        draft.explain('optimizer', 'AdamW, 1e-4', reason)
+        set_fine_tuning(draft, arch)
     else:
         draft.bases += ['schedules/scratch.py']
         reason = 'the rate that was measured for small batches'
         draft.explain('optimizer', 'AdamW, 1e-3, schedules/scratch.py', reason)
     draft.bases.append(RUNTIMES[draft.scope])
+
+
+def set_fine_tuning(draft: Draft, arch: str) -> None:
+    """Set the optimizer for pre-trained weights of the paper's networks, and explain it."""
+    draft.bases += ['optimizers/cednet.py', 'schedules/3x.py']
+    decay: dict[str, Any] = {}
+    owners, note = 'detectors', ''
+    if draft.scope == 'mmseg':
+        decay.update(decay_rate=0.9, head_weight_decay=None)
+        owners = 'segmenters'
+    elif draft.scope == 'mmpretrain':  # the head's weight decay is that of configs/imagenet/
+        decay.update(head_weight_decay=None)
+        note = '; classifiers were not measured'
+    if arch != 'tiny':
+        decay.update(decay_type='fine', num_layers=7 if draft.scope == 'mmseg' else 9)
+    if decay:
+        draft.settings['optim_wrapper'] = dict(paramwise_cfg=decay)
+    reason = f"layer-wise decay and rate of the paper's {owners}, whose batches have 16 images{note}"
+    draft.explain('optimizer', 'AdamW, 1e-4', reason)

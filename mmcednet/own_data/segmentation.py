@@ -20,7 +20,7 @@ MAX_CROP = {'nano': 256, 'other': 512}
 
 
 def draft_segmenter(
-    folder: Path, framework: str, arch: str, pretrained: bool, toolbox: ToolboxModel | None
+    folder: Path, framework: str, arch: str, halved: bool, toolbox: ToolboxModel | None
 ) -> Draft:
     """Choose the settings of a segmenter for a dataset.
 
@@ -28,7 +28,7 @@ def draft_segmenter(
         folder: Folder of the dataset; see :func:`find_label_maps`.
         framework: 'upernet', or one of mmseg.
         arch: 'tiny', 'small', 'base' or 'nano'.
-        pretrained: Whether the backbone starts from pre-trained weights.
+        halved: Whether the training is half as long as from random weights.
         toolbox: The model of a framework that is not in ``FRAMEWORKS``; None for these.
 
     Raises:
@@ -48,7 +48,7 @@ def draft_segmenter(
     draft.explain('crops', f'{side}x{side}', f'the median image is {size[0]}x{size[1]}')
     batch_size = choose_batch_size(arch, (side, side))
     draft.explain('batch size', batch_size.value, batch_size.reason)
-    epochs = choose_epochs(len(train.names), arch, batch_size.value, pretrained)
+    epochs = choose_epochs(len(train.names), arch, batch_size.value, halved)
     draft.bases = ['datasets/custom_segmentation.py']
     draft.settings['classes'] = classes.names
     draft.comments['classes'] = 'the name of each label, from 0; 255 is ignored'

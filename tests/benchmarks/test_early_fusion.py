@@ -89,6 +89,7 @@ def test_config_for_a_device(fusion, run, device, tmp_path):
     [
         (['--framework', 'mask_rcnn', '--models', 'cednet_tiny_m1'], 'is for --framework retinanet'),
         (['--weights', 'labels'], r'initial weights labels.convnext_fpn\.safetensors do not exist'),
+        (['--data', 'gone/nuclei'], r'--data: the folder gone/nuclei does not exist'),
     ],
 )
 def test_refused_options(fusion, options, message, tmp_path, capsys):
@@ -97,6 +98,21 @@ def test_refused_options(fusion, options, message, tmp_path, capsys):
     with pytest.raises(SystemExit) as stopped:
         main([*map(str, args)])
     assert re.search(message, f'{capsys.readouterr().err} {stopped.value}')
+
+
+def test_finished_runs_are_those_below_the_current_folder(fusion, tmp_path, monkeypatch):
+    """Not those of the repository, which are of data with the same name."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'BCCD').mkdir()
+    results = fusion.results.Results(tmp_path / 'work_dirs' / 'early_fusion' / 'results.json')
+    results.path.parent.mkdir(parents=True)
+    mine = fusion.training.Run('BCCD', 'retinanet', 'cednet_m3', 1, 800, 1e-3, 0.2, (256, 192))
+    results.add(make_row(mine, 12.3))
+    command = ['--data', 'BCCD', '--models', 'cednet_m3', '--seeds', '1', '--scale', '256', '192']
+    command += ['--recipe', '0.001', '0.2']
+    assert importlib.import_module('early_fusion').main(command) == 0
+    table = (results.path.parent / 'BCCD-retinanet-800.md').read_text()
+    assert table.splitlines()[-1].split(' | ')[5:7] == ['1', '12.3']
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason='there is a GPU')

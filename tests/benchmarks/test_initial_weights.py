@@ -2,6 +2,7 @@
 
 import importlib
 import json
+from dataclasses import asdict
 
 import cv2
 import pytest
@@ -48,6 +49,21 @@ def test_repeated_values(benchmark, option, values, name, tmp_path, capsys):
     with pytest.raises(SystemExit):
         benchmark.main(['--data', str(tmp_path), f'--{option}', *values])
     assert f'error: --{option} has {name} twice' in capsys.readouterr().err
+
+
+def test_finished_runs_are_those_below_the_current_folder(benchmark, tmp_path, monkeypatch, capsys):
+    """Not those of the repository, which are of data with the same name."""
+    monkeypatch.chdir(tmp_path)
+    command = ['--data', 'BCCD', '--weights', 'none', '--epochs', '5', '--seeds', '1']
+    with pytest.raises(SystemExit):
+        benchmark.main(command)
+    assert '--data: the folder BCCD does not exist' in capsys.readouterr().err
+    (tmp_path / 'BCCD').mkdir()
+    results = benchmark.Results(tmp_path / 'work_dirs' / 'initial_weights' / 'results.json')
+    results.path.parent.mkdir(parents=True)
+    results.add(dict(asdict(benchmark.Run('BCCD', 'retinanet', 'none', 5, 1e-3, 0)), score=12.3))
+    assert benchmark.main(command) == 0
+    assert '| none | 0.001 | 5 | 1 | 12.3 |  |' in capsys.readouterr().out
 
 
 @pytest.mark.slow

@@ -2,6 +2,12 @@
 
 import importlib
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import asdict, replace
 
 import pytest
 from mmengine.registry import init_default_scope
@@ -47,6 +53,66 @@ def test_config_for_a_gpu(benchmark, tmp_path):
     for device, size in (('cpu', 64), ('cuda', 512)):
         run = benchmark.Run('images', 'cednet_tiny_m3', False, 7, 4e-3, 0.2, device)
         assert benchmark.build_config(run, tmp_path, 5).train_dataloader.batch_size == size
+
+
+@pytest.mark.parametrize('missing', ['train', 'val/images', 'val.txt'])
+def test_images_are_looked_at_first(benchmark, images, missing, tmp_path):
+    out = tmp_path / 'labels'
+    (images / missing).rename(tmp_path / 'elsewhere')
+    with pytest.raises(
+        SystemExit, match=rf'error: {images / missing} does not exist; --data must have'
+    ):
+        benchmark.main(['--data', str(images), '-o', str(out)])
+    assert not out.exists()
+
+
+@pytest.mark.slow
+def test_a_folder_is_of_the_training_that_has_checkpoints_in_it(benchmark, images, tmp_path):
+    out = tmp_path / 'labels'
+    run = benchmark.Run('shapes', 'cednet_m1', False, 1, 2e-3, 0.05)
+    for path in (images / 'train' / 'star').iterdir():
+        path.write_text('no image')
+    with pytest.raises(ValueError, match=r'the training of cednet_m1 failed: its log is in .*labels'):
+        benchmark.train(run, images, out)
+    other = replace(run, lr=1e-3)
+    with pytest.raises(ValueError, match='failed'):
+        benchmark.train(other, images, out)
+    assert json.loads((out / 'cednet_m1' / 'run.json').read_text()) == asdict(other)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ('number', 'send'),
+    [(signal.SIGINT, os.killpg), (signal.SIGTERM, os.kill), (signal.SIGTERM, os.killpg)],
+    ids=['Ctrl-C', 'kill', 'timeout'],
+)
+def test_a_stopped_training_saves_a_checkpoint_and_continues(
+    benchmark, root, images, number, send, tmp_path
+):
+    out = tmp_path / 'labels'
+    args = ['--data', str(images), '--models', 'cednet_m1', '--epochs', '20', '-o', str(out)]
+    script = [sys.executable, str(root / 'benchmarks' / 'pretraining.py')]
+    process = subprocess.Popen(
+        script + args,
+        env=dict(os.environ, PYTHONPATH=str(root)),
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    while process.poll() is None and not (out / 'cednet_m1' / 'epoch_1.pth').exists():
+        time.sleep(0.05)
+    send(process.pid, number)
+    _, errors = process.communicate(timeout=120)
+    assert (process.returncode, errors.splitlines()[-1]) == (
+        128 + number,
+        'stopped; the same command continues',
+    )
+    assert 'failed' not in errors
+    assert (out / 'cednet_m1' / 'interrupted.pth').is_file()
+    assert benchmark.main(args) == 0
+    assert (out / 'cednet_m1.safetensors').is_file()
+    logs = ''.join(path.read_text() for path in (out / 'cednet_m1').glob('*/*.log'))
+    assert 'resumed epoch: ' in logs
 
 
 @pytest.mark.slow

@@ -1,5 +1,7 @@
 """Selection from a ConvNeXt: all layouts of checkpoints, and what the selected blocks compute."""
 
+import shlex
+
 import pytest
 import torch
 from mmpretrain.models.backbones import ConvNeXt as MMPretrainConvNeXt
@@ -183,10 +185,11 @@ def test_most_of_a_tiny_cednet_has_a_source():
 
 
 def test_initial_weights_of_a_convnext_are_refused(source, tmp_path):
-    file = tmp_path / 'convnext.pth'
+    file = tmp_path / 'my convnext.pth'
     torch.save(source.state_dict(), file)
-    with pytest.raises(
-        ValueError, match=r'convnext\.pth has weights of a ConvNeXt; .*mmcednet distill --teach'
-    ):
-        refuse_convnext(str(file))
-    refuse_convnext('https://example.org/a.pth')
+    with pytest.raises(ValueError, match=r'convnext\.pth has weights of a ConvNeXt; ') as caught:
+        refuse_convnext(str(file), '--arch tiny')
+    _, _, command = str(caught.value).partition(' with: ')
+    words = ['--teacher', str(file), '--images', 'FOLDER', '--arch', 'tiny', '-o', 'cednet.safetensors']
+    assert shlex.split(command) == ['mmcednet', 'distill', *words]
+    refuse_convnext('https://example.org/a.pth', '--arch tiny')

@@ -47,15 +47,17 @@ def test_anchors_have_one_ratio_for_square_objects_only():
 
 
 @pytest.mark.parametrize(
-    ('images', 'arch', 'batch', 'pretrained', 'epochs'),
+    ('images', 'arch', 'batch', 'halved', 'epochs'),
     [
         (1000, 'tiny', 4, False, 80),  # 20,000 iterations
-        (1000, 'tiny', 4, True, 40),
         (1000, 'tiny', 16, False, 300),  # at most 300 epochs
         (118000, 'tiny', 16, False, 12),  # at least 12
         (200, 'nano', 4, False, 50),
+        (200, 'nano', 4, True, 25),
         (2, 'nano', 4, False, 300),
     ],
 )
-def test_epochs(images, arch, batch, pretrained, epochs):
-    assert choices.choose_epochs(images, arch, batch, pretrained).value == epochs
+def test_epochs(images, arch, batch, halved, epochs):
+    choice = choices.choose_epochs(images, arch, batch, halved)
+    assert choice.value == epochs
+    assert choice.reason.endswith('as measured on blood cells') == halved

@@ -1,15 +1,23 @@
 """How long a training takes: arithmetic, and what is timed."""
 
 import copy
+import logging
 import shutil
 import time
 
 import pytest
 from mmengine.config import Config
+from mmengine.logging import MMLogger, print_log
 from mmengine.registry import init_default_scope
 
 from mmcednet.own_data import duration
-from mmcednet.own_data.duration import Speed, format_duration, measure_speed, time_steps
+from mmcednet.own_data.duration import (
+    Speed,
+    format_duration,
+    measure_speed,
+    show_errors_only,
+    time_steps,
+)
 from mmcednet.own_data.new_config import set_duration, write_new_config
 
 
@@ -27,6 +35,18 @@ def test_estimate_is_the_sum_of_iterations_and_validations():
 )
 def test_format(seconds, text):
     assert format_duration(seconds) == text
+
+
+def test_messages_of_mmengine_are_hidden_after_others(monkeypatch):
+    shown = []
+    handler = logging.Handler()
+    handler.emit = shown.append
+    monkeypatch.setattr(MMLogger.get_current_instance(), 'handlers', [handler])
+    print_log('before', 'current', logging.WARNING)
+    with show_errors_only():
+        print_log('meanwhile', 'current', logging.WARNING)
+    print_log('after', 'current', logging.WARNING)
+    assert [record.getMessage() for record in shown] == ['before', 'after']
 
 
 def test_the_first_step_is_timed_only_if_it_is_long():

@@ -41,6 +41,18 @@ def move_up(data):
     shutil.rmtree(data / 'val')
 
 
+def move_to_one_folder(data):
+    """The images for validation, as in Tiny ImageNet."""
+    (data / 'val' / 'images').mkdir()
+    lines = []
+    for path in [*(data / 'val').glob('*/*.png')]:
+        lines.append(f'{path.name}\t{path.parent.name}\t0\t0\t62\t62\n')
+        path.rename(data / 'val' / 'images' / path.name)
+    for path in (data / 'train').iterdir():
+        (data / 'val' / path.name).rmdir()
+    (data / 'val' / 'val_annotations.txt').write_text(''.join(lines))
+
+
 def keep_one_class(data):
     for split in ('train', 'val'):
         for name in ('square', 'star', 'triangle'):
@@ -55,8 +67,13 @@ def keep_one_class(data):
         (lambda data: shutil.rmtree(data / 'val' / 'star'), "'star' is in only one of them"),
         (keep_one_class, 'must have a folder for each of 2 classes or more, it has 1'),
         (lambda data: (data / 'train').rename(data / 'Train'), "no images for 'train'; expected train"),
+        (
+            move_to_one_folder,
+            r'val_annotations\.txt is of Tiny ImageNet: convert it with mmcednet tiny-imagenet \S+ '
+            r'\(tools/.*tiny_imagenet\.py\), and train configs/imagenet/cednet_nano_tiny_imagenet\.py',
+        ),
     ],
-    ids=['splits', 'val', 'class', 'one', 'case'],
+    ids=['splits', 'val', 'class', 'one', 'case', 'Tiny ImageNet'],
 )
 def test_folders_of_classes_with_errors(single_shapes, root, tmp_path, change, message):
     """The error is that of a classifier, without --framework."""

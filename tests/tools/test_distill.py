@@ -140,18 +140,14 @@ def test_errors(get_error, arguments, nano, shapes, tmp_path):
         'model_converters/convnext_to_cednet.py', tmp_path / 'convnext.pth', '--arch', 'nano', *out
     )
     assert 'CEDNet has 16 channels at stride 4, the ConvNeXt only 8' in message
-    message = get_error('train.py', nano, '--pretrained', tmp_path / 'convnext.pth')
-    assert 'has weights of a ConvNeXt; a CEDNet learns from them with: mmcednet distill' in message
-    message = get_error(
-        'new_config.py',
-        '--data',
-        shapes,
-        '--arch',
-        'tiny',
-        '--pretrained',
-        tmp_path / 'convnext.pth',
-        '-o',
-        'x.py',
-    )
-    assert 'has weights of a ConvNeXt; a CEDNet learns from them with: mmcednet distill' in message
+    pretrained = ['--pretrained', tmp_path / 'convnext.pth']
+    for student, command in (
+        (f'--config {nano}', ['train.py', nano]),
+        ('--arch tiny', ['new_config.py', '--data', shapes, '--arch', 'tiny', '-o', 'x.py']),
+        ('--arch nano', ['distill.py', *teacher, *images, *out]),
+        (f'--config {nano}', ['distill.py', *teacher, *images, *out, '--config', nano]),
+    ):
+        message = get_error(*command, *pretrained)
+        assert 'has weights of a ConvNeXt; a CEDNet learns from them with: mmcednet distill' in message
+        assert f' --images FOLDER {student} -o ' in message
     assert not (tmp_path / 'out.pth').exists()

@@ -2,8 +2,8 @@
 
 An operator has the same name and arguments in each of its implementations: ``reference``, plain torch,
 which says what it computes, ``cpu``, and ``triton`` for a GPU, where Triton is installed. :func:`find`
-decides which one is used. Nothing here imports the network; :mod:`mmcednet.models.execution` puts the
-operators into it.
+decides which one is used, and binds an argument that Triton's have besides. Nothing here imports the
+network; :mod:`mmcednet.models.execution` puts the operators into it.
 """
 
 import functools

@@ -6,6 +6,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from mmcednet_threads import limit_threads
+
+if __name__ == '__main__':
+    limit_threads()  # before torch is imported
+
 from fusion.results import Results
 from fusion.summary import make_summary
 

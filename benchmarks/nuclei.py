@@ -13,6 +13,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from mmcednet_threads import limit_threads
+
+if __name__ == '__main__':
+    limit_threads()  # before torch is imported
+
 import cv2
 
 from mmcednet.command_line import exit_on_error

@@ -165,10 +165,11 @@ class SwitchableLongRangeCEDBlock(Switchable, LongRangeCEDBlock):
     """A long-range block: norm and shortcut, and norm, MLP and residual, may be one operator each."""
 
     def forward(self, x: Tensor) -> Tensor:
-        norm, compute = self.norm1, None
-        if self.uses_kernels and is_original(norm):
+        norm, compute, add_norm = self.norm1, None, None
+        if self.uses_kernels:
             compute = find_second_half(self.norm2, self.mlp, self.drop_path, x)
-        add_norm = kernels.find('norm_act', x, norm.weight, norm.bias) if compute else None
+        if compute is not None and is_original(norm):
+            add_norm = kernels.find('norm_act', x, norm.weight, norm.bias)
         if compute is None or add_norm is None:
             return super().forward(x)
         y = to_channels_last(self.dwconv1(x))

@@ -114,12 +114,7 @@ class CEDNet(PretrainedBackbone):
         mixer = choose_mixer(arch) if mixer is None else mixer
         decoder_style = STYLES[check_choice('style', style, STYLES)]
         design = Design(MIXERS[check_choice('mixer', mixer, MIXERS)], channels, long_range, layer_scale)
-        if not are_integers([frozen_stages], 1, minimum=-1) or frozen_stages > len(depths):
-            raise ValueError(f'frozen_stages {frozen_stages} must be -1 to {len(depths)}')
-        if not are_integers([in_channels], 1, minimum=1):
-            raise ValueError(f'in_channels {in_channels} must be a positive integer')
-        if not are_integers([aux_level], 1, minimum=3) or aux_level > 5:
-            raise ValueError(f'aux_level {aux_level} must be 3, 4 or 5')
+        check_numbers(frozen_stages, len(depths), in_channels, aux_level)
         check_scales(layer_scale=layer_scale, top_down_init=top_down_init)
         check_choice('recompute', recompute, RECOMPUTE)
 
@@ -240,6 +235,16 @@ class CEDNet(PretrainedBackbone):
         for module in frozen:
             module.eval()
             module.requires_grad_(False)
+
+
+def check_numbers(frozen_stages: int, num_stages: int, in_channels: int, aux_level: int) -> None:
+    """Raise a ValueError if one of these arguments of :class:`CEDNet` is invalid."""
+    if not are_integers([frozen_stages], 1, minimum=-1) or frozen_stages > num_stages:
+        raise ValueError(f'frozen_stages {frozen_stages} must be -1 to {num_stages}')
+    if not are_integers([in_channels], 1, minimum=1):
+        raise ValueError(f'in_channels {in_channels} must be a positive integer')
+    if not are_integers([aux_level], 1, minimum=3) or aux_level > 5:
+        raise ValueError(f'aux_level {aux_level} must be 3, 4 or 5')
 
 
 def check_scales(**scales: float) -> None:
